@@ -1,14 +1,14 @@
 """What crosses between the caller, the Lambda function and the endpoint.
 
-Standard library only, Python 3.11 to 3.14: the function must not load anything of the model's. Three parties read this module: the function answers callers with it, the endpoint's handlers answer the
-function with it, and the local rehearsal checks both against it.
+Standard library only, Python 3.11 to 3.14. Three parties read it: the function answers callers by it, the
+endpoint's handlers answer the function by it, and the tests check both against it.
 
 To the endpoint     the image's bytes as the body, `Content-Type` one of MEDIA_TYPES, and, where the caller
                     asked for one, `X-Amzn-SageMaker-Custom-Attributes: top_k=3`. Or `application/json`:
                     `{"image": "<base64>", "top_k": 3}`.
-From the endpoint   200 and `{"predictions": [{"label": "beagle", "probability": 0.93}, ...], "model": {"name":
-                    ..., "architecture": ..., "created": ..., "classes": 133}}`, the likeliest first; or a 4xx
-                    of ERRORS and `{"error": {"code": ..., "message": ...}}`.
+From the endpoint   200 and, the likeliest first, `{"predictions": [{"label": "beagle", "probability": 0.93},
+                    ...], "model": {"name": ..., "architecture": ..., "created": ..., "classes": 133}}`;
+                    or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`.
 To the caller       the same two shapes with a `request_id`: beside `predictions`, and inside `error`.
 """
 
@@ -218,7 +218,7 @@ def to_custom_attributes(top_k: int | None) -> str | None:
 
 
 def from_custom_attributes(header: str | None) -> int | None:
-    """The `top_k` in `a=1,top_k=3` (or split by `;`), None where it is absent; ApiError 400 as parse_top_k."""
+    """The `top_k` in `a=1,top_k=3` (or split by `;`), None where it is absent; else ApiError 400."""
     for attribute in (header or "").replace(";", ",").split(","):
         name, _, value = attribute.partition("=")
         if name.strip() == TOP_K_ATTRIBUTE:
