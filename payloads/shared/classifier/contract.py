@@ -13,22 +13,14 @@ To the caller       the same two shapes with a `request_id`: beside `predictions
 """
 
 import base64
-import binascii
 import json
-import math
 from dataclasses import dataclass
 
 JSON_TYPE = "application/json"
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
-# Declared types that say "some image" or nothing (object stores answer octet-stream): the bytes decide.
-OPEN_TYPES = (
-    "",
-    "image/jpg",
-    "image/*",
-    "application/x-image",
-    "application/octet-stream",
-    "binary/octet-stream",
-)
+ACCEPTED = "image/jpeg, image/png or image/webp, or JSON as application/json"
+# Declared types that say "some image", or nothing: the bytes decide.
+OPEN_TYPES = ("", "image/jpg", "image/*", "application/x-image", "application/octet-stream")
 
 # Lambda takes events of 6 MiB, in which a binary body stands as base64 (4/3 of its size): 4.5 MiB less the
 # event's own fields. 4 MiB leaves room for those whichever way the image comes.
@@ -62,17 +54,13 @@ ERRORS = {
 
 
 class ApiError(Exception):
-    """A failure that the caller is told of: `code` is one of ERRORS, `status` follows from it.
+    """A failure that the caller is told of: `code` is one of ERRORS, `status` follows from it."""
 
-    `retry_after` is the seconds after which asking again may succeed, or None where it does not help.
-    """
-
-    def __init__(self, code: str, message: str, *, retry_after: int | None = None):
+    def __init__(self, code: str, message: str):
         super().__init__(message)
         self.code = code
         self.status = ERRORS[code]
         self.message = message
-        self.retry_after = retry_after
 
     def to_dict(self, request_id: str | None = None) -> dict:
         """`{"error": {"code", "message"}}`, with the `request_id` where there is one."""
@@ -105,7 +93,7 @@ def check_declared_type(content_type: str | None) -> None:
     """Refuse with 415 a declared type that cannot be one of ours, before any byte is read."""
     declared = media_type(content_type)
     if declared not in MEDIA_TYPES and declared not in OPEN_TYPES:
-        raise ApiError("unsupported_media_type", f"{declared} is not accepted; send {_spoken_types()}.")
+        raise ApiError("unsupported_media_type", f"{declared} is not accepted; send {ACCEPTED}.")
 
 
 def check_image(data: bytes, content_type: str | None = None) -> str:
@@ -116,21 +104,13 @@ def check_image(data: bytes, content_type: str | None = None) -> str:
     """
     check_declared_type(content_type)
     if not data:
-        raise ApiError("invalid_request", "The image is empty.")
+        raise ApiError("invalid_request", "There is no image in the request.")
     if len(data) > MAX_IMAGE_BYTES:
-        raise ApiError(
-            "image_too_large", f"The image has {len(data):,} bytes; at most {MAX_IMAGE_BYTES:,} are taken."
-        )
+        raise ApiError("image_too_large", f"{len(data):,} bytes; at most {MAX_IMAGE_BYTES:,} are taken.")
     actual = sniff(data)
     if actual is None:
-        raise ApiError(
-            "unsupported_media_type", f"The bytes are not an image that is accepted; send {_spoken_types()}."
-        )
+        raise ApiError("unsupported_media_type", f"These bytes are no accepted image; send {ACCEPTED}.")
     return actual
-
-
-def _spoken_types() -> str:
-    return f"{', '.join(MEDIA_TYPES[:-1])} or {MEDIA_TYPES[-1]}"
 
 
 # --- the request ---
@@ -181,7 +161,7 @@ def _decode_base64(text: str) -> bytes:
         raise ApiError("image_too_large", f"The image is larger than {MAX_IMAGE_BYTES:,} bytes.")
     try:
         return base64.b64decode("".join(text.split()), validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         hint = ' (leave out everything up to the comma of "data:…,")' if text.startswith("data:") else ""
         raise ApiError("invalid_request", f'"image" is not valid base64{hint}.') from None
 
@@ -192,7 +172,7 @@ def parse_top_k(value: object) -> int | None:
         return None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 10**9:
         raise ApiError("invalid_top_k", "top_k is not a whole number from 1.")
     return value
 
@@ -205,10 +185,7 @@ def top_k_for(requested: int | None, classes: int) -> int:
     if requested is None:
         return min(DEFAULT_TOP_K, classes)
     if not 1 <= requested <= classes:
-        raise ApiError(
-            "invalid_top_k",
-            f"top_k is {requested}; this model has {classes} classes, so send 1 to {classes}.",
-        )
+        raise ApiError("invalid_top_k", f"top_k is {requested}, but the model has {classes} classes.")
     return requested
 
 
@@ -249,8 +226,7 @@ def read_answer(body: bytes | str) -> dict:
 
 
 def _is_probability(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and 0 <= value <= 1
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def read_error(status: int, body: bytes | str) -> ApiError | None:
