@@ -20,7 +20,8 @@ JSON_TYPE = "application/json"
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
 ACCEPTED = "image/jpeg, image/png or image/webp, or JSON as application/json"
 # Declared types that say "some image", or nothing: the bytes decide.
-OPEN_TYPES = ("", "image/jpg", "image/*", "application/x-image", "application/octet-stream")
+OCTET_STREAMS = ("application/octet-stream", "binary/octet-stream")  # the second is S3's default
+OPEN_TYPES = ("", "image/jpg", "image/*", "application/x-image", *OCTET_STREAMS)
 
 # Lambda takes events of 6 MiB, in which a binary body stands as base64 (4/3 of its size): 4.5 MiB less the
 # event's own fields. 4 MiB leaves room for those whichever way the image comes.
