@@ -1,0 +1,140 @@
+"""Start and stop the local AWS: `python -m localaws up | down | restart | status | serve`.
+
+LOCALAWS_PORT (4566) and LOCALAWS_HOME (.local/aws in the repository) say where. The log is `server.log` there.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from localaws.context import REPOSITORY, configured_home, configured_port
+from localaws.supervisor import Supervisor, start_time
+
+START_SECONDS = 60
+STOP_SECONDS = 60
+POLL_SECONDS = 0.05
+
+
+def ask(port: int) -> dict | None:
+    """What answers on the port says of itself; {} for something else than a local AWS, None for nothing."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/_localaws/health")
+        answer = json.loads(connection.getresponse().read())
+        return answer if isinstance(answer, dict) and answer.get("service") == "localaws" else {}
+    except ConnectionRefusedError:
+        return None
+    except (OSError, http.client.HTTPException, ValueError):
+        return {}
+    finally:
+        connection.close()
+
+
+def _running(home: Path) -> int | None:
+    """The process number of the server on `home`, if one runs."""
+    try:
+        record = json.loads((home / "server.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return record["pid"] if start_time(record["pid"]) == record["started"] else None
+
+
+def up(home: Path, port: int) -> str:
+    """Start the server if it does not run, and wait until it answers. Raises SystemExit with words."""
+    found = ask(port)
+    if found is not None:
+        if found.get("home") == str(home):
+            return f"The local AWS already runs on http://127.0.0.1:{port} (state in {home})."
+        who = f"another local AWS, with its state in {found['home']}" if found else "another program"
+        raise SystemExit(
+            f"Port {port} is taken by {who}. Set LOCALAWS_PORT to a free port, or stop that program."
+        )
+    if _running(home) is not None:
+        raise SystemExit(
+            f"A local AWS runs on {home}, but not on port {port}: stop it first, or set LOCALAWS_PORT."
+        )
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = home / "server.log"
+    with log.open("ab") as output:
+        begin = output.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "localaws", "serve"],
+            cwd=REPOSITORY,
+            env={**os.environ, "LOCALAWS_HOME": str(home), "LOCALAWS_PORT": str(port)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if (found := ask(port)) and found.get("home") == str(home):
+            return f"The local AWS answers on http://127.0.0.1:{port} (state in {home})."
+        if process.poll() is not None and found is None:
+            with log.open("rb") as text:
+                text.seek(begin)
+                said = text.read().decode(errors="replace").strip().splitlines()
+            raise SystemExit(
+                f"The local AWS did not start: {said[-1] if said else 'no word why'}\n(log: {log})"
+            )
+        time.sleep(POLL_SECONDS)
+    raise SystemExit(f"The local AWS did not answer within {START_SECONDS} s (log: {log}).")
+
+
+def down(home: Path) -> str:
+    """Stop the server and all that it started, in order if it still answers, by force if not."""
+    pid = _running(home)
+    if pid is not None:
+        started = start_time(pid)
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while start_time(pid) == started:
+            if time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
+    left = Supervisor(home).reap_leftovers() if home.exists() else []
+    (home / "server.json").unlink(missing_ok=True)
+    if pid is None and not left:
+        return "The local AWS does not run."
+    return (
+        "The local AWS is stopped; its state is kept."
+        if pid
+        else f"Ended what a crash had left: {', '.join(left)}."
+    )
+
+
+def status(home: Path, port: int) -> str:
+    found = ask(port)
+    if found and found.get("home") == str(home):
+        return f"The local AWS runs on http://127.0.0.1:{port} (process {found['pid']}, state in {home})."
+    return f"The local AWS does not run (state in {home})."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__.splitlines()[0])
+    parser.add_argument("command", choices=["up", "down", "restart", "status", "serve"])
+    command = parser.parse_args().command
+    home, port = configured_home(), configured_port()
+    if command == "serve":
+        from localaws.server import serve  # imports moto, which the other commands do not need
+
+        serve()
+        return
+    if command in ("down", "restart"):
+        print(down(home))
+    if command in ("up", "restart"):
+        print(up(home, port))
+    if command == "status":
+        print(status(home, port))
+
+
+if __name__ == "__main__":
+    main()

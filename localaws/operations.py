@@ -1,0 +1,41 @@
+"""What each operation of the local AWS is worth. The server refuses by this table; docs/LOCALAWS.md shows it.
+
+- *runs*: does what AWS does: a real process, real bytes, real lines in a log.
+- *stored*: kept, checked as moto checks it, given back; nothing acts on it.
+- *refused*: answered at once with the service's own error, because pretending would mislead.
+"""
+
+RUNS, STORED, REFUSED = "runs", "stored", "refused"
+
+# Services by the name boto3 knows them by, with the moto package that holds them. Any other service is refused.
+SERVICES = {
+    "application-autoscaling": "applicationautoscaling",
+    "cloudformation": "cloudformation",
+    "cloudwatch": "cloudwatch",
+    "ec2": "ec2",
+    "ecr": "ecr",
+    "iam": "iam",
+    "kms": "kms",
+    "lambda": "awslambda",
+    "logs": "logs",
+    "s3": "s3",
+    "sagemaker": "sagemaker",
+    "sagemaker-runtime": "sagemakerruntime",
+    "ssm": "ssm",
+    "sts": "sts",
+}
+
+# Where a service signs its requests under another name than boto3's.
+SIGNING_NAMES = {"monitoring": "cloudwatch"}
+
+# What holds for an operation that OPERATIONS does not name.
+DEFAULTS = dict.fromkeys(SERVICES, STORED)
+
+OPERATIONS: dict[str, dict[str, str]] = {service: {} for service in SERVICES}
+
+
+def level(service: str, operation: str) -> str:
+    """`runs`, `stored` or `refused` for an operation by its AWS name; refused for a service not held here."""
+    if service not in SERVICES:
+        return REFUSED
+    return OPERATIONS[service].get(operation, DEFAULTS[service])

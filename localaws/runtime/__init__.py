@@ -1,0 +1,1 @@
+"""The contracts that AWS's containers keep, kept here by plain processes."""

@@ -1,0 +1,172 @@
+"""The one process: function URLs, its own health page, then moto; an error is always the service's own.
+
+`serve()` runs until SIGTERM or SIGINT, then ends every child and writes the last snapshot.
+"""
+
+import contextlib
+import fcntl
+import importlib
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from localaws.context import ACCOUNT_ID, Context, configured_home, configured_port, set_context
+from localaws.supervisor import Supervisor, start_time
+
+# Read by moto when it is imported: one account, and no CORS headers but those of a function URL.
+os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT_ID
+os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+from localaws import errors, state
+from localaws.control import CONTROL_MODULES
+from localaws.operations import OPERATIONS, REFUSED, SERVICES, level
+
+HEALTH_PATH = "/_localaws/health"
+
+log = logging.getLogger("localaws")
+
+WsgiApp = Callable[[dict, Callable], Iterable[bytes]]
+
+
+class Application:
+    """The WSGI application: data planes of the control modules first, then moto."""
+
+    def __init__(self, data_planes: list[Any], health: Callable[[], dict]):
+        self._data_planes = data_planes
+        self._health = health
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == HEALTH_PATH:
+            body = json.dumps(self._health()).encode()
+            return _send((200, {"Content-Type": "application/json"}, body), environ, start_response)
+        for plane in self._data_planes:
+            if plane.matches(environ):
+                return plane.application(environ, start_response)
+        service = errors.service_of(environ)
+        if service not in SERVICES or path.startswith(("/moto-api", "/_localaws")):
+            return _send(errors.unsupported(service, None), environ, start_response)
+        if REFUSED in OPERATIONS[service].values():
+            operation = errors.operation_of(service, environ)
+            if operation is None or level(service, operation) == REFUSED:
+                return _send(errors.unsupported(service, operation), environ, start_response)
+        return self._ask_moto(service, environ, start_response)
+
+    def _ask_moto(self, service: str, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        given: dict[str, Any] = {}
+
+        def keep(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable:
+            given.update(status=status, headers=headers)
+            return lambda data: None
+
+        try:
+            body = self._moto(environ, keep)
+        except NotImplementedError:
+            return _send(
+                errors.unsupported(service, environ.get("HTTP_X_AMZ_TARGET")), environ, start_response
+            )
+        except Exception as error:
+            log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            message = f"The local AWS failed: {type(error).__name__}: {error}. Its log has the details."
+            return _send(errors.answer(service, "InternalFailure", message, 500), environ, start_response)
+        if _changes(environ):
+            state.touch()
+        status = int(given["status"].split()[0])
+        kind = dict(given["headers"]).get("Content-Type", "")
+        if status >= 400 and kind.startswith("text/html"):
+            text = b"".join(body)
+            if environ["REQUEST_METHOD"] == "HEAD":  # has no body, so nothing of it is HTML
+                start_response(given["status"], [h for h in given["headers"] if h[0] != "Content-Type"])
+                return [b""]
+            if (
+                not text.lstrip().startswith(b"<?xml")
+                and service != "s3"
+                or text.lstrip()[:5].lower() == b"<!doc"
+            ):
+                return _send(errors.unsupported(service, None), environ, start_response)
+            body = [text]
+        start_response(given["status"], given["headers"])
+        return body
+
+
+def _changes(environ: dict) -> bool:
+    """Whether a request may have changed anything. To say yes too often costs a snapshot that finds no difference."""
+    operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+    reads = operation.startswith(("Describe", "List", "Get", "Filter"))
+    return environ["REQUEST_METHOD"] not in ("GET", "HEAD") and not reads
+
+
+def _send(answer: errors.Answer, environ: dict, start_response: Callable) -> Iterable[bytes]:
+    """Send a whole answer, after reading what the client still sends: its connection is used again."""
+    with contextlib.suppress(OSError, ValueError):
+        remaining = int(environ.get("CONTENT_LENGTH") or 0)
+        while remaining > 0 and (chunk := environ["wsgi.input"].read(min(remaining, 1 << 20))):
+            remaining -= len(chunk)
+    status, headers, body = answer
+    start_response(errors.status_line(status), [*headers.items(), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+class QuietHandler(MotoRequestHandler):
+    """Logs what failed, not what worked: clients poll several times per second."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        if str(code).startswith("5"):
+            super().log_request(code, size)
+
+
+def serve() -> None:
+    """Run the local AWS in this process until it is told to stop. Raises SystemExit with words where it cannot."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    home, port = configured_home(), configured_port()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = (home / "server.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SystemExit(f"Another local AWS runs on {home}.") from None
+
+    ctx = Context(home=home, port=port, supervisor=Supervisor(home))
+    set_context(ctx)
+    for owner in ctx.supervisor.reap_leftovers():
+        log.warning("ended %s, left running by a server that did not stop in order", owner)
+    modules = [importlib.import_module(f"localaws.control.{name}") for name in CONTROL_MODULES]
+    for module in modules:
+        module.install()
+    identity = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}
+    application = Application([module for module in modules if hasattr(module, "matches")], lambda: identity)
+    try:
+        server = make_server("127.0.0.1", port, application, threaded=True, request_handler=QuietHandler)
+    except (OSError, SystemExit):
+        raise SystemExit(
+            f"Port {port} is taken by another program. Set LOCALAWS_PORT to a free port, or stop that program."
+        ) from None
+    server.daemon_threads = True
+    server.block_on_close = False
+    try:
+        state.restore_all()
+    except state.StateError as error:
+        raise SystemExit(str(error)) from None
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    record = home / "server.json"
+    record.write_text(json.dumps({**identity, "started": start_time(os.getpid())}))
+    log.info("the local AWS answers on %s", ctx.endpoint_url)
+    try:
+        server.serve_forever()
+    finally:
+        log.info("stopping")
+        state.stop_all()
+        ctx.supervisor.stop_all()
+        state.close()
+        record.unlink(missing_ok=True)
+        log.info("stopped")

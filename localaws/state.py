@@ -1,0 +1,190 @@
+"""What the local AWS remembers: moto's backends, pickled to `home/state`, so that a restart loses nothing.
+
+A snapshot is one file, written aside and renamed, a moment after anything changed and at a graceful stop. Object
+bytes are not in it (see `localaws.control.s3`). It is read back only by the moto version and the format that wrote
+it, and only from the state directory, which nobody else may write.
+"""
+
+import copyreg
+import hashlib
+import io
+import logging
+import pickle
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import moto
+from moto.backends import get_backend
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
+
+from localaws.context import context
+from localaws.operations import SERVICES
+
+FORMAT = 1
+DEBOUNCE_SECONDS = 1.0
+ATTEMPTS = 20
+
+log = logging.getLogger(__name__)
+
+
+class StateError(Exception):
+    """The state directory cannot be used; the message names the way out."""
+
+
+_hooks: dict[str, tuple[Callable[[], None] | None, Callable[[], None] | None]] = {}
+_dirty = threading.Event()
+_closing = threading.Event()
+_write_lock = threading.Lock()
+_last_digest: str | None = None
+
+
+def register(
+    name: str, restore: Callable[[], None] | None = None, stop: Callable[[], None] | None = None
+) -> None:
+    """Have `restore()` called once the backends are loaded at start, and `stop()` before the last snapshot."""
+    _hooks[name] = (restore, stop)
+
+
+def touch() -> None:
+    """Say that something changed: a snapshot follows within a second or two."""
+    _dirty.set()
+
+
+def restore_all() -> None:
+    """Load the snapshot, where there is one, then let each module restore what runs. Raises StateError."""
+    _load(_path())
+    for restore, _ in _hooks.values():
+        if restore is not None:
+            restore()
+    threading.Thread(target=_save_when_touched, name="state", daemon=True).start()
+
+
+def stop_all() -> None:
+    """Let each module end what it runs, the last installed first."""
+    for name, (_, stop) in reversed(_hooks.items()):
+        if stop is not None:
+            try:
+                stop()
+            except Exception:
+                log.exception("stopping %s failed; the rest is stopped all the same", name)
+
+
+def save() -> None:
+    """Write a snapshot now, unless nothing differs from the last one."""
+    global _last_digest
+    with _write_lock:
+        _dirty.clear()
+        content = _pickled()
+        digest = hashlib.sha256(content).hexdigest()
+        if digest == _last_digest:
+            return
+        path = _path()
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_bytes(content)
+        part.replace(path)
+        _last_digest = digest
+
+
+def close() -> None:
+    """The last snapshot of a graceful stop."""
+    _closing.set()
+    _dirty.set()
+    save()
+
+
+def _path() -> Path:
+    return context().home / "state" / "backends.pickle"
+
+
+def _save_when_touched() -> None:
+    while True:
+        _dirty.wait()
+        if _closing.wait(DEBOUNCE_SECONDS):
+            return
+        try:
+            save()
+        except Exception:
+            # A snapshot that fails must not end the snapshots: the next change tries again.
+            log.exception("the state could not be written")
+
+
+def _pickled() -> bytes:
+    """The snapshot's bytes. Requests go on meanwhile, so a pickling that one of them disturbs is begun again."""
+    for attempt in range(ATTEMPTS):
+        buffer = io.BytesIO()
+        pickle.dump({"moto": moto.__version__, "format": FORMAT}, buffer)
+        try:
+            _StatePickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(_backends())
+            return buffer.getvalue()
+        except RuntimeError as error:
+            if "changed size during iteration" not in str(error) or attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _backends() -> dict:
+    tree: dict = {}
+    for service in SERVICES.values():
+        for account, regions in list(get_backend(service).items()):
+            tree.setdefault(service, {})[account] = dict(regions)
+    return {"backends": tree, "buckets": dict(get_backend("s3").bucket_accounts)}
+
+
+def _load(path: Path) -> None:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        try:
+            stamp = pickle.load(file)  # noqa: S301 our own file in our own directory
+            if stamp != {"moto": moto.__version__, "format": FORMAT}:
+                raise StateError(
+                    f"{path} was written by moto {stamp.get('moto')} (format {stamp.get('format')}); this is moto "
+                    f"{moto.__version__} (format {FORMAT}). Install that version, or start anew by moving "
+                    f"{path.parent.parent} away: its deployments are then gone, so destroy them first."
+                )
+            saved = pickle.load(file)  # noqa: S301
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
+            raise StateError(
+                f"{path} cannot be read ({error}). Move {path.parent.parent} away to start anew."
+            ) from error
+    for service, accounts in saved["backends"].items():
+        for account, regions in accounts.items():
+            get_backend(service)[account].update(regions)
+    get_backend("s3").bucket_accounts.update(saved["buckets"])
+
+
+def _backend_dict(service: str) -> BackendDict:
+    return get_backend(service)
+
+
+def _account_backend(service: str, account: str) -> AccountSpecificBackend:
+    return get_backend(service)[account]
+
+
+def _weak_values(items: dict) -> weakref.WeakValueDictionary:
+    return weakref.WeakValueDictionary(items)
+
+
+class _StatePickler(pickle.Pickler):
+    """Pickles backends: locks are made anew, and the registries that hold all backends stay out of it."""
+
+    dispatch_table = copyreg.dispatch_table.copy()
+
+
+def _reduce_by_name(registry: BackendDict) -> tuple:
+    return _backend_dict, (registry.service_name,)
+
+
+_lock_types = {type(threading.Lock()): threading.Lock, type(threading.RLock()): threading.RLock}
+for _type, _maker in _lock_types.items():
+    _StatePickler.dispatch_table[_type] = lambda _lock, maker=_maker: (maker, ())
+_StatePickler.dispatch_table[BackendDict] = _reduce_by_name
+_StatePickler.dispatch_table[type(get_backend("s3"))] = _reduce_by_name
+_StatePickler.dispatch_table[AccountSpecificBackend] = lambda registry: (
+    _account_backend,
+    (registry.service_name, registry.account_id),
+)
+_StatePickler.dispatch_table[weakref.WeakValueDictionary] = lambda weak: (_weak_values, (dict(weak),))

@@ -1,0 +1,241 @@
+"""Owns every process of the local AWS: started in groups of their own, ended whole, never left behind.
+
+A process group is not enough to end a container: torchrun gives each worker a session of its own. So every child
+carries a token in its environment, which its descendants inherit, and ending a child ends all that carry it
+(where the system has /proc; elsewhere the group alone). The same token lets a new server find what a crashed one
+left: a record alone could name a process number that somebody else has by now.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+TOKEN_NAME = "LOCALAWS_PROCESS"
+POLL_SECONDS = 0.05
+
+
+def start_time(pid: int) -> str | None:
+    """When a process started, in the system's own words, or None where it is gone (or only a zombie)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return None
+    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
+    return shown.stdout.strip() or None
+
+
+def _carriers(token: str) -> list[int]:
+    """The processes whose environment carries `token`."""
+    wanted = f"{TOKEN_NAME}={token}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        # A process of somebody else, or one that ended meanwhile, cannot be read and is not ours.
+        with contextlib.suppress(OSError):
+            if wanted in entry.read_bytes().split(b"\0"):
+                found.append(int(entry.parent.name))
+    return found
+
+
+def _signal_carriers(token: str, number: int) -> None:
+    for pid in _carriers(token):
+        if pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+class Child:
+    """A process started by the supervisor. `returncode` is as subprocess gives it: negative for a signal."""
+
+    def __init__(self, owner: str, log: Path, process: subprocess.Popen, token: str):
+        self.owner = owner
+        self.log = log
+        self.pid = process.pid
+        self.token = token
+        self.started = start_time(process.pid)
+        self.returncode: int | None = None
+        self._process = process
+        self._ended = threading.Event()
+        self._reaped = False
+        self._lock = threading.Lock()
+
+    @property
+    def running(self) -> bool:
+        return not self._ended.is_set()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end and give the return code. Raises TimeoutError after `timeout` seconds."""
+        if not self._ended.wait(timeout):
+            raise TimeoutError(f"{self.owner} (process {self.pid}) still runs after {timeout} s.")
+        assert self.returncode is not None
+        return self.returncode
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process's whole group, if it still runs."""
+        with self._lock:  # its number stays its own until it is reaped
+            if not self._reaped:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+    def _end(self) -> int:
+        """Wait for the process, end all that it left running, and reap it."""
+        if hasattr(os, "waitid"):  # not on macOS, where the group is signalled a moment after the reaping
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            self._process.wait()
+        self.send(signal.SIGKILL)
+        while left := _carriers(self.token):
+            if left == [self.pid]:
+                break
+            _signal_carriers(self.token, signal.SIGKILL)
+            time.sleep(POLL_SECONDS)
+        with self._lock:
+            self._reaped = True
+            return self._process.wait()
+
+
+class Supervisor:
+    """Starts, watches and ends processes; `home/processes.json` records those that run."""
+
+    def __init__(self, home: Path):
+        self.home = Path(home)
+        self._record = self.home / "processes.json"
+        self._children: dict[int, Child] = {}
+        self._watchers: set[threading.Thread] = set()
+        self._lock = threading.RLock()
+        self._closed = False
+
+    def spawn(
+        self,
+        owner: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        on_exit: Callable[[int], None] | None = None,
+    ) -> Child:
+        """Start `argv` in a session of its own, its output appended to `log`.
+
+        `on_exit(returncode)` is called once, from a thread, when the process has ended and all that it left
+        running has been ended too; `wait` and `stop` return after it. Raises OSError where the program cannot be started, RuntimeError once the
+        supervisor has stopped everything.
+        """
+        token = secrets.token_hex(8)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock, log.open("ab") as output:
+            if self._closed:
+                raise RuntimeError("The local AWS is stopping: nothing new is started.")
+            process = subprocess.Popen(
+                list(argv),
+                env={**env, TOKEN_NAME: token},
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            child = Child(owner, log, process, token)
+            self._children[child.pid] = child
+            self._write_record()
+        watcher = threading.Thread(
+            target=self._watch, args=(child, on_exit), name=f"watch {owner}", daemon=True
+        )
+        self._watchers.add(watcher)
+        watcher.start()
+        return child
+
+    def children(self, owner: str | None = None) -> list[Child]:
+        """The running children, of one owner or of all."""
+        with self._lock:
+            return [child for child in self._children.values() if owner in (None, child.owner)]
+
+    def stop(self, child: Child, grace: float = 10.0) -> int:
+        """SIGTERM to the child's group, SIGKILL after `grace` seconds; gives the return code."""
+        child.send(signal.SIGTERM)
+        try:
+            return child.wait(grace)
+        except TimeoutError:
+            child.send(signal.SIGKILL)
+            return child.wait()
+
+    def stop_owner(self, owner: str, grace: float = 10.0) -> None:
+        """Stop all children of one owner, side by side."""
+        self._stop_together(self.children(owner), grace)
+
+    def stop_all(self) -> None:
+        """Stop every child, and start none from here on."""
+        with self._lock:
+            self._closed = True
+        self._stop_together(self.children(), 10.0)
+        for watcher in list(self._watchers):  # what `on_exit` has to say is part of the end
+            watcher.join(10.0)
+
+    def reap_leftovers(self) -> list[str]:
+        """End what an earlier server left running when it crashed; gives the owners of what was ended.
+
+        Only processes whose number and start time are both as recorded, or that carry a recorded token.
+        """
+        try:
+            entries = json.loads(self._record.read_text())
+        except FileNotFoundError:
+            return []
+        left = [entry for entry in entries if self._is_left(entry)]
+        self._signal_left(left, signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while any(self._is_left(entry) for entry in left) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        self._signal_left(left, signal.SIGKILL)
+        self._record.unlink(missing_ok=True)
+        return [entry["owner"] for entry in left]
+
+    @staticmethod
+    def _same(entry: dict) -> bool:
+        return entry["started"] is not None and start_time(entry["pid"]) == entry["started"]
+
+    def _is_left(self, entry: dict) -> bool:
+        return self._same(entry) or bool(_carriers(entry["token"]))
+
+    def _signal_left(self, entries: list[dict], number: int) -> None:
+        for entry in entries:
+            if self._same(entry):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(entry["pid"], number)
+            _signal_carriers(entry["token"], number)
+
+    def _stop_together(self, children: list[Child], grace: float) -> None:
+        threads = [threading.Thread(target=self.stop, args=(child, grace)) for child in children]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _watch(self, child: Child, on_exit: Callable[[int], None] | None) -> None:
+        # As a container ends with its first process, so does all that this one started and did not wait for.
+        child.returncode = child._end()
+        with self._lock:
+            del self._children[child.pid]
+            self._write_record()
+        try:
+            if on_exit is not None:
+                on_exit(child.returncode)
+        finally:
+            child._ended.set()
+            self._watchers.discard(threading.current_thread())
+
+    def _write_record(self) -> None:
+        entries = [
+            {"owner": child.owner, "pid": child.pid, "started": child.started, "token": child.token}
+            for child in self._children.values()
+        ]
+        part = self._record.with_suffix(".part")
+        part.write_text(json.dumps(entries, indent=1))
+        part.replace(self._record)
