@@ -1,0 +1,106 @@
+# Every command of Pawprint. ENV=local (the default) rehearses on this machine and never reaches AWS; ENV=aws uses
+# your credentials. `make help` lists the targets.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+ENV ?= local
+PYTHON ?= python3
+LOCALAWS_PORT ?= 4566
+PAWPRINT_HOME ?= $(CURDIR)/.local
+export ENV LOCALAWS_PORT PAWPRINT_HOME CONFIRM
+export LOCALAWS_HOME := $(PAWPRINT_HOME)/aws
+export PYTHONPATH := $(CURDIR):$(CURDIR)/payloads/shared
+export TF_CLI_CONFIG_FILE := $(PAWPRINT_HOME)/terraform.rc
+
+PY := .venv/bin/python
+# --name value, where the make variable was given
+option = $(if $($(1)),--$(2) '$($(1))')
+
+##@ Start here
+.PHONY: help setup up
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Prepare this checkout: packages from the hashed lock, Terraform, its provider
+	@$(PYTHON) deploy/setup.py
+
+up: setup $(if $(filter local,$(ENV)),local-up) ## From nothing to a URL: deploy, train on the sample, promote, ask
+	@$(MAKE) apply
+	@$(MAKE) data
+	@$(MAKE) train
+	@$(MAKE) promote
+	@$(PY) -m deploy.url --curl --run
+
+##@ Infrastructure
+.PHONY: plan apply destroy output package upload
+plan: setup ## Show what apply would change
+	@$(PY) -m deploy.stack plan
+apply: setup ## Deploy the stack, on freshly packaged payloads
+	@$(PY) -m deploy.stack apply
+destroy: setup ## Remove everything that was deployed (asks first on AWS)
+	@$(PY) -m deploy.stack destroy
+output: ## Print the outputs of the stack as JSON
+	@$(PY) -m deploy.stack output
+package: setup ## Package the payloads into build/, byte for byte the same each time
+	@$(PY) -m deploy.package
+upload: setup ## Upload the packages to the artifacts bucket, skipping what is there
+	@$(PY) -m deploy.upload
+
+##@ Model
+.PHONY: data train train-ec2 promote
+data: ## Check and upload labelled photographs: DATA=dir; default: the built-in sample
+	@$(PY) -m deploy.data $(if $(DATA),'$(DATA)')
+train: ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= INSTANCES= FINE_TUNE=1 SPOT=1
+	@$(PY) -m deploy.train $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
+		$(call option,LR,lr) $(call option,BATCH,batch-size) $(call option,SEED,seed) \
+		$(call option,INSTANCES,instances) $(if $(FINE_TUNE),--fine-tune) $(if $(SPOT),--spot)
+train-ec2: ## Train on the EC2 instance, over SSM: DATA= EPOCHS= ARCH= THREADS= WORKERS= FINE_TUNE=1
+	@$(PY) -m deploy.train_ec2 $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
+		$(call option,THREADS,threads) $(call option,WORKERS,workers) $(if $(FINE_TUNE),--fine-tune)
+promote: ## Put a model behind the URL, blue/green: MODEL=run|s3-uri|previous; default: the last one trained
+	@$(PY) -m deploy.promote $(if $(MODEL),'$(MODEL)')
+
+##@ Use
+.PHONY: predict url curl status logs
+predict: ## Ask the URL about a picture: IMAGE=file-or-url TOP_K=
+	@$(PY) -m deploy.predict $(if $(IMAGE),'$(IMAGE)') $(call option,TOP_K,top-k)
+url: ## Print the function URL
+	@$(PY) -m deploy.url
+curl: ## Print a ready curl line: IMAGE=file
+	@$(PY) -m deploy.url --curl $(call option,IMAGE,image)
+status: ## One screen about the deployment
+	@$(PY) -m deploy.status
+logs: ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
+	@$(PY) -m deploy.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
+
+##@ The local AWS
+.PHONY: local-up local-down
+local-up: setup ## Start the local AWS on 127.0.0.1:4566 (LOCALAWS_PORT)
+	@$(PY) -m localaws up
+local-down: ## Stop it, with every process that it started; its state stays in .local/
+	@$(PY) -m localaws down
+
+##@ Development
+.PHONY: test test-fast test-terraform lint fmt lock clean
+test: setup lint test-terraform ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
+	@$(PY) -m pytest tests
+test-fast: setup ## The unit tests
+	@$(PY) -m pytest tests/unit -q
+test-terraform: setup ## Plan contracts of the Terraform modules
+	@$(PY) -m deploy.terraform_checks
+lint: setup ## Check the form of Python and Terraform
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@PATH="$$PATH:$(CURDIR)/.venv/bin" terraform fmt -check -recursive terraform
+fmt: setup ## Bring Python and Terraform into form
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+	@PATH="$$PATH:$(CURDIR)/.venv/bin" terraform fmt -recursive terraform
+lock: ## Make requirements.lock anew from pyproject.toml
+	@.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
+		--group pyproject.toml:dev pyproject.toml -o requirements.lock
+clean: ## Remove what can be made again: build/ and caches (the local AWS and its state stay)
+	@rm -rf build .pytest_cache .ruff_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,67 @@
+"""What the person at the keyboard sees: progress, tables, and errors that name the way out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Failure(Exception):
+    """A command cannot go on. The message names the thing that is wrong and the way out."""
+
+
+def step(message: str) -> None:
+    """Say what happens now."""
+    out.print(f"[bold cyan]▸[/] {message}")
+
+
+def done(message: str) -> None:
+    out.print(f"[bold green]✓[/] {message}")
+
+
+def warn(message: str) -> None:
+    err.print(f"[bold yellow]![/] {message}")
+
+
+def progress() -> Progress:
+    """A progress bar for a counted number of things; a single line per change where there is no terminal."""
+    columns = TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=err, transient=not sys.stderr.isatty())
+
+
+def run(command: Callable[[], int | None]) -> None:
+    """Run a command's `main`, turning failures into one clear message and exit status 1."""
+    try:
+        sys.exit(command() or 0)
+    except KeyboardInterrupt:
+        err.print("\nInterrupted.")
+        sys.exit(130)
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        err.print("[bold red]✗[/] ", end="")
+        err.print(message, markup=False)
+        sys.exit(1)
+
+
+def explain(error: Exception) -> str | None:
+    """The message for an error that a person can do something about; None for a fault of this program."""
+    if isinstance(error, Failure):
+        return str(error)
+    # Imported here because half of the commands never need botocore, and it takes longer than they do.
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.NoCredentialsError):
+        return "No AWS credentials were found. Log in first (aws sso login, aws configure)."
+    if isinstance(error, exceptions.EndpointConnectionError):
+        return f"Nothing answers at {error.kwargs.get('endpoint_url')}. Start the local AWS: make local-up"
+    if isinstance(error, exceptions.ClientError | exceptions.BotoCoreError):
+        return str(error)
+    return None

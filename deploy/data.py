@@ -1,0 +1,158 @@
+"""Check a folder of labelled photographs and upload it.
+
+    python -m deploy.data [DIR]
+
+The folder is an ImageFolder with its splits: `{train,valid,test}/<class>/*.jpg`. Without one, the built-in sample
+is made: real handwritten digits from scikit-learn. Nothing is uploaded before the whole folder has passed the
+check.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy import console, environment
+from deploy.console import Failure
+from deploy.environment import Environment
+from deploy.stack import Stack
+
+SAMPLE = "digits"
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A dataset in the artifacts bucket; `uri` ends without a slash and holds train/, valid/ and test/."""
+
+    name: str
+    uri: str
+
+
+def resolve(env: Environment, outputs: dict, wanted: str | None) -> Uploaded:
+    """The dataset to train on: a name in the bucket, a folder (uploaded now), or by default the last uploaded.
+
+    Where nothing was ever uploaded, the sample is. Raises Failure for a name that is neither.
+    """
+    bucket = outputs["artifacts_bucket"]
+    known = uploaded(env, outputs)
+    if wanted and Path(wanted).is_dir():
+        return put(env, outputs, Path(wanted))
+    if wanted and wanted not in known:
+        there = ", ".join(known) or "none yet"
+        raise Failure(f"{wanted} is neither a folder here nor a dataset in the bucket (there: {there}).")
+    name = wanted or next(iter(known), None)
+    if name:
+        console.done(f"dataset {name}")
+        return Uploaded(name, f"s3://{bucket}/datasets/{name}")
+    console.step("No dataset was uploaded yet: using the built-in sample, handwritten digits")
+    return put_sample(env, outputs)
+
+
+def uploaded(env: Environment, outputs: dict) -> list[str]:
+    """Names of the datasets in the bucket, the last uploaded first."""
+    s3 = env.client("s3", outputs["region"])
+    bucket = outputs["artifacts_bucket"]
+    folders = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="datasets/", Delimiter="/")
+    found = {}
+    for folder in (entry["Prefix"] for page in folders for entry in page.get("CommonPrefixes", [])):
+        try:
+            found[folder.split("/")[1]] = s3.head_object(Bucket=bucket, Key=f"{folder}dataset.json")["LastModified"]
+        except s3.exceptions.ClientError:
+            continue  # an upload that never ended is no dataset
+    return sorted(found, key=found.get, reverse=True)
+
+
+def put_sample(env: Environment, outputs: dict) -> Uploaded:
+    from deploy.sample_data import write_sample
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / SAMPLE
+        write_sample(root)
+        return put(env, outputs, root)
+
+
+def put(env: Environment, outputs: dict, root: Path) -> Uploaded:
+    """Check the folder, then make `datasets/<name>/` in the bucket equal to it.
+
+    Raises Failure that names the file or class at fault, before anything was uploaded.
+    """
+    from classifier.data import DatasetError, inspect_dataset
+
+    console.step(f"Checking {root}")
+    try:
+        dataset = inspect_dataset(root)
+    except DatasetError as error:
+        raise Failure(f"{error}\nNothing was uploaded.") from error
+    name = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower()).strip("-")
+    if not name:
+        raise Failure(f"The folder {root} needs a name with letters or digits: it becomes the dataset's name.")
+    for split in dataset.splits.values():
+        console.out.print(f"  {split.name:<6} {len(split.samples):>7,} images in {len(dataset.classes)} classes")
+
+    files = {
+        f"datasets/{name}/{split.name}/{path.parent.name}/{path.name}": path
+        for split in dataset.splits.values()
+        for path, _ in split.samples
+    }
+    sent, kept, removed = mirror(env, outputs, f"datasets/{name}/", files)
+    document = {
+        "name": name,
+        "classes": list(dataset.classes),
+        "images": {split.name: len(split.samples) for split in dataset.splits.values()},
+    }
+    s3 = env.client("s3", outputs["region"])
+    s3.put_object(
+        Bucket=outputs["artifacts_bucket"],
+        Key=f"datasets/{name}/dataset.json",
+        Body=json.dumps(document, indent=2).encode(),
+        ContentType="application/json",
+    )
+    uri = f"s3://{outputs['artifacts_bucket']}/datasets/{name}"
+    console.done(f"{uri} ({sent:,} files sent, {kept:,} already there, {removed:,} removed)")
+    return Uploaded(name, uri)
+
+
+def mirror(env: Environment, outputs: dict, prefix: str, files: dict[str, Path]) -> tuple[int, int, int]:
+    """Make the objects under a prefix equal to `files` (key to path); returns counts (sent, kept, removed)."""
+    bucket = outputs["artifacts_bucket"]
+    s3 = env.client("s3", outputs["region"], max_pool_connections=16)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    there = {item["Key"]: item["ETag"].strip('"') for page in pages for item in page.get("Contents", [])}
+
+    def send(item: tuple[str, Path]) -> bool:
+        key, path = item
+        content = path.read_bytes()
+        # The ETag of an object that was put in one piece, unencrypted or under SSE-S3, is its MD5.
+        if there.get(key) == hashlib.md5(content, usedforsecurity=False).hexdigest():
+            return False
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+        return True
+
+    with ThreadPoolExecutor(16) as pool, console.progress() as bar:
+        sent = sum(bar.track(pool.map(send, files.items()), total=len(files), description="uploading"))
+    stale = [key for key in there if key not in files and not key.endswith("/dataset.json")]
+    for start in range(0, len(stale), 1000):
+        batch = [{"Key": key} for key in stale[start : start + 1000]]
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+    return sent, len(files) - sent, len(stale)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Check and upload labelled photographs.")
+    parser.add_argument("directory", nargs="?", type=Path, help="an ImageFolder; default: the built-in sample")
+    directory = parser.parse_args().directory
+    env = environment.current()
+    if directory and not directory.is_dir():
+        raise Failure(f"There is no folder {directory}.")
+    outputs = Stack(env).require_outputs()
+    put(env, outputs, directory) if directory else put_sample(env, outputs)
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,87 @@
+"""Training jobs of this deployment: find the last one, follow one, stop what still runs."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from deploy import console
+from deploy.console import Failure
+from deploy.environment import Environment
+from deploy.log_tail import LogTail
+
+UNFINISHED = ("InProgress", "Stopping")
+
+
+def new_name(stack: str, kind: str) -> str:
+    """A job name that sorts by time: `<stack>-<kind>-20261122-160501`."""
+    return f"{stack}-{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def recent(env: Environment, outputs: dict, most: int = 10) -> list[dict]:
+    """Summaries of the latest training jobs, newest first."""
+    sagemaker = env.client("sagemaker", outputs["region"])
+    answer = sagemaker.list_training_jobs(
+        NameContains=f"{outputs['name']}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=most
+    )
+    return answer["TrainingJobSummaries"]
+
+
+def last(env: Environment, outputs: dict) -> str | None:
+    return next((job["TrainingJobName"] for job in recent(env, outputs, most=1)), None)
+
+
+def follow(env: Environment, outputs: dict, name: str) -> dict:
+    """Print a job's stages and log lines until it has ended; return its description.
+
+    Raises Failure with SageMaker's reason if it failed. Ctrl-C leaves the job running.
+    """
+    sagemaker = env.client("sagemaker", outputs["region"])
+    tail = LogTail(env.client("logs", outputs["region"]), outputs["training_log_group"], f"{name}/")
+    stage = None
+    try:
+        while True:
+            job = sagemaker.describe_training_job(TrainingJobName=name)
+            if job["SecondaryStatus"] != stage:
+                stage = job["SecondaryStatus"]
+                console.step(f"{stage}")
+            for _, line in tail.poll():
+                console.out.print(f"  {line}", markup=False)
+            if job["TrainingJobStatus"] not in UNFINISHED:
+                break
+            time.sleep(1 if env.is_local else 5)
+    except KeyboardInterrupt:
+        raise Failure(f"Stopped watching; the job goes on. To see it: make logs JOB={name}") from None
+    if job["TrainingJobStatus"] != "Completed":
+        reason = job.get("FailureReason") or "no reason was given"
+        raise Failure(f"The training job {name} is {job['TrainingJobStatus']}: {reason}\nIts log: make logs JOB={name}")
+    return job
+
+
+def final_metrics(job: dict) -> dict[str, float]:
+    return {metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList", [])}
+
+
+def stop_all(env: Environment, outputs: dict) -> None:
+    """Stop this deployment's unfinished training jobs and wait until they have."""
+    sagemaker = env.client("sagemaker", outputs["region"])
+    running = [job["TrainingJobName"] for job in recent(env, outputs, 100) if job["TrainingJobStatus"] in UNFINISHED]
+    for name in running:
+        console.step(f"Stopping the training job {name}")
+        sagemaker.stop_training_job(TrainingJobName=name)
+    for name in running:
+        sagemaker.get_waiter("training_job_completed_or_stopped").wait(TrainingJobName=name)
+
+
+def delete_log_streams(env: Environment, outputs: dict) -> None:
+    """Delete what this deployment's jobs logged. The log group itself belongs to the whole account."""
+    logs = env.client("logs", outputs["region"])
+    group = outputs["training_log_group"]
+    pages = logs.get_paginator("describe_log_streams").paginate(
+        logGroupName=group, logStreamNamePrefix=f"{outputs['name']}-"
+    )
+    try:
+        for stream in [stream["logStreamName"] for page in pages for stream in page["logStreams"]]:
+            logs.delete_log_stream(logGroupName=group, logStreamName=stream)
+    except logs.exceptions.ResourceNotFoundException:
+        return

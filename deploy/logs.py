@@ -1,0 +1,51 @@
+"""Read the logs of what runs: the last training job, the endpoint, the function, the instance.
+
+python -m deploy.logs [--what train|endpoint|lambda|ec2] [--job NAME] [--follow]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from deploy import console, environment, jobs
+from deploy.console import Failure
+from deploy.log_tail import LogTail
+from deploy.stack import Stack
+
+WHAT = ("train", "endpoint", "lambda", "ec2")
+
+
+def source(env: environment.Environment, outputs: dict, what: str, job: str | None) -> tuple[str, str]:
+    """The log group and the stream prefix of one kind of log."""
+    if what == "train":
+        name = job or jobs.last(env, outputs)
+        if not name:
+            raise Failure("No training job has run yet. Start one: make train")
+        return outputs["training_log_group"], f"{name}/"
+    groups = {"endpoint": "endpoint_log_group", "lambda": "function_log_group", "ec2": "ec2_log_group"}
+    return outputs[groups[what]], ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Print logs.")
+    parser.add_argument("--what", choices=WHAT, default="train")
+    parser.add_argument("--job", help="a training job's name; default: the last one")
+    parser.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    arguments = parser.parse_args()
+    env = environment.current()
+    outputs = Stack(env).require_outputs()
+    group, prefix = source(env, outputs, arguments.what, arguments.job)
+    console.step(f"{group} {prefix}")
+    tail = LogTail(env.client("logs", outputs["region"]), group, prefix)
+    while True:
+        for stream, line in tail.poll():
+            console.out.print(f"[dim]{stream[-24:]}[/] ", end="")
+            console.out.print(line, markup=False)
+        if not arguments.follow:
+            return
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    console.run(main)

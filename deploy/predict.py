@@ -1,0 +1,111 @@
+"""Ask the function URL what is on a picture; print the JSON it answers.
+
+    python -m deploy.predict [IMAGE] [--top-k N]    IMAGE: a file or a URL; default: a digit of the sample
+
+The request is what `make curl` prints, made by hand: signed with the caller's credentials where the URL asks for
+AWS_IAM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import mimetypes
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploy import console, environment
+from deploy.console import Failure
+from deploy.environment import Environment
+from deploy.stack import Stack
+
+
+class LoopbackConnection(http.client.HTTPConnection):
+    """HTTP to a `*.localhost` name, which is this machine by RFC 6761, whatever the system's resolver says."""
+
+    def connect(self) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+
+
+def ask(env: Environment, outputs: dict, body: bytes, content_type: str, query: str = "") -> tuple[int, bytes]:
+    """POST to the function URL; returns the status and the body."""
+    url = outputs["function_url"] + query
+    headers = {"Content-Type": content_type}
+    if outputs["predictor_auth_type"] == "AWS_IAM":
+        headers = sign(env, outputs["region"], url, body, headers)
+    parts = urlsplit(url)
+    local = (parts.hostname or "").endswith(".localhost")
+    kind = LoopbackConnection if local else http.client.HTTPSConnection
+    connection = kind(parts.hostname, parts.port, timeout=60)
+    try:
+        connection.request("POST", f"{parts.path or '/'}?{parts.query}".rstrip("?"), body=body, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except OSError as error:
+        raise Failure(f"{outputs['function_url']} does not answer: {error}") from error
+    finally:
+        connection.close()
+
+
+def sign(env: Environment, region: str, url: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+    import boto3
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    credentials = boto3.Session().get_credentials()
+    if credentials is None:
+        raise Failure("The URL asks for a signed request, and no AWS credentials were found.")
+    request = AWSRequest(method="POST", url=url, data=body, headers=headers)
+    SigV4Auth(credentials.get_frozen_credentials(), "lambda", region).add_auth(request)
+    return dict(request.headers.items())
+
+
+def sample_image() -> Path:
+    """One handwritten digit of the sample data, as a file."""
+    from deploy.sample_data import write_sample
+
+    kept = environment.BUILD / "sample-digit.png"
+    if not kept.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            write_sample(Path(folder))
+            found = sorted((Path(folder) / "test").rglob("*.*"))[0]
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_bytes(found.read_bytes())
+    return kept
+
+
+def payload(image: str | None) -> tuple[bytes, str]:
+    """The request's body and content type for a file or a URL. Raises Failure where there is no such file."""
+    if image and image.startswith(("http://", "https://")):
+        return json.dumps({"url": image}).encode(), "application/json"
+    path = Path(image) if image else sample_image()
+    if not path.is_file():
+        raise Failure(f"There is no file {path}.")
+    return path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Ask the function URL.")
+    parser.add_argument("image", nargs="?", help="a file or a URL; default: a digit of the sample data")
+    parser.add_argument("--top-k", type=int)
+    arguments = parser.parse_args()
+    body, content_type = payload(arguments.image)
+    env = environment.current()
+    outputs = Stack(env).require_outputs()
+    query = f"?top_k={arguments.top_k}" if arguments.top_k else ""
+    status, answer = ask(env, outputs, body, content_type, query)
+    try:
+        print(json.dumps(json.loads(answer), indent=2))
+    except ValueError:
+        print(answer.decode(errors="replace"))
+    if status != 200:
+        print(f"HTTP status {status}", file=sys.stderr)
+    return 0 if status == 200 else 1
+
+
+if __name__ == "__main__":
+    console.run(main)

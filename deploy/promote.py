@@ -1,0 +1,143 @@
+"""Put a trained model behind the URL, blue/green, and go back if it fails.
+
+    python -m deploy.promote [MODEL]
+
+MODEL is a run's name, an `s3://…/model.tar.gz`, or `previous`; by default the model trained last. The archive is
+checked before anything changes. Then Terraform makes the SageMaker model and endpoint configuration of the new
+release beside those of the old one and updates the endpoint; the old ones stay, so that a roll back is one more
+update. What is live is read from SageMaker afterwards, and asked for one prediction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+
+from deploy import console, environment, releases
+from deploy.console import Failure
+from deploy.environment import Environment
+from deploy.releases import Release, Releases
+from deploy.stack import Stack, verify_endpoint
+
+
+def find_model(env: Environment, outputs: dict, wanted: str | None) -> str:
+    """The S3 URI of the archive that `wanted` means: a run, a URI, or by default the newest trained model."""
+    bucket = outputs["artifacts_bucket"]
+    if wanted and wanted.startswith("s3://"):
+        return wanted
+    s3 = env.client("s3", outputs["region"])
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="models/")
+    trained = [
+        item for page in pages for item in page.get("Contents", []) if item["Key"].endswith("/output/model.tar.gz")
+    ]
+    trained.sort(key=lambda item: item["LastModified"], reverse=True)
+    runs = [item["Key"].split("/")[1] for item in trained]
+    if not runs:
+        raise Failure("No model was trained yet. Train one: make train, or make train-ec2")
+    if wanted and wanted not in runs:
+        raise Failure(f"There is no model {wanted}. The last ones: {', '.join(runs[:5])}")
+    return f"s3://{bucket}/models/{wanted or runs[0]}/output/model.tar.gz"
+
+
+def check_archive(env: Environment, outputs: dict, uri: str):
+    """Download the archive and check it; returns its model card and its ETag. Raises Failure."""
+    from classifier.artifact import ArtifactError, validate
+
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3 = env.client("s3", outputs["region"])
+    try:
+        etag = s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+    except s3.exceptions.ClientError as error:
+        raise Failure(f"{uri} cannot be read: {error}") from error
+    local = env.home / "models" / f"{etag}.tar.gz"
+    if not local.is_file():
+        local.parent.mkdir(parents=True, exist_ok=True)
+        partial = local.with_suffix(".partial")
+        s3.download_file(bucket, key, str(partial))
+        partial.rename(local)
+    try:
+        return validate(local), etag
+    except ArtifactError as error:
+        local.unlink()
+        raise Failure(f"{uri} cannot be promoted: {error}\nNothing was changed.") from error
+
+
+def release_id(uri: str, etag: str) -> str:
+    """A name for a release: the run it came from, and the archive's own hash, so that the same name is the same
+    model."""
+    parts = uri.split("/")
+    run = parts[-3] if parts[-2:] == ["output", "model.tar.gz"] else parts[-1].split(".")[0]
+    return f"{re.sub(r'[^A-Za-z0-9]+', '-', run).strip('-')[-36:].lstrip('-')}-{etag[:8]}"
+
+
+def switch(env: Environment, stack: Stack, old: Releases, new: Releases) -> None:
+    """Apply the new releases to the endpoint; where that fails, apply the old ones again and raise Failure."""
+    try:
+        if stack.apply(release=new, target="module.endpoint"):
+            raise Failure("Terraform could not change the endpoint; its message stands above.")
+        outputs = stack.outputs()
+        verify_endpoint(env, outputs)
+        ask_once(env, outputs, new.current)
+    except Failure as failure:
+        console.warn(f"{failure}\nGoing back to {old.current}.")
+        if stack.apply(release=old, target="module.endpoint"):
+            raise Failure("Going back failed as well. See: make status, make logs WHAT=endpoint") from failure
+        verify_endpoint(env, stack.outputs())
+        raise Failure(f"{new.current} was not promoted; the endpoint serves {old.current} again.") from failure
+
+
+def ask_once(env: Environment, outputs: dict, release: str) -> None:
+    """Ask the endpoint for one prediction, so that a model that loads but cannot answer is not called promoted."""
+    from PIL import Image
+
+    image = io.BytesIO()
+    Image.new("RGB", (64, 64), (128, 128, 128)).save(image, format="JPEG")
+    runtime = env.client("sagemaker-runtime", outputs["region"])
+    try:
+        answer = runtime.invoke_endpoint(
+            EndpointName=outputs["endpoint_name"], ContentType="image/jpeg", Body=image.getvalue()
+        )
+        json.loads(answer["Body"].read())["predictions"][0]["label"]
+    except (runtime.exceptions.ClientError, ValueError, KeyError, IndexError) as error:
+        raise Failure(f"{release} is in service but does not answer a test image: {error}") from error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Put a trained model behind the URL.")
+    parser.add_argument("model", nargs="?", help="a run's name, an S3 URI, or 'previous'; default: the newest")
+    wanted = parser.parse_args().model
+    env = environment.current()
+    stack = Stack(env)
+    outputs = stack.require_outputs()
+    old = releases.read(env, outputs) or releases.live(env, outputs)
+    if wanted == "previous":
+        if not old.previous():
+            raise Failure("There is no release before the current one.")
+        wanted = old.models[old.previous()].model_data_url
+    uri = find_model(env, outputs, wanted)
+    console.step(f"Checking {uri}")
+    card, etag = check_archive(env, outputs, uri)
+    name = release_id(uri, etag)
+    if name == old.current:
+        console.done(f"{name} is what the endpoint serves already.")
+        return
+
+    sagemaker = env.client("sagemaker", outputs["region"])
+    variant = sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"])["ProductionVariants"][0]
+    new = Releases(
+        current=name,
+        models={
+            name: Release(uri, variant["CurrentInstanceCount"] or None),
+            old.current: old.models[old.current],
+        },
+    )
+    console.step(f"Promoting {name}: {card.architecture}, {len(card.classes)} classes")
+    switch(env, stack, old, new)
+    releases.write(env, outputs, new)
+    console.done(f"{name} serves. Go back with: make promote MODEL=previous")
+
+
+if __name__ == "__main__":
+    console.run(main)

