@@ -1,0 +1,63 @@
+"""A deployment driven by the make targets alone, as a person would drive it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "us-east-1"
+
+
+@dataclass
+class Deployment:
+    """A rehearsal driven by the make targets alone, as a person would."""
+
+    home: Path
+    port: int
+    first_output: str = ""
+
+    def run(self, *arguments: str, timeout: float = 420) -> subprocess.CompletedProcess:
+        """`make ARGUMENTS`; stdout and stderr come back as one text in `stdout`."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
+        environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), "ENV": "local"}
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+        )
+
+    def make(self, *arguments: str, timeout: float = 420) -> str:
+        """`make ARGUMENTS`, which must succeed; returns what it printed."""
+        result = self.run(*arguments, timeout=timeout)
+        assert result.returncode == 0, f"make {' '.join(arguments)} failed:\n{result.stdout[-4000:]}"
+        return result.stdout
+
+    def client(self, service: str):
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 (the local AWS's well-known key)
+        )
+
+    def processes(self) -> list[str]:
+        """Command lines of all processes that work inside this deployment's home."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "cwd").resolve().is_relative_to(self.home):
+                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue  # it ended while we looked
+        return found

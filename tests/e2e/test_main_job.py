@@ -1,0 +1,260 @@
+"""From labelled photographs to a URL, through the make targets alone. The tests share one deployment, in order."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.deployment import Deployment
+
+CURL = "curl -sS --aws-sigv4"
+
+
+def curl_line(output: str) -> str:
+    return next(line for line in output.splitlines() if line.startswith(CURL))
+
+
+def ask(line: str) -> dict:
+    """Run a curl line as a person would paste it; returns the JSON that came back."""
+    answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(answer.stdout)
+
+
+def wait_until(condition, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{condition.__name__} did not come true within {seconds} s"
+        time.sleep(0.2)
+
+
+class Client(threading.Thread):
+    """Asks the URL five times a second until told to stop, and keeps every answer."""
+
+    def __init__(self, line: str):
+        super().__init__(daemon=True)
+        self.line, self.answers, self.over = line, [], threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.2):
+            self.answers.append(ask(self.line))
+
+    def stop(self) -> list[dict]:
+        self.over.set()
+        self.join(60)
+        return self.answers
+
+
+def test_up_ends_with_a_curl_line_that_answers(deployment: Deployment):
+    answer = ask(curl_line(deployment.first_output))
+
+    assert answer["predictions"][0]["label"] in set("0123456789")
+    assert answer["model"]["classes"] == 10
+    assert answer["request_id"]
+
+
+def test_a_plan_after_it_is_empty(deployment: Deployment):
+    assert "No changes." in deployment.make("plan")
+
+
+def test_packaging_again_writes_nothing_and_from_scratch_gives_the_same_bytes(deployment: Deployment):
+    build = Path(__file__).resolve().parents[2] / "build"
+    archives = [path for path in build.iterdir() if path.suffix in (".gz", ".zip")]
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in archives}
+    deployment.make("package")
+    assert {path.name: path.stat().st_mtime_ns for path in archives} == {k: v[1] for k, v in before.items()}
+
+    (build / "manifest.json").unlink()
+    deployment.make("package")
+
+    assert {path.name: path.read_bytes() for path in archives} == {k: v[0] for k, v in before.items()}
+
+
+def test_dogs_are_trained_promoted_under_traffic_and_named(deployment: Deployment, dogs: Path):
+    photograph = sorted((dogs / "test" / "014.Pug").iterdir())[0]
+    line = deployment.make("curl", f"IMAGE={photograph}").strip()
+
+    deployment.make("data", f"DATA={dogs}")
+    trained = deployment.make("train")
+    accuracy = float(trained.rsplit("test accuracy ", 1)[1].split(",")[0])
+    assert accuracy >= 0.93
+
+    client = Client(line)
+    client.start()
+    deployment.make("promote")
+    answers = client.stop()
+    assert len(answers) > 10
+    assert all("predictions" in answer for answer in answers), [a for a in answers if "error" in a][:3]
+    classes = [answer["model"]["classes"] for answer in answers]
+    assert classes == sorted(classes), "the old model answered after the new one"
+
+    answer = json.loads(deployment.make("predict", f"IMAGE={photograph}"))
+    assert answer["predictions"][0]["label"] == "Pug"
+    assert answer["model"]["classes"] == 20
+    assert "No changes." in deployment.make("plan")
+
+
+def test_the_instance_trains_a_model_that_can_be_promoted(deployment: Deployment):
+    deployment.make("train-ec2")
+
+    promoted = deployment.make("promote")
+
+    assert "pawprint-ec2-" in promoted
+    assert "predictions" in ask(curl_line(deployment.make("curl")))
+
+
+def test_a_training_script_that_raises_fails_the_job_with_its_reason(deployment: Deployment):
+    result = deployment.run("train", "ARCH=no-such-network")
+
+    assert result.returncode != 0
+    assert "is Failed" in result.stdout
+    assert "no-such-network" in result.stdout.rsplit("is Failed", 1)[1]
+
+
+def test_a_corrupt_archive_is_refused_before_anything_changes(deployment: Deployment):
+    bucket = json.loads(deployment.make("output"))["artifacts_bucket"]
+    s3 = deployment.client("s3")
+    s3.put_object(Bucket=bucket, Key="models/broken/output/model.tar.gz", Body=os.urandom(4096))
+
+    result = deployment.run("promote", "MODEL=broken")
+
+    assert result.returncode != 0
+    assert "cannot be promoted" in result.stdout
+    assert "Nothing was changed" in result.stdout
+    assert "predictions" in ask(curl_line(deployment.make("curl")))
+    s3.delete_object(Bucket=bucket, Key="models/broken/output/model.tar.gz")
+
+
+def test_a_killed_endpoint_process_is_replaced(deployment: Deployment):
+    line = curl_line(deployment.make("curl"))
+    serving = [
+        int(process.name)
+        for process in Path("/proc").glob("[0-9]*")
+        if b"hosting_container" in (process / "cmdline").read_bytes()
+        and (process / "cwd").resolve().is_relative_to(deployment.home)
+    ]
+    assert serving, "no endpoint process was found"
+
+    for pid in serving:
+        os.kill(pid, signal.SIGKILL)
+
+    def answers_again() -> bool:
+        return "predictions" in ask(line)
+
+    wait_until(answers_again)
+
+
+def test_stopping_in_the_middle_of_a_job_says_so_and_loses_nothing(deployment: Deployment):
+    sagemaker = deployment.client("sagemaker")
+    known = {job["TrainingJobName"] for job in sagemaker.list_training_jobs()["TrainingJobSummaries"]}
+    names: list[str] = []
+
+    def a_new_job_trains() -> bool:
+        listed = [job["TrainingJobName"] for job in sagemaker.list_training_jobs()["TrainingJobSummaries"]]
+        names[:] = [name for name in listed if name not in known]
+        return bool(names) and (
+            sagemaker.describe_training_job(TrainingJobName=names[0])["SecondaryStatus"] == "Training"
+        )
+
+    watcher = threading.Thread(target=deployment.run, args=("train",), daemon=True)
+    watcher.start()
+    wait_until(a_new_job_trains)
+    deployment.make("local-down")
+    watcher.join(120)
+    assert not watcher.is_alive(), "make train hung after the local AWS had gone"
+    assert deployment.processes() == []
+
+    deployment.make("local-up")
+
+    job = sagemaker.describe_training_job(TrainingJobName=names[0])
+    assert job["TrainingJobStatus"] == "Failed"
+    assert "stopped while" in job["FailureReason"]
+
+    line = curl_line(deployment.make("curl"))
+
+    def answers_again() -> bool:
+        return "predictions" in ask(line)
+
+    wait_until(answers_again)
+    assert "No changes." in deployment.make("plan")
+
+
+def test_status_and_logs_show_what_runs(deployment: Deployment):
+    status = deployment.make("status")
+    assert "InService" in status
+    assert "Failed" in status
+    assert "epoch=1 " in deployment.make("logs", f"JOB={completed_job(deployment)}")
+    assert "START RequestId" in deployment.make("logs", "WHAT=lambda")
+
+
+def completed_job(deployment: Deployment) -> str:
+    listed = deployment.client("sagemaker").list_training_jobs(StatusEquals="Completed")
+    return listed["TrainingJobSummaries"][0]["TrainingJobName"]
+
+
+def test_a_broken_folder_is_named_before_anything_is_uploaded(deployment: Deployment, tmp_path: Path):
+    from PIL import Image
+
+    for split in ("train", "valid", "test"):
+        for label in ("cat", "dog"):
+            (tmp_path / split / label).mkdir(parents=True)
+            Image.new("RGB", (32, 32)).save(tmp_path / split / label / "a.jpg")
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(picture, format="JPEG")
+    (tmp_path / "train" / "cat" / "cut.jpg").write_bytes(picture.getvalue()[:200])
+
+    result = deployment.run("data", f"DATA={tmp_path}")
+
+    assert result.returncode != 0
+    assert "cut.jpg" in result.stdout
+    assert "Nothing was uploaded" in result.stdout
+
+
+def test_destroy_leaves_no_resource_and_down_no_process_and_apply_works_again(deployment: Deployment):
+    bucket = json.loads(deployment.make("output"))["artifacts_bucket"]
+    deployment.make("destroy")
+
+    names = [entry["Name"] for entry in deployment.client("s3").list_buckets()["Buckets"]]
+    assert bucket not in names
+    assert deployment.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert deployment.client("sagemaker").list_models()["Models"] == []
+    assert deployment.client("lambda").list_functions()["Functions"] == []
+    assert [role for role in deployment.client("iam").list_roles()["Roles"] if "pawprint" in role["RoleName"]] == []
+    assert deployment.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"] == []
+    states = {
+        instance["State"]["Name"]
+        for reservation in deployment.client("ec2").describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+    }
+    assert states <= {"terminated"}
+
+    deployment.make("local-down")
+    assert deployment.processes() == []
+
+    deployment.make("local-up")
+    deployment.make("apply")
+    assert "predictions" in ask(curl_line(deployment.make("curl")))
+
+
+def test_a_command_without_a_deployment_names_the_way_out(tmp_path: Path):
+    elsewhere = Deployment(home=tmp_path, port=1)
+
+    result = elsewhere.run("train")
+
+    assert result.returncode != 0
+    assert "make apply" in result.stdout
+
+
+@pytest.mark.parametrize("target", ["plan", "train"])
+def test_an_unknown_environment_is_refused(tmp_path: Path, target: str):
+    result = Deployment(home=tmp_path, port=1).run(target, "ENV=staging")
+
+    assert result.returncode != 0
+    assert "aws and local" in result.stdout
