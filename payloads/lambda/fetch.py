@@ -1,0 +1,138 @@
+"""Fetching the image behind a `{"url": ...}` without becoming a way into the network the function stands in.
+
+What holds for the URL holds again for each redirect: the rules of `urls`, on every address that the name
+resolves to. The name is resolved once and the connection goes to an address that was checked, so a name that
+changes its mind between the two cannot lead elsewhere. Over all of it stand REDIRECTS, MAX_IMAGE_BYTES, and
+one deadline that also ends a server which trickles.
+"""
+
+import contextlib
+import functools
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from classifier.contract import MAX_IMAGE_BYTES, MEDIA_TYPES, OPEN_TYPES, ApiError, media_type
+from deadline import Deadline
+from urls import Address, Place, Policy, follow, parse, resolve
+
+REDIRECTS = 3
+REDIRECT_STATUSES = (301, 302, 303, 307, 308)
+CONNECT_SECONDS = 3.0  # for each address
+HEADERS = {
+    "User-Agent": "pawprint",
+    "Accept": ", ".join(MEDIA_TYPES),
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+}
+
+
+@dataclass(frozen=True)
+class Fetched:
+    body: bytes
+    content_type: str  # as its server declares it; the bytes are for the caller to check
+    host: str  # the last one of the chain
+
+
+def fetch_image(url: str, policy: Policy, deadline: Deadline) -> Fetched:
+    """The bytes behind `url`.
+
+    Raises ApiError: 422 where it may not or cannot be fetched, 413, 415 by its declared type, 504.
+    """
+    for _ in range(1 + REDIRECTS):
+        place = parse(url, policy)
+        addresses = resolve(place, policy, deadline)
+        with _answer(place, addresses, deadline) as response:
+            location = response.headers.get("Location")
+            if response.status not in REDIRECT_STATUSES or not location:
+                content_type = response.headers.get("Content-Type", "")
+                return Fetched(_read(response, place, deadline), content_type, place.host)
+        url = follow(url, location)
+    raise ApiError("url_unreachable", f"The URL redirects more than {REDIRECTS} times.")
+
+
+@contextlib.contextmanager
+def _answer(place: Place, addresses: list[Address], deadline: Deadline) -> Iterator[http.client.HTTPResponse]:
+    """The answer to one GET, with its body still to be read; what goes wrong becomes an ApiError."""
+    try:
+        with (
+            _connected(place, addresses, deadline) as sock,
+            _broken_off(sock, deadline),
+        ):
+            if isinstance(sock, ssl.SSLSocket):
+                sock.do_handshake()
+            connection = http.client.HTTPConnection(place.host, place.port)
+            connection.sock = sock
+            connection.request("GET", place.target, headers={"Host": place.host_header, **HEADERS})
+            with connection.getresponse() as response:
+                yield response
+    except (OSError, http.client.HTTPException) as error:
+        if deadline.left() == 0:
+            raise _too_slow(place) from error
+        certificate = isinstance(error, ssl.SSLCertVerificationError)
+        problem = "its certificate is not valid" if certificate else "the connection failed"
+        raise ApiError("url_unreachable", f"{place.host} could not be fetched from: {problem}.") from error
+
+
+def _connected(place: Place, addresses: list[Address], deadline: Deadline) -> socket.socket:
+    """A connection to the first address that takes one; for https still without its handshake."""
+    for address in addresses:
+        seconds = min(CONNECT_SECONDS, deadline.left())
+        with contextlib.suppress(OSError):
+            sock = socket.create_connection((str(address), place.port), timeout=seconds)
+            break
+    else:
+        raise ConnectionError("no address takes a connection")
+    sock.settimeout(deadline.left())
+    if place.scheme == "https":
+        return _tls().wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
+    return sock
+
+
+@contextlib.contextmanager
+def _broken_off(sock: socket.socket, deadline: Deadline) -> Iterator[None]:
+    """Shut the connection at the deadline: a socket's timeout is for each read, so trickling beats it."""
+
+    def shut() -> None:
+        with contextlib.suppress(OSError):  # it has just ended by itself
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = threading.Timer(deadline.left(), shut)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _read(response: http.client.HTTPResponse, place: Place, deadline: Deadline) -> bytes:
+    declared = media_type(response.headers.get("Content-Type"))
+    if response.status != 200:
+        raise ApiError("url_unreachable", f"{place.host} answered {response.status}.")
+    if declared not in (*MEDIA_TYPES, *OPEN_TYPES):
+        raise ApiError(
+            "unsupported_media_type", f"The URL leads to {declared[:80]}, not to {' or '.join(MEDIA_TYPES)}."
+        )
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ApiError("url_unreachable", f"{place.host} sends the image compressed, unasked.")
+    announced = response.length or 0
+    body = b"" if announced > MAX_IMAGE_BYTES else response.read(MAX_IMAGE_BYTES + 1)
+    if max(announced, len(body)) > MAX_IMAGE_BYTES:
+        raise ApiError("image_too_large", f"The image is larger than {MAX_IMAGE_BYTES:,} bytes.")
+    if deadline.left() == 0:  # broken off, which looks like an end where no length was announced
+        raise _too_slow(place)
+    if len(body) < announced:
+        raise ApiError("url_unreachable", f"{place.host} broke off in the middle of the image.")
+    return body
+
+
+def _too_slow(place: Place) -> ApiError:
+    return ApiError("url_timeout", f"{place.host} was too slow.")
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()

@@ -1,0 +1,58 @@
+"""The function's entry point, `handler.handler`. What it is told by its environment, it is told once, here.
+
+    ENDPOINT_NAME        the SageMaker endpoint to ask (required)
+    URL_ALLOW_HTTP       "true" to fetch {"url"} over http as well as https; default "false"
+    URL_ALLOW_NETWORKS   comma-separated networks (10.0.0.0/8) to fetch from although they are not public
+    LOG_LEVEL            DEBUG, INFO (default: a line per request), WARNING or ERROR (failures only)
+
+A wrong value fails the start of the function, where a deployment sees it, and not the first request.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+
+from endpoint import Endpoint
+from log import LEVELS
+from predictor import Predictor
+from urls import Policy
+
+
+def from_environment(environ: Mapping[str, str]) -> Predictor:
+    """The predictor that these variables describe. Raises ValueError naming the variable that is wrong."""
+    return Predictor(
+        Endpoint(_required(environ, "ENDPOINT_NAME")),
+        Policy(
+            allow_http=_one_of(environ, "URL_ALLOW_HTTP", ("false", "true"), default="false") == "true",
+            allow_networks=_networks(environ, "URL_ALLOW_NETWORKS"),
+        ),
+        log_level=_one_of(environ, "LOG_LEVEL", LEVELS, default="INFO"),
+    )
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    if not environ.get(name):
+        raise ValueError(f"{name} is not set")
+    return environ[name]
+
+
+def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], *, default: str) -> str:
+    value = environ.get(name) or default
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}, not one of {', '.join(allowed)}")
+    return value
+
+
+def _networks(environ: Mapping[str, str], name: str) -> tuple:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in environ.get(name, "").split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+_predictor = from_environment(os.environ)
+
+
+def handler(event, context):
+    """Lambda's call; see Predictor.answer."""
+    return _predictor.answer(event, context)

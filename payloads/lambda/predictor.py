@@ -1,0 +1,107 @@
+"""From an event to its answer: the function URL's routes, the direct invoke, and the way that both take."""
+
+from classifier.contract import (
+    JSON_TYPE,
+    ApiError,
+    JsonRequest,
+    check_image,
+    json_request,
+    media_type,
+    parse_top_k,
+    read_json_request,
+)
+from deadline import Deadline
+from endpoint import Endpoint
+from events import HttpRequest, error_response, is_http, json_response, no_content, read_http
+from fetch import fetch_image
+from log import RequestLog
+from page import page_response
+from urls import Policy
+
+ANSWER_SECONDS = 0.5  # kept back of the function's time, so that "too slow" is still said by the function itself
+FETCH_SECONDS = 10.0  # for a {"url"}, and never more than half of what is left
+
+
+class Predictor:
+    """Answers every event and never raises, so that no stack trace leaves the function."""
+
+    def __init__(self, endpoint: Endpoint, policy: Policy, log_level: str):
+        self._endpoint = endpoint
+        self._policy = policy
+        self._log_level = log_level
+
+    def answer(self, event: object, context) -> dict:
+        """The response to a function-URL event, or the answer to a direct invoke.
+
+        A direct invoke, `{"url": ...}` or `{"image": base64}` with an optional `top_k`, is answered
+        `{"predictions", "model", "request_id"}`; a failure is `{"statusCode": 422, "error": {...}}`. It is
+        returned and not raised: raised, it would carry a stack trace, and Lambda would repeat an asynchronous
+        invoke twice for a mistake of its caller.
+        """
+        request_id = context.aws_request_id
+        deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS)
+        log = RequestLog(request_id, self._log_level)
+        try:
+            route = self._respond if is_http(event) else self._invoked
+            response = route(event, request_id, deadline, log)
+        except ApiError as error:
+            log.failed(error.code, error.__cause__)
+            response = _failure(event, error, request_id)
+        except Exception as defect:
+            error = ApiError("internal_error", "The function failed; its log says more under this request id.")
+            log.failed(error.code, None)
+            log.defect(defect)
+            response = _failure(event, error, request_id)
+        log.write(response.get("statusCode", 200))
+        return response
+
+    def _invoked(self, event: object, request_id: str, deadline: Deadline, log: RequestLog) -> dict:
+        log.set(via="invoke")
+        return {**self._predict(json_request(event), None, deadline, log), "request_id": request_id}
+
+    def _respond(self, event: dict, request_id: str, deadline: Deadline, log: RequestLog) -> dict:
+        request = read_http(event)
+        log.set(via="function-url", method=request.method, path=request.path)
+        match request.method, request.path:
+            case "GET", "/":
+                return page_response()
+            case "GET", "/favicon.ico":  # asked for by browsers unasked; the page carries its icon
+                return no_content()
+            case "POST", "/":
+                asked, content_type = _read_question(request)
+                answer = self._predict(asked, content_type, deadline, log)
+                return json_response(200, {**answer, "request_id": request_id})
+            case _, "/":
+                error = ApiError("method_not_allowed", "GET shows a page; POST an image, or JSON.")
+                log.failed(error.code, None)
+                return error_response(error, request_id, {"allow": "GET, POST"})
+        raise ApiError("not_found", "There is nothing here; everything is at /.")
+
+    def _predict(self, asked: JsonRequest, content_type: str | None, deadline: Deadline, log: RequestLog) -> dict:
+        image = asked.image
+        if asked.url is not None:
+            with log.timed("fetch_ms"):
+                fetching = deadline.within(min(FETCH_SECONDS, deadline.left() / 2))
+                fetched = fetch_image(asked.url, self._policy, fetching)
+            image, content_type = fetched.body, fetched.content_type
+            log.set(host=fetched.host)
+        log.set(bytes=len(image))
+        actual_type = check_image(image, content_type)
+        with log.timed("endpoint_ms"):
+            return self._endpoint.predict(image, actual_type, asked.top_k, deadline)
+
+
+def _read_question(request: HttpRequest) -> tuple[JsonRequest, str | None]:
+    """What a POST asks, and the declared type of the image in its body. `top_k` may stand in the query."""
+    declared = request.headers.get("content-type", "")
+    top_k = parse_top_k(request.query.get("top_k"))
+    if media_type(declared) != JSON_TYPE:
+        return JsonRequest(image=request.body, url=None, top_k=top_k), declared
+    asked = read_json_request(request.body)
+    return JsonRequest(asked.image, asked.url, asked.top_k or top_k), None
+
+
+def _failure(event: object, error: ApiError, request_id: str) -> dict:
+    if is_http(event):
+        return error_response(error, request_id)
+    return {"statusCode": error.status, **error.to_dict(request_id)}
