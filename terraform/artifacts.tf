@@ -1,0 +1,10 @@
+module "artifacts" {
+  source = "./modules/artifacts"
+
+  name          = var.name
+  account       = local.account
+  kms_key_arn   = var.artifacts.kms_key_arn
+  force_destroy = var.artifacts.force_destroy
+  expiry_days   = var.artifacts.expiry_days
+  uploads       = local.uploads
+}

@@ -1,0 +1,27 @@
+# The rehearsal: the same stack on the AWS of this machine. Its account is invented, so these values apply nowhere else.
+region              = "us-east-1"
+allowed_account_ids = ["123456789012"]
+s3_use_path_style   = true
+
+artifacts = {
+  force_destroy = true # `make destroy` leaves nothing behind
+}
+
+# The interpreter of the project and its packages are already there: nothing to install.
+ec2 = {
+  packages = []
+  python   = "python3"
+}
+
+endpoint = {
+  image = "ray:serve-ml-sagemaker-cpu-v1"
+  deployment = {
+    bake_seconds        = 0 # nobody is waiting for a bill here
+    termination_seconds = 0
+  }
+}
+
+predictor = {
+  reserved    = 10
+  provisioned = 1
+}

@@ -1,0 +1,119 @@
+# The artifacts bucket: everything that travels between the parts, and nothing else does. Private, versioned, encrypted,
+# reachable over TLS only, and swept: superseded versions, abandoned uploads and old checkpoints do not cost for ever.
+
+locals {
+  # The account and the region make the name unique among all buckets of AWS.
+  bucket = "${var.name}-artifacts-${var.account.id}-${var.account.region}"
+
+  # Spelled out, here and for every ARN that a policy names, so that a plan shows each policy in full before it is granted.
+  arn = "arn:${var.account.partition}:s3:::${local.bucket}"
+}
+
+resource "aws_s3_bucket" "artifacts" {
+  bucket        = local.bucket
+  force_destroy = var.force_destroy
+}
+
+resource "aws_s3_bucket_versioning" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.bucket
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.bucket
+
+  rule {
+    # A bucket key makes one KMS call stand for many objects: a dataset is thousands of them.
+    bucket_key_enabled = var.kms_key_arn != null
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = var.kms_key_arn == null ? "AES256" : "aws:kms"
+      kms_master_key_id = var.kms_key_arn
+    }
+  }
+}
+
+resource "aws_s3_bucket_ownership_controls" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.bucket
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.bucket
+
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_policy" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.bucket
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "TlsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [local.arn, "${local.arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+
+  # S3 answers a conflict when both are set at the same time.
+  depends_on = [aws_s3_bucket_public_access_block.artifacts]
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.bucket
+
+  rule {
+    id     = "superseded-versions"
+    status = "Enabled"
+
+    filter {}
+
+    noncurrent_version_expiration {
+      noncurrent_days = var.expiry_days.noncurrent_versions
+    }
+
+    expiration {
+      # The marker that a deletion leaves is of no use once the last version behind it is gone.
+      expired_object_delete_marker = true
+    }
+  }
+
+  rule {
+    id     = "abandoned-uploads"
+    status = "Enabled"
+
+    filter {}
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = var.expiry_days.aborted_uploads
+    }
+  }
+
+  rule {
+    id     = "checkpoints"
+    status = "Enabled"
+
+    filter {
+      prefix = "checkpoints/"
+    }
+
+    expiration {
+      days = var.expiry_days.checkpoints
+    }
+  }
+
+  # The rule on superseded versions presupposes versions.
+  depends_on = [aws_s3_bucket_versioning.artifacts]
+}

@@ -1,0 +1,68 @@
+# A compute-optimised instance for multi-thread training. It is prepared once by its user data, driven by SSM commands
+# and reachable by nothing else, and it stops itself: at rest it costs its disk.
+
+locals {
+  # Graviton types carry a g after the generation: c7g, c8gd, c7gn.
+  architecture = can(regex("^c[0-9]+g", var.instance_type)) ? "arm64" : "x86_64"
+
+  # Everything in the user data but the payload's key: `make train-ec2` brings the current payload by itself, so a new
+  # one is no reason to replace an instance that was prepared by the same recipe.
+  recipe = {
+    bucket       = var.artifacts.bucket
+    region       = var.account.region
+    packages     = var.packages
+    python       = var.python
+    idle_minutes = var.idle_minutes
+  }
+}
+
+# AWS's own pointer to the newest Amazon Linux 2023. Its kernel has the drivers of Nitro (ENA, NVMe) and of the Xen
+# hosts of c3 (ixgbevf, blkfront), and it boots from BIOS as well as UEFI, so one image serves every type of the family.
+data "aws_ssm_parameter" "ami" {
+  name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${local.architecture}"
+}
+
+resource "terraform_data" "recipe" {
+  input = sha256(templatefile("${path.module}/user_data.sh.tftpl", merge(local.recipe, { payload_key = "" })))
+}
+
+resource "aws_instance" "training" {
+  ami                    = data.aws_ssm_parameter.ami.insecure_value # public, so nothing to hide from the plan
+  instance_type          = var.instance_type
+  subnet_id              = local.subnet_id
+  vpc_security_group_ids = [aws_security_group.training.id]
+  iam_instance_profile   = aws_iam_instance_profile.training.name
+  user_data              = templatefile("${path.module}/user_data.sh.tftpl", merge(local.recipe, { payload_key = var.payload_key }))
+
+  # The instance's own `shutdown` must keep the disk and what was prepared on it.
+  instance_initiated_shutdown_behavior = "stop"
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required" # IMDSv2
+    http_put_response_hop_limit = 1          # and not for a container or a proxy on it
+  }
+
+  root_block_device {
+    volume_type = "gp3"
+    volume_size = var.volume_gb
+    encrypted   = true
+  }
+
+  tags = { Name = "${var.name}-training" }
+
+  lifecycle {
+    # AWS moves the pointer every few weeks, and the payload's key changes with the code: neither is worth an instance.
+    ignore_changes       = [ami, user_data]
+    replace_triggered_by = [terraform_data.recipe]
+  }
+
+  # The first boot begins at once, so what it may do must be settled.
+  depends_on = [aws_iam_role_policy.training, aws_vpc_security_group_egress_rule.https]
+}
+
+# The commands on the instance write here, live, through the SSM agent.
+resource "aws_cloudwatch_log_group" "training" {
+  name              = "/${var.name}/ec2-training"
+  retention_in_days = var.log_retention_days
+}

@@ -1,0 +1,74 @@
+variable "name" {
+  description = "The name of the deployment."
+  type        = string
+}
+
+variable "account" {
+  description = "The account, partition and region that the stack stands in."
+  type        = object({ id = string, partition = string, region = string })
+}
+
+variable "artifacts" {
+  description = "The artifacts bucket: its name, its ARN and the statements that let a role use its key, if it has one."
+  type = object({
+    bucket         = string
+    arn            = string
+    key_statements = list(object({ Sid = string, Effect = string, Action = list(string), Resource = string }))
+  })
+}
+
+variable "payload_key" {
+  description = "The key of the instance's payload in the artifacts bucket, fetched at the first boot."
+  type        = string
+}
+
+variable "instance_type" {
+  description = "The type of the instance: compute-optimised, of the third generation or later."
+  type        = string
+
+  validation {
+    condition     = can(regex("^c([3-9]|[1-9][0-9])[a-z-]*\\.[a-z0-9-]+$", var.instance_type))
+    error_message = "The training instance must be compute-optimised: a type of the c family, for example c7i.xlarge, or c3.xlarge of the previous generation. Training on the CPU is bound by its cores, and another family bills for memory or burst credits that it leaves unused."
+  }
+}
+
+variable "volume_gb" {
+  description = "The size of the root volume in GB: the system, the packages and one dataset."
+  type        = number
+
+  validation {
+    condition     = var.volume_gb >= 20
+    error_message = "The root volume must have at least 20 GB, because the system and the training packages take about 10."
+  }
+}
+
+variable "subnet_id" {
+  description = "The subnet of the instance, which must reach the internet; null takes a default subnet whose zone offers the type."
+  type        = string
+  nullable    = true
+}
+
+variable "packages" {
+  description = "The system packages that the first boot installs."
+  type        = list(string)
+}
+
+variable "python" {
+  description = "The Python interpreter that the payload is prepared with."
+  type        = string
+}
+
+variable "idle_minutes" {
+  description = "The minutes without training after which the instance stops itself."
+  type        = number
+
+  validation {
+    condition     = var.idle_minutes >= 1 && floor(var.idle_minutes) == var.idle_minutes
+    error_message = "The idle time must be a whole number of at least 1 minute, because `shutdown` counts in minutes."
+  }
+}
+
+variable "log_retention_days" {
+  description = "The days that the log lines of commands are kept."
+  type        = number
+}

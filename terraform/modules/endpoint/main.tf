@@ -1,0 +1,112 @@
+# A model behind an endpoint. Each release has a model and an endpoint configuration of its own, named by their content:
+# promoting adds a pair and points the endpoint to it, going back points it to a pair that still stands, and no
+# configuration that is in use is ever changed or deleted.
+
+locals {
+  # Fixed, because the scaling target and the alarm are bound to it from release to release.
+  variant = "primary"
+
+  model_names = {
+    for release, model in var.releases.models :
+    release => "${var.name}-${substr(sha256(jsonencode([release, model.model_data_url, var.image])), 0, 12)}"
+  }
+
+  instance_counts = {
+    for release, model in var.releases.models :
+    release => coalesce(model.initial_instance_count, var.initial_instance_count)
+  }
+
+  # The name hashes all that SageMaker cannot change in place, so a changed configuration never meets its old name.
+  config_names = {
+    for release, model_name in local.model_names :
+    release => "${var.name}-${substr(sha256(jsonencode([model_name, local.variant, var.instance_type, local.instance_counts[release], var.startup_seconds])), 0, 12)}"
+  }
+}
+
+resource "aws_sagemaker_model" "release" {
+  for_each = var.releases.models
+
+  name               = local.model_names[each.key]
+  execution_role_arn = aws_iam_role.endpoint.arn
+
+  # The model needs nothing but its archive; what was trained from somebody's photographs can call nowhere.
+  enable_network_isolation = true
+
+  primary_container {
+    image          = var.image
+    model_data_url = each.value.model_data_url
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+
+  # SageMaker reads the archive under the role as soon as an endpoint needs it.
+  depends_on = [aws_iam_role_policy.endpoint]
+}
+
+resource "aws_sagemaker_endpoint_configuration" "release" {
+  for_each = var.releases.models
+
+  name = local.config_names[each.key]
+
+  production_variants {
+    variant_name           = local.variant
+    model_name             = aws_sagemaker_model.release[each.key].name
+    instance_type          = var.instance_type
+    initial_instance_count = local.instance_counts[each.key]
+    initial_variant_weight = 1
+
+    container_startup_health_check_timeout_in_seconds = var.startup_seconds
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_sagemaker_endpoint" "endpoint" {
+  name                 = var.name
+  endpoint_config_name = aws_sagemaker_endpoint_configuration.release[var.releases.current].name
+
+  deployment_config {
+    blue_green_update_policy {
+      termination_wait_in_seconds = var.deployment.termination_seconds
+
+      traffic_routing_configuration {
+        type                     = "ALL_AT_ONCE"
+        wait_interval_in_seconds = var.deployment.bake_seconds
+      }
+    }
+
+    auto_rollback_configuration {
+      alarms {
+        alarm_name = aws_cloudwatch_metric_alarm.server_errors.alarm_name
+      }
+    }
+  }
+
+  # Else SageMaker makes the log group with the first line, and it is neither swept nor destroyed.
+  depends_on = [aws_cloudwatch_log_group.endpoint]
+}
+
+# While a new fleet is watched, this brings the old one back. A caller's bad photograph is a 4xx and does not count.
+resource "aws_cloudwatch_metric_alarm" "server_errors" {
+  alarm_name        = "${var.name}-endpoint-server-errors"
+  alarm_description = "The endpoint ${var.name} answers with server errors. During a deployment this rolls it back."
+
+  namespace           = "AWS/SageMaker"
+  metric_name         = "Invocation5XXErrors"
+  dimensions          = { EndpointName = var.name, VariantName = local.variant }
+  statistic           = "Sum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = var.deployment.alarm_5xx_a_minute
+  treat_missing_data  = "notBreaching" # no calls, no errors
+}
+
+resource "aws_cloudwatch_log_group" "endpoint" {
+  name              = "/aws/sagemaker/Endpoints/${var.name}"
+  retention_in_days = var.log_retention_days
+}

@@ -1,0 +1,24 @@
+output "name" {
+  description = "The endpoint, given out once it is in service."
+  value       = aws_sagemaker_endpoint.endpoint.name
+}
+
+output "arn" {
+  description = "The endpoint's ARN."
+  value       = "arn:${var.account.partition}:sagemaker:${var.account.region}:${var.account.id}:endpoint/${aws_sagemaker_endpoint.endpoint.name}"
+}
+
+output "variant" {
+  description = "The endpoint variant."
+  value       = local.variant
+}
+
+output "config_name" {
+  description = "The endpoint configuration of the current release."
+  value       = aws_sagemaker_endpoint_configuration.release[var.releases.current].name
+}
+
+output "log_group" {
+  description = "The log group of the endpoint's containers."
+  value       = aws_cloudwatch_log_group.endpoint.name
+}

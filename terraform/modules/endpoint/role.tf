@@ -1,0 +1,81 @@
+# The endpoint's instances may read the archives of models and the image, and write their own log and metrics.
+
+locals {
+  repository    = regex("^(?P<account>[0-9]+)\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.[a-z.]+/(?P<name>[^:@]+)", var.image)
+  log_group_arn = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:${aws_cloudwatch_log_group.endpoint.name}"
+  # Where training leaves models, and where the bootstrap model is.
+  model_prefixes = ["models/*", "payloads/bootstrap/*"]
+}
+
+resource "aws_iam_role" "endpoint" {
+  name = "${var.name}-endpoint"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "sagemaker.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      # SageMaker must be acting for this account, not for another that learnt the role's name.
+      Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "endpoint" {
+  name = "endpoint"
+  role = aws_iam_role.endpoint.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat([
+      {
+        Sid      = "ReadModels"
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = [for prefix in local.model_prefixes : "${var.artifacts.arn}/${prefix}"]
+      },
+      {
+        # With it, a model that is not there is "not found" and not "access denied".
+        Sid       = "FindModels"
+        Effect    = "Allow"
+        Action    = "s3:ListBucket"
+        Resource  = var.artifacts.arn
+        Condition = { StringLike = { "s3:prefix" = local.model_prefixes } }
+      },
+      {
+        Sid      = "WriteLogs"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        Resource = [local.log_group_arn, "${local.log_group_arn}:*"]
+      },
+      {
+        Sid      = "PullTheImage"
+        Effect   = "Allow"
+        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+        Resource = "arn:${var.account.partition}:ecr:${local.repository.region}:${local.repository.account}:repository/${local.repository.name}"
+      },
+      {
+        Sid      = "SeeTheAlarmThatRollsBack"
+        Effect   = "Allow"
+        Action   = "cloudwatch:DescribeAlarms"
+        Resource = "arn:${var.account.partition}:cloudwatch:${var.account.region}:${var.account.id}:alarm:${aws_cloudwatch_metric_alarm.server_errors.alarm_name}"
+      },
+      {
+        # "*": a registry's token belongs to the caller and to no repository, so AWS takes no other resource.
+        Sid      = "LogInToTheRegistry"
+        Effect   = "Allow"
+        Action   = "ecr:GetAuthorizationToken"
+        Resource = "*"
+      },
+      {
+        # "*": metrics have no ARN; the condition narrows it to the namespaces that SageMaker writes for endpoints.
+        Sid       = "WriteMetrics"
+        Effect    = "Allow"
+        Action    = "cloudwatch:PutMetricData"
+        Resource  = "*"
+        Condition = { StringEquals = { "cloudwatch:namespace" = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"] } }
+      },
+    ], var.artifacts.key_statements)
+  })
+}

@@ -1,0 +1,42 @@
+# The fleet follows its load between two bounds. The count it has reached is the endpoint's own state and no attribute
+# here; a promotion passes it on as the new release's initial count, so that a busy endpoint is not shrunk by it.
+
+# SageMaker refuses to change the instance type of a variant that is a scalable target: "must be deregistered as scalable
+# target". Replaced with the type, the target goes before the endpoint is updated and comes back after it.
+resource "terraform_data" "instance_type" {
+  input = var.instance_type
+}
+
+resource "aws_appautoscaling_target" "instances" {
+  service_namespace  = "sagemaker"
+  scalable_dimension = "sagemaker:variant:DesiredInstanceCount"
+  resource_id        = "endpoint/${aws_sagemaker_endpoint.endpoint.name}/variant/${local.variant}"
+  min_capacity       = var.scaling.min_instances
+  max_capacity       = var.scaling.max_instances
+
+  lifecycle {
+    replace_triggered_by = [terraform_data.instance_type]
+  }
+}
+
+resource "aws_appautoscaling_policy" "instances" {
+  name               = "${var.name}-instances"
+  policy_type        = "TargetTrackingScaling"
+  service_namespace  = aws_appautoscaling_target.instances.service_namespace
+  scalable_dimension = aws_appautoscaling_target.instances.scalable_dimension
+  resource_id        = aws_appautoscaling_target.instances.resource_id
+
+  target_tracking_scaling_policy_configuration {
+    target_value       = var.scaling.target
+    scale_in_cooldown  = var.scaling.scale_in_cooldown
+    scale_out_cooldown = var.scaling.scale_out_cooldown
+
+    predefined_metric_specification {
+      predefined_metric_type = var.scaling.metric
+    }
+  }
+
+  lifecycle {
+    replace_triggered_by = [terraform_data.instance_type]
+  }
+}

@@ -1,0 +1,123 @@
+variable "name" {
+  description = "The name of the deployment."
+  type        = string
+}
+
+variable "account" {
+  description = "The account, partition and region that the stack stands in."
+  type        = object({ id = string, partition = string, region = string })
+}
+
+variable "artifacts" {
+  description = "The artifacts bucket: its name, its ARN and the statements that let a role use its key, if it has one."
+  type = object({
+    bucket         = string
+    arn            = string
+    key_statements = list(object({ Sid = string, Effect = string, Action = list(string), Resource = string }))
+  })
+}
+
+variable "releases" {
+  description = "The models that have an endpoint configuration, by release, and the release that is served."
+  type = object({
+    current = string
+    models  = map(object({ model_data_url = string, initial_instance_count = optional(number) }))
+  })
+
+  validation {
+    condition     = contains(keys(var.releases.models), var.releases.current)
+    error_message = "The current release must be one of the models, because the endpoint serves its configuration."
+  }
+
+  validation {
+    condition     = alltrue([for model in values(var.releases.models) : can(regex("^s3://[^/]+/.+\\.tar\\.gz$", model.model_data_url))])
+    error_message = "Each model must be given as the s3:// address of a .tar.gz archive, because that is the only form SageMaker extracts."
+  }
+}
+
+variable "image" {
+  description = "The full URI of the serving image."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.[a-z.]+/[^:@]+[:@].+$", var.image))
+    error_message = "The image must be the full URI of an image in ECR with its tag or digest, because SageMaker pulls from nowhere else."
+  }
+}
+
+variable "instance_type" {
+  description = "The type of the instances behind the endpoint."
+  type        = string
+
+  validation {
+    condition     = startswith(var.instance_type, "ml.")
+    error_message = "The endpoint's instance type must be one of SageMaker's, which begin with \"ml.\", for example ml.m5.large."
+  }
+}
+
+variable "initial_instance_count" {
+  description = "The instances that a release starts with, unless it brings its own number: the live count when it was promoted."
+  type        = number
+}
+
+variable "startup_seconds" {
+  description = "The seconds that an instance may take to load its model and answer the health check."
+  type        = number
+
+  validation {
+    condition     = var.startup_seconds >= 60 && var.startup_seconds <= 3600
+    error_message = "The time to start must be from 60 to 3600 seconds: those are SageMaker's limits."
+  }
+}
+
+variable "deployment" {
+  description = "How a release replaces another: the seconds that the new fleet is watched before the old one may go, the seconds that the old one is kept after that, and the server errors a minute that bring it back."
+  type        = object({ bake_seconds = number, termination_seconds = number, alarm_5xx_a_minute = number })
+
+  validation {
+    condition     = alltrue([for seconds in [var.deployment.bake_seconds, var.deployment.termination_seconds] : seconds >= 0 && seconds <= 3600])
+    error_message = "The seconds of a deployment must each be from 0 to 3600: those are SageMaker's limits."
+  }
+
+  validation {
+    condition     = var.deployment.alarm_5xx_a_minute >= 1
+    error_message = "The alarm must need at least one server error, because an alarm at none would roll every release back."
+  }
+}
+
+variable "scaling" {
+  description = "The scaling policy: the bounds of the fleet, and the metric per instance that is held at the target."
+  type = object({
+    min_instances      = number
+    max_instances      = number
+    metric             = string
+    target             = number
+    scale_in_cooldown  = number
+    scale_out_cooldown = number
+  })
+
+  validation {
+    condition     = var.scaling.min_instances >= 1 && var.scaling.min_instances <= var.scaling.max_instances
+    error_message = "The fleet must keep at least one instance and its minimum must not exceed its maximum."
+  }
+
+  validation {
+    condition     = contains(["SageMakerVariantInvocationsPerInstance", "SageMakerVariantConcurrentRequestsPerModelHighResolution"], var.scaling.metric)
+    error_message = "The metric must be SageMakerVariantInvocationsPerInstance (invocations a minute) or SageMakerVariantConcurrentRequestsPerModelHighResolution (requests at the same time, seen every ten seconds)."
+  }
+
+  validation {
+    condition     = var.scaling.target > 0
+    error_message = "The target must be greater than zero: it is what one instance is meant to carry."
+  }
+
+  validation {
+    condition     = var.scaling.scale_in_cooldown >= 0 && var.scaling.scale_out_cooldown >= 0
+    error_message = "The cooldowns must be zero or more seconds."
+  }
+}
+
+variable "log_retention_days" {
+  description = "The days that the containers' log lines are kept."
+  type        = number
+}

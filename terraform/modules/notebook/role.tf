@@ -1,0 +1,128 @@
+# The notebook may run training and tuning jobs of this project under the training role, and try models behind endpoints
+# of its own. The live endpoint it may only ask: releases go through `make promote`.
+
+locals {
+  sagemaker = "arn:${var.account.partition}:sagemaker:${var.account.region}:${var.account.id}"
+  logs      = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group"
+}
+
+resource "aws_iam_role" "notebook" {
+  name = local.notebook
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "sagemaker.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      # SageMaker must be acting for this account, not for another that learnt the role's name.
+      Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "notebook" {
+  name = "notebook"
+  role = aws_iam_role.notebook.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat([
+      {
+        Sid      = "ListTheBucket"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket", "s3:GetBucketLocation"]
+        Resource = var.artifacts.arn
+      },
+      {
+        Sid      = "ReadEverythingInIt"
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = "${var.artifacts.arn}/*"
+      },
+      {
+        Sid      = "BringDataAndCode"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:AbortMultipartUpload"]
+        Resource = [for prefix in ["datasets", "payloads", "models"] : "${var.artifacts.arn}/${prefix}/*"]
+      },
+      {
+        Sid    = "DriveJobs"
+        Effect = "Allow"
+        Action = [
+          "sagemaker:AddTags",
+          "sagemaker:CreateHyperParameterTuningJob",
+          "sagemaker:CreateTrainingJob",
+          "sagemaker:DescribeHyperParameterTuningJob",
+          "sagemaker:DescribeTrainingJob",
+          "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
+          "sagemaker:StopHyperParameterTuningJob",
+          "sagemaker:StopTrainingJob",
+        ]
+        Resource = [
+          "${local.sagemaker}:training-job/${var.name}-*",
+          "${local.sagemaker}:hyper-parameter-tuning-job/${var.name}-*",
+        ]
+      },
+      {
+        # "*": AWS does not let these lists be narrowed to some names.
+        Sid      = "ListJobs"
+        Effect   = "Allow"
+        Action   = ["sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListTrainingJobs"]
+        Resource = "*"
+      },
+      {
+        Sid    = "TryModels"
+        Effect = "Allow"
+        Action = [
+          "sagemaker:AddTags",
+          "sagemaker:CreateEndpoint",
+          "sagemaker:CreateEndpointConfig",
+          "sagemaker:CreateModel",
+          "sagemaker:DeleteEndpoint",
+          "sagemaker:DeleteEndpointConfig",
+          "sagemaker:DeleteModel",
+          "sagemaker:DescribeEndpoint",
+          "sagemaker:DescribeEndpointConfig",
+          "sagemaker:DescribeModel",
+          "sagemaker:InvokeEndpoint",
+          "sagemaker:UpdateEndpoint",
+        ]
+        # Everything under the notebook's own name, so nothing that Terraform made.
+        Resource = [for kind in ["model", "endpoint-config", "endpoint"] : "${local.sagemaker}:${kind}/${local.notebook}-*"]
+      },
+      {
+        Sid      = "AskTheLiveEndpoint"
+        Effect   = "Allow"
+        Action   = ["sagemaker:DescribeEndpoint", "sagemaker:InvokeEndpoint"]
+        Resource = "${local.sagemaker}:endpoint/${var.name}"
+      },
+      {
+        Sid       = "PassTheTrainingRole"
+        Effect    = "Allow"
+        Action    = "iam:PassRole"
+        Resource  = var.training_role_arn
+        Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
+      },
+      {
+        Sid      = "ReadTheLogsOfJobs"
+        Effect   = "Allow"
+        Action   = ["logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"]
+        Resource = ["${local.logs}:/aws/sagemaker/TrainingJobs", "${local.logs}:/aws/sagemaker/TrainingJobs:*"]
+      },
+      {
+        # The group of all notebooks of the account, made by SageMaker with the first: not owned here.
+        Sid      = "WriteItsOwnLog"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        Resource = ["${local.logs}:/aws/sagemaker/NotebookInstances", "${local.logs}:/aws/sagemaker/NotebookInstances:*"]
+      },
+      {
+        Sid      = "StopItself"
+        Effect   = "Allow"
+        Action   = ["sagemaker:DescribeNotebookInstance", "sagemaker:StopNotebookInstance"]
+        Resource = "${local.sagemaker}:notebook-instance/${local.notebook}"
+      },
+    ], var.artifacts.key_statements)
+  })
+}

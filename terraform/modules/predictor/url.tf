@@ -1,0 +1,55 @@
+# The function URL. With AWS_IAM a caller's own policy must allow both lambda:InvokeFunctionUrl and lambda:InvokeFunction;
+# with NONE the function itself must allow both to everybody.
+
+resource "aws_lambda_function_url" "live" {
+  function_name      = aws_lambda_alias.live.function_name
+  qualifier          = aws_lambda_alias.live.name
+  authorization_type = var.auth_type
+
+  dynamic "cors" {
+    for_each = length(var.allowed_origins) > 0 ? [var.allowed_origins] : []
+
+    content {
+      allow_origins = cors.value
+      allow_methods = ["GET", "POST"]
+      # A signed request brings its signature in the last three.
+      allow_headers = ["content-type", "authorization", "x-amz-date", "x-amz-security-token"]
+      max_age       = 3600
+    }
+  }
+}
+
+resource "aws_lambda_permission" "public_url" {
+  count = var.auth_type == "NONE" ? 1 : 0
+
+  statement_id           = "PublicFunctionUrl"
+  function_name          = aws_lambda_alias.live.function_name
+  qualifier              = aws_lambda_alias.live.name
+  principal              = "*"
+  action                 = "lambda:InvokeFunctionUrl"
+  function_url_auth_type = "NONE"
+}
+
+# Since October 2025 a public URL needs lambda:InvokeFunction, too, and it must be bound to calls through the URL:
+# unbound it would open the function's API to everybody. aws_lambda_permission can say so only from provider 6.29 on,
+# CloudFormation can under every provider.
+resource "aws_cloudformation_stack" "public_invoke" {
+  count = var.auth_type == "NONE" ? 1 : 0
+
+  name = "${local.function}-public-invoke"
+
+  template_body = jsonencode({
+    Description = "Lets everybody invoke the function ${local.function} through its URL, and only through it."
+    Resources = {
+      PublicInvokeThroughTheUrl = {
+        Type = "AWS::Lambda::Permission"
+        Properties = {
+          FunctionName          = aws_lambda_alias.live.arn
+          Action                = "lambda:InvokeFunction"
+          Principal             = "*"
+          InvokedViaFunctionUrl = true
+        }
+      }
+    }
+  })
+}

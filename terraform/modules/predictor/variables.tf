@@ -1,0 +1,125 @@
+variable "name" {
+  description = "The name of the deployment."
+  type        = string
+}
+
+variable "account" {
+  description = "The account, partition and region that the stack stands in."
+  type        = object({ id = string, partition = string, region = string })
+}
+
+variable "endpoint" {
+  description = "The endpoint that the function asks: its name and its ARN."
+  type        = object({ name = string, arn = string })
+}
+
+variable "package" {
+  description = "The zip archive with the function's code."
+  type        = string
+}
+
+variable "architecture" {
+  description = "The processor architecture that the function runs on."
+  type        = string
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "The architecture must be arm64 or x86_64: Lambda has no other."
+  }
+}
+
+variable "memory_mb" {
+  description = "The memory of one environment in MB; the share of a processor grows with it."
+  type        = number
+
+  validation {
+    condition     = var.memory_mb >= 128 && var.memory_mb <= 10240
+    error_message = "The memory must be from 128 to 10240 MB: those are Lambda's limits."
+  }
+}
+
+variable "timeout_seconds" {
+  description = "The seconds that one prediction may take."
+  type        = number
+
+  validation {
+    condition     = var.timeout_seconds >= 5 && var.timeout_seconds <= 70
+    error_message = "The timeout must be from 5 to 70 seconds, because the endpoint itself gives up after 60 and waiting longer only bills."
+  }
+}
+
+variable "reserved" {
+  description = "The executions at the same time that are reserved for the function and that it never exceeds; null reserves none."
+  type        = number
+  nullable    = true
+
+  validation {
+    condition     = coalesce(var.reserved, 1) >= 1
+    error_message = "The reserved concurrency must be at least 1, because 0 would switch the function off. Null reserves none."
+  }
+}
+
+variable "provisioned" {
+  description = "The environments that are kept warm behind the alias; 0 keeps none."
+  type        = number
+
+  validation {
+    condition     = var.provisioned >= 0
+    error_message = "The provisioned concurrency must be zero or more environments."
+  }
+
+  validation {
+    condition     = var.provisioned <= coalesce(var.reserved, var.provisioned)
+    error_message = "The provisioned concurrency must not exceed the reserved concurrency, because it is taken out of it."
+  }
+}
+
+variable "auth_type" {
+  description = "Who may call the function URL."
+  type        = string
+
+  validation {
+    condition     = contains(["AWS_IAM", "NONE"], var.auth_type)
+    error_message = "The authentication of the function URL must be AWS_IAM (signed requests of those who are granted it) or NONE (everybody)."
+  }
+}
+
+variable "allowed_origins" {
+  description = "The web origins whose pages may call the function URL; none switches cross-origin answers off."
+  type        = list(string)
+
+  validation {
+    condition     = alltrue([for origin in var.allowed_origins : origin == "*" || can(regex("^https?://[^/]+$", origin))])
+    error_message = "Each allowed origin must be \"*\" or a scheme and host without a path, for example https://example.org."
+  }
+}
+
+variable "url_allow_http" {
+  description = "Whether the function also fetches images over plain HTTP."
+  type        = bool
+}
+
+variable "url_allow_networks" {
+  description = "Networks, as CIDR blocks, that the function fetches images from although they are not public."
+  type        = list(string)
+
+  validation {
+    condition     = alltrue([for network in var.url_allow_networks : can(cidrsubnet(network, 0, 0))])
+    error_message = "Each allowed network must be a CIDR block, for example 10.1.0.0/16."
+  }
+}
+
+variable "log_level" {
+  description = "The least severe level that the function logs."
+  type        = string
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
+    error_message = "The log level must be DEBUG, INFO, WARNING or ERROR."
+  }
+}
+
+variable "log_retention_days" {
+  description = "The days that the function's log lines are kept."
+  type        = number
+}

@@ -1,0 +1,109 @@
+output "name" {
+  description = "The name of the deployment."
+  value       = var.name
+}
+
+output "region" {
+  description = "The region it stands in."
+  value       = var.region
+}
+
+output "artifacts_bucket" {
+  description = "The bucket of datasets, payloads, models and checkpoints."
+  value       = module.artifacts.bucket
+}
+
+output "training_role_arn" {
+  description = "The role that training and tuning jobs run under."
+  value       = module.sagemaker_training.role_arn
+}
+
+output "training_image" {
+  description = "The full URI of the image that training jobs run in."
+  value       = local.images.training
+}
+
+output "training_instance_type" {
+  description = "The instance type of training jobs unless told otherwise."
+  value       = var.training.instance_type
+}
+
+output "training_log_group" {
+  description = "The log group of training jobs, shared by the whole account."
+  value       = module.sagemaker_training.log_group
+}
+
+output "notebook_name" {
+  description = "The SageMaker notebook instance."
+  value       = module.notebook.name
+}
+
+output "ec2_instance_id" {
+  description = "The training instance."
+  value       = module.ec2_training.instance_id
+}
+
+output "ec2_instance_type" {
+  description = "The type of the training instance."
+  value       = module.ec2_training.instance_type
+}
+
+output "ec2_log_group" {
+  description = "The log group that commands on the training instance write to."
+  value       = module.ec2_training.log_group
+}
+
+output "ec2_idle_minutes" {
+  description = "The minutes after which the training instance stops itself when nothing trains on it."
+  value       = var.ec2.idle_minutes
+}
+
+output "endpoint_name" {
+  description = "The endpoint."
+  value       = module.endpoint.name
+}
+
+output "endpoint_variant" {
+  description = "The endpoint variant: the one fleet behind the endpoint."
+  value       = module.endpoint.variant
+}
+
+output "endpoint_config_name" {
+  description = "The endpoint configuration of the current release: what the live endpoint must report after an apply."
+  value       = module.endpoint.config_name
+}
+
+output "endpoint_log_group" {
+  description = "The log group of the endpoint's containers."
+  value       = module.endpoint.log_group
+}
+
+output "release" {
+  description = "The release that the endpoint serves."
+  value       = local.releases.current
+}
+
+output "function_name" {
+  description = "The predictor function."
+  value       = module.predictor.function_name
+}
+
+output "function_alias" {
+  description = "The alias that the function URL, the provisioned concurrency and callers use."
+  value       = module.predictor.alias
+}
+
+output "function_url" {
+  description = "The address that takes a photograph and answers its classes."
+  value       = module.predictor.url
+}
+
+output "function_log_group" {
+  description = "The log group of the function."
+  value       = module.predictor.log_group
+}
+
+output "predictor_auth_type" {
+  description = "Who may call the function URL: AWS_IAM for signed requests of the account, NONE for everybody."
+  value       = var.predictor.auth_type
+}

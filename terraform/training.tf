@@ -1,0 +1,50 @@
+module "sagemaker_training" {
+  source = "./modules/sagemaker_training"
+
+  name      = var.name
+  account   = local.account
+  artifacts = module.artifacts.access
+  # The endpoint's image too: a notebook may try a model behind an endpoint of its own under this role.
+  images = values(local.images)
+}
+
+module "notebook" {
+  source = "./modules/notebook"
+
+  name              = var.name
+  account           = local.account
+  artifacts         = module.artifacts.access
+  payload_key       = module.artifacts.keys.notebook
+  training_role_arn = module.sagemaker_training.role_arn
+  instance_type     = var.notebook.instance_type
+  volume_gb         = var.notebook.volume_gb
+  platform          = var.notebook.platform
+  idle_minutes      = var.notebook.idle_minutes
+
+  deployment = {
+    name                   = var.name
+    region                 = var.region
+    artifacts_bucket       = module.artifacts.bucket
+    training_role_arn      = module.sagemaker_training.role_arn
+    training_image         = local.images.training
+    training_instance_type = var.training.instance_type
+    serving_image          = local.images.endpoint
+    endpoint_name          = var.name
+  }
+}
+
+module "ec2_training" {
+  source = "./modules/ec2_training"
+
+  name               = var.name
+  account            = local.account
+  artifacts          = module.artifacts.access
+  payload_key        = module.artifacts.keys.ec2
+  instance_type      = var.ec2.instance_type
+  volume_gb          = var.ec2.volume_gb
+  subnet_id          = var.ec2.subnet_id
+  packages           = var.ec2.packages
+  python             = var.ec2.python
+  idle_minutes       = var.ec2.idle_minutes
+  log_retention_days = var.log_retention_days
+}

@@ -1,0 +1,157 @@
+variable "name" {
+  description = "The name of the deployment. It begins the name of everything that is created, so two deployments can share an account."
+  type        = string
+  default     = "pawprint"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
+    error_message = "The name must be 3 to 20 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen, because the bucket, the endpoint and the roles are named after it."
+  }
+}
+
+variable "region" {
+  description = "The AWS region that everything is created in."
+  type        = string
+  default     = "us-east-1"
+}
+
+variable "tags" {
+  description = "Tags that every resource gets besides Project and ManagedBy."
+  type        = map(string)
+  default     = {}
+}
+
+variable "allowed_account_ids" {
+  description = "The only accounts this may be applied to. The rehearsal lists its invented account, so it can never reach a real one. Null allows any."
+  type        = list(string)
+  default     = null
+}
+
+variable "s3_use_path_style" {
+  description = "Whether buckets are addressed by path and not by host name, which the local AWS needs."
+  type        = bool
+  default     = false
+}
+
+variable "build_dir" {
+  description = "The folder that `make package` fills, relative to the folder Terraform runs in."
+  type        = string
+  default     = "../build"
+
+  validation {
+    condition     = fileexists("${var.build_dir}/manifest.json")
+    error_message = "There is no manifest.json in the build folder. Run `make package` first; `make plan` and `make apply` do it by themselves."
+  }
+}
+
+variable "log_retention_days" {
+  description = "The days that the log groups of the endpoint, the function and the instance keep their lines."
+  type        = number
+  default     = 30
+}
+
+variable "deep_learning_containers_account" {
+  description = "The account of AWS's Deep Learning Containers registry. It differs in some regions; AWS lists them."
+  type        = string
+  default     = "763104351884"
+}
+
+variable "artifacts" {
+  description = "The artifacts bucket. Without kms_key_arn it is encrypted with keys of S3. With force_destroy a destroy also deletes what is in it. expiry_days counts from when a version is superseded, an upload is abandoned or a checkpoint is written."
+  type = object({
+    kms_key_arn   = optional(string)
+    force_destroy = optional(bool, false)
+    expiry_days = optional(object({
+      noncurrent_versions = optional(number, 30)
+      aborted_uploads     = optional(number, 7)
+      checkpoints         = optional(number, 30)
+    }), {})
+  })
+  default = {}
+}
+
+variable "notebook" {
+  description = "The SageMaker notebook instance. platform is the newest that provider 5.100 accepts; with a newer provider it can be notebook-al2023-v1. The instance stops itself after idle_minutes without a running kernel."
+  type = object({
+    instance_type = optional(string, "ml.t3.medium")
+    volume_gb     = optional(number, 5)
+    platform      = optional(string, "notebook-al2-v3")
+    idle_minutes  = optional(number, 60)
+  })
+  default = {}
+}
+
+variable "training" {
+  description = "SageMaker training jobs: the image they run in, as repository:tag of AWS's Deep Learning Containers or as a full URI, and the instance type they run on unless told otherwise."
+  type = object({
+    image         = optional(string, "pytorch:2.13-cpu-amzn2023-sagemaker")
+    instance_type = optional(string, "ml.m5.xlarge")
+  })
+  default = {}
+}
+
+variable "ec2" {
+  description = "The compute-optimised training instance. Without subnet_id it goes to a default subnet whose zone offers the type. packages are installed and python is the interpreter used when it first boots. It stops itself after idle_minutes without training."
+  type = object({
+    instance_type = optional(string, "c7i.xlarge")
+    volume_gb     = optional(number, 30)
+    subnet_id     = optional(string)
+    packages      = optional(list(string), ["python3.12", "python3.12-pip"])
+    python        = optional(string, "python3.12")
+    idle_minutes  = optional(number, 30)
+  })
+  default = {}
+}
+
+variable "endpoint" {
+  description = "The endpoint: its image (as for training), instances, blue/green deployment and scaling policy. scaling.target is per instance and in the unit of scaling.metric: invocations a minute, or requests at the same time."
+  type = object({
+    image                  = optional(string, "ray:serve-ml-sagemaker-cpu-v1")
+    instance_type          = optional(string, "ml.m5.large")
+    initial_instance_count = optional(number, 1)
+    startup_seconds        = optional(number, 240)
+    deployment = optional(object({
+      bake_seconds        = optional(number, 120)
+      termination_seconds = optional(number, 60)
+      alarm_5xx_a_minute  = optional(number, 5)
+    }), {})
+    scaling = optional(object({
+      min_instances      = optional(number, 1)
+      max_instances      = optional(number, 2)
+      metric             = optional(string, "SageMakerVariantInvocationsPerInstance")
+      target             = optional(number, 600)
+      scale_in_cooldown  = optional(number, 300)
+      scale_out_cooldown = optional(number, 60)
+    }), {})
+  })
+  default = {}
+}
+
+variable "predictor" {
+  description = "The function and its URL. reserved caps the executions at the same time, null takes what the account has left; provisioned keeps that many environments warm. url_allow_http and url_allow_networks (CIDR blocks) loosen which image addresses the function fetches."
+  type = object({
+    architecture       = optional(string, "arm64")
+    memory_mb          = optional(number, 1024)
+    timeout_seconds    = optional(number, 30)
+    reserved           = optional(number)
+    provisioned        = optional(number, 0)
+    auth_type          = optional(string, "AWS_IAM")
+    allowed_origins    = optional(list(string), [])
+    url_allow_http     = optional(bool, false)
+    url_allow_networks = optional(list(string), [])
+    log_level          = optional(string, "INFO")
+  })
+  default = {}
+}
+
+variable "releases" {
+  description = "The models that the endpoint has configurations for and the one it serves. The previous one stays in the list, so that going back to it creates nothing. Null serves the bootstrap model; so does a release named bootstrap, whatever its address."
+  type = object({
+    current = string
+    models = map(object({
+      model_data_url         = string
+      initial_instance_count = optional(number)
+    }))
+  })
+  default = null
+}
