@@ -10,7 +10,7 @@ PYTHON ?= python3
 LOCALAWS_PORT ?= 4566
 PAWPRINT_HOME ?= $(CURDIR)/.local
 export ENV LOCALAWS_PORT PAWPRINT_HOME CONFIRM
-export LOCALAWS_HOME := $(PAWPRINT_HOME)/aws
+export LOCALAWS_HOME := $(PAWPRINT_HOME)/localaws
 export PYTHONPATH := $(CURDIR):$(CURDIR)/payloads/shared
 export TF_CLI_CONFIG_FILE := $(PAWPRINT_HOME)/terraform.rc
 

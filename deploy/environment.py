@@ -77,6 +77,6 @@ def point_at_local_aws(port: str, home: Path) -> None:
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         AWS_EC2_METADATA_DISABLED="true",
         LOCALAWS_PORT=port,
-        LOCALAWS_HOME=str(home / "aws"),
+        LOCALAWS_HOME=str(home / "localaws"),
         NO_PROXY="127.0.0.1,localhost",
     )
