@@ -53,13 +53,9 @@ def up(home: Path, port: int) -> str:
         if found.get("home") == str(home):
             return f"The local AWS already runs on http://127.0.0.1:{port} (state in {home})."
         who = f"another local AWS, with its state in {found['home']}" if found else "another program"
-        raise SystemExit(
-            f"Port {port} is taken by {who}. Set LOCALAWS_PORT to a free port, or stop that program."
-        )
+        raise SystemExit(f"Port {port} is taken by {who}. Set LOCALAWS_PORT to a free port, or stop that program.")
     if _running(home) is not None:
-        raise SystemExit(
-            f"A local AWS runs on {home}, but not on port {port}: stop it first, or set LOCALAWS_PORT."
-        )
+        raise SystemExit(f"A local AWS runs on {home}, but not on port {port}: stop it first, or set LOCALAWS_PORT.")
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = home / "server.log"
     with log.open("ab") as output:
@@ -81,9 +77,7 @@ def up(home: Path, port: int) -> str:
             with log.open("rb") as text:
                 text.seek(begin)
                 said = text.read().decode(errors="replace").strip().splitlines()
-            raise SystemExit(
-                f"The local AWS did not start: {said[-1] if said else 'no word why'}\n(log: {log})"
-            )
+            raise SystemExit(f"The local AWS did not start: {said[-1] if said else 'no word why'}\n(log: {log})")
         time.sleep(POLL_SECONDS)
     raise SystemExit(f"The local AWS did not answer within {START_SECONDS} s (log: {log}).")
 
@@ -104,11 +98,7 @@ def down(home: Path) -> str:
     (home / "server.json").unlink(missing_ok=True)
     if pid is None and not left:
         return "The local AWS does not run."
-    return (
-        "The local AWS is stopped; its state is kept."
-        if pid
-        else f"Ended what a crash had left: {', '.join(left)}."
-    )
+    return "The local AWS is stopped; its state is kept." if pid else f"Ended what a crash had left: {', '.join(left)}."
 
 
 def status(home: Path, port: int) -> str:

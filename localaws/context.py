@@ -15,7 +15,7 @@ from localaws.supervisor import Supervisor
 ACCOUNT_ID = "123456789012"
 DEFAULT_PORT = 4566
 DEFAULT_REGION = "us-east-1"
-ACCESS_KEY = SECRET_KEY = "test"
+ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 AWS's form of "none": this server takes any
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -99,7 +99,5 @@ def set_context(value: Context | None) -> None:
 def context() -> Context:
     """The context of this process. Raises RuntimeError before the server has set one."""
     if _current is None:
-        raise RuntimeError(
-            "No local AWS in this process: localaws.server (or a test) sets the context first."
-        )
+        raise RuntimeError("No local AWS in this process: localaws.server (or a test) sets the context first.")
     return _current

@@ -4,13 +4,12 @@ import json
 import re
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 from xml.sax.saxutils import escape
 
-from moto.core.model import OperationModel
+from botocore.exceptions import UnknownServiceError
 from moto.core.request import Request
-from moto.core.responses import ActionContext, ActionResult, BaseResponse, ServiceException
 from moto.core.routing import NotFound, get_service_router
-from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 
 from localaws.operations import SERVICES, SIGNING_NAMES
@@ -18,6 +17,7 @@ from localaws.operations import SERVICES, SIGNING_NAMES
 Answer = tuple[int, dict[str, str], bytes]
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]*/([a-z0-9-]+)/aws4_request")
+_CONTENT_TYPES = {"rest-json": "application/json", "json": "application/x-amz-json-1.1"}
 _REST = ("rest-json", "rest-xml")
 
 
@@ -47,38 +47,58 @@ def operation_of(service: str, environ: dict[str, Any]) -> str | None:
     return operation.name
 
 
-def answer(service: str, code: str, message: str, status: int = 400) -> Answer:
+def answer(service: str, code: str, message: str, status: int = 400, protocol: str | None = None) -> Answer:
     """An error answer as `service` would give it: status, headers, body."""
-    if service not in SERVICES:
-        return _answer_of_unknown(code, message, status)
-    model = get_service_model(service)
-    serializer = get_serializer_class(service, str(model.protocol))
-    context = ActionContext(model, OperationModel({}, model), serializer, BaseResponse(service))
-    _, headers, body = ActionResult(ServiceException(code, message)).execute_result(context)
-    return status, {**headers, "X-Amzn-Errortype": code}, body.encode() if isinstance(body, str) else body
+    protocol = protocol or _protocol(service)
+    headers = {"Content-Type": _CONTENT_TYPES.get(protocol, "text/xml")}
+    if protocol in _CONTENT_TYPES:
+        body = json.dumps({"__type": code, "message": message, "Message": message})
+        return status, {**headers, "X-Amzn-Errortype": code}, body.encode()
+    error = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+    request = f"{uuid4()}"
+    if service == "s3":
+        body = f"<Error>{error}<RequestId>{request}</RequestId></Error>"
+    elif protocol == "ec2":
+        body = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{request}</RequestID></Response>"
+    else:
+        kind = "Sender" if status < 500 else "Receiver"
+        error = f"<Error><Type>{kind}</Type>{error}</Error>"
+        body = f"<ErrorResponse>{error}<RequestId>{request}</RequestId></ErrorResponse>"
+    return status, headers, f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'.encode()
 
 
-def unsupported(service: str, operation: str | None) -> Answer:
-    """The answer to an operation that the local AWS does not have."""
+def unsupported(service: str, operation: str | None, environ: dict[str, Any]) -> Answer:
+    """The answer to an operation, or to a whole service, that the local AWS does not have."""
     subject = f"{service} {operation}" if operation else f"this {service} request"
+    protocol = None
     if service not in SERVICES:
         subject = f"the service {service}"
-    return answer(
-        service,
-        "UnknownOperationException",
-        f"The local AWS does not support {subject}. docs/LOCALAWS.md lists what it does.",
-    )
+        protocol = _guessed_protocol(environ)
+    message = f"The local AWS does not support {subject}. docs/LOCALAWS.md lists what it does."
+    return answer(service, "UnknownOperationException", message, protocol=protocol)
+
+
+def relabelled(service: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers with the content type of the service's protocol."""
+    kept = [(name, value) for name, value in headers if name.lower() != "content-type"]
+    return [*kept, ("Content-Type", _CONTENT_TYPES.get(_protocol(service), "text/xml"))]
 
 
 def status_line(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"
 
 
-def _answer_of_unknown(code: str, message: str, status: int) -> Answer:
-    """JSON and XML clients both find their code: the first in the header, the second in the body."""
-    headers = {"Content-Type": "application/json", "X-Amzn-Errortype": code}
-    return status, headers, json.dumps({"__type": code, "message": message}).encode()
+def _protocol(service: str) -> str:
+    return str(get_service_model(service).protocol)
 
 
-def s3_body(code: str, message: str) -> bytes:
-    return f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>".encode()
+def _guessed_protocol(environ: dict[str, Any]) -> str:
+    """The protocol of a service that is known only by the name it signs with."""
+    if "HTTP_X_AMZ_TARGET" in environ:
+        return "json"
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        return "query"
+    try:
+        return _protocol(service_of(environ))
+    except UnknownServiceError:
+        return "rest-json"

@@ -10,9 +10,7 @@ from localaws import state
 from localaws.context import ACCOUNT_ID
 
 POLL_SECONDS = 0.1
-MAX_MESSAGE_CHARS = (
-    256 * 1024
-)  # CloudWatch's own limit for one event, which counts 26 bytes of overhead with it
+MAX_MESSAGE_CHARS = 256 * 1024  # CloudWatch's own limit for one event, which counts 26 bytes of overhead with it
 
 _lock = threading.Lock()
 

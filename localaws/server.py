@@ -22,13 +22,17 @@ os.environ["MOTO_ACCOUNT_ID"] = ACCOUNT_ID
 os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import make_server
+from werkzeug.wsgi import LimitedStream
 
 from localaws import errors, state
 from localaws.control import CONTROL_MODULES
 from localaws.operations import OPERATIONS, REFUSED, SERVICES, level
 
 HEALTH_PATH = "/_localaws/health"
+# Paths under which moto offers what AWS does not: a page, a reset, invented instance credentials.
+NOT_AWS = ("/_localaws", "/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/")
 
 log = logging.getLogger("localaws")
 
@@ -45,6 +49,9 @@ class Application:
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
+        if not environ.get("wsgi.input_terminated"):  # whoever reads, reads no further than this request
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            environ["wsgi.input"] = LimitedStream(environ["wsgi.input"], length)
         if path == HEALTH_PATH:
             body = json.dumps(self._health()).encode()
             return _send((200, {"Content-Type": "application/json"}, body), environ, start_response)
@@ -52,12 +59,12 @@ class Application:
             if plane.matches(environ):
                 return plane.application(environ, start_response)
         service = errors.service_of(environ)
-        if service not in SERVICES or path.startswith(("/moto-api", "/_localaws")):
-            return _send(errors.unsupported(service, None), environ, start_response)
+        if service not in SERVICES or path.startswith(NOT_AWS):
+            return _send(errors.unsupported(service, None, environ), environ, start_response)
         if REFUSED in OPERATIONS[service].values():
             operation = errors.operation_of(service, environ)
             if operation is None or level(service, operation) == REFUSED:
-                return _send(errors.unsupported(service, operation), environ, start_response)
+                return _send(errors.unsupported(service, operation, environ), environ, start_response)
         return self._ask_moto(service, environ, start_response)
 
     def _ask_moto(self, service: str, environ: dict, start_response: Callable) -> Iterable[bytes]:
@@ -70,31 +77,26 @@ class Application:
         try:
             body = self._moto(environ, keep)
         except NotImplementedError:
-            return _send(
-                errors.unsupported(service, environ.get("HTTP_X_AMZ_TARGET")), environ, start_response
-            )
+            operation = errors.operation_of(service, environ)
+            return _send(errors.unsupported(service, operation, environ), environ, start_response)
         except Exception as error:
             log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             message = f"The local AWS failed: {type(error).__name__}: {error}. Its log has the details."
             return _send(errors.answer(service, "InternalFailure", message, 500), environ, start_response)
         if _changes(environ):
             state.touch()
-        status = int(given["status"].split()[0])
-        kind = dict(given["headers"]).get("Content-Type", "")
-        if status >= 400 and kind.startswith("text/html"):
+        if _is_html(given["headers"]) and (service != "s3" or not given["status"].startswith("2")):
             text = b"".join(body)
-            if environ["REQUEST_METHOD"] == "HEAD":  # has no body, so nothing of it is HTML
-                start_response(given["status"], [h for h in given["headers"] if h[0] != "Content-Type"])
-                return [b""]
-            if (
-                not text.lstrip().startswith(b"<?xml")
-                and service != "s3"
-                or text.lstrip()[:5].lower() == b"<!doc"
-            ):
-                return _send(errors.unsupported(service, None), environ, start_response)
+            if text[:9].lower().startswith((b"<!doctype", b"<html")):  # Flask's own page: no such path
+                return _send(errors.unsupported(service, None, environ), environ, start_response)
             body = [text]
+            given["headers"] = errors.relabelled(service, given["headers"])  # Flask's label for what has none
         start_response(given["status"], given["headers"])
         return body
+
+
+def _is_html(headers: list[tuple[str, str]]) -> bool:
+    return any(name.lower() == "content-type" and value.startswith("text/html") for name, value in headers)
 
 
 def _changes(environ: dict) -> bool:
@@ -106,10 +108,9 @@ def _changes(environ: dict) -> bool:
 
 def _send(answer: errors.Answer, environ: dict, start_response: Callable) -> Iterable[bytes]:
     """Send a whole answer, after reading what the client still sends: its connection is used again."""
-    with contextlib.suppress(OSError, ValueError):
-        remaining = int(environ.get("CONTENT_LENGTH") or 0)
-        while remaining > 0 and (chunk := environ["wsgi.input"].read(min(remaining, 1 << 20))):
-            remaining -= len(chunk)
+    with contextlib.suppress(OSError, ClientDisconnected):
+        while environ["wsgi.input"].read(1 << 20):
+            pass
     status, headers, body = answer
     start_response(errors.status_line(status), [*headers.items(), ("Content-Length", str(len(body)))])
     return [body]

@@ -12,7 +12,9 @@ import logging
 import pickle
 import threading
 import weakref
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import moto
@@ -40,9 +42,7 @@ _write_lock = threading.Lock()
 _last_digest: str | None = None
 
 
-def register(
-    name: str, restore: Callable[[], None] | None = None, stop: Callable[[], None] | None = None
-) -> None:
+def register(name: str, restore: Callable[[], None] | None = None, stop: Callable[[], None] | None = None) -> None:
     """Have `restore()` called once the backends are loaded at start, and `stop()` before the last snapshot."""
     _hooks[name] = (restore, stop)
 
@@ -168,6 +168,15 @@ def _weak_values(items: dict) -> weakref.WeakValueDictionary:
     return weakref.WeakValueDictionary(items)
 
 
+def _reduce_defaultdict(mapping: defaultdict) -> tuple:
+    """moto makes some of them with a lambda, which no pickle can name: its like is told by what it makes."""
+    factory = mapping.default_factory
+    if getattr(factory, "__name__", None) == "<lambda>":
+        made = factory()
+        factory = partial(defaultdict, made.default_factory) if isinstance(made, defaultdict) else type(made)
+    return defaultdict, (factory,), None, None, iter(list(mapping.items()))
+
+
 class _StatePickler(pickle.Pickler):
     """Pickles backends: locks are made anew, and the registries that hold all backends stay out of it."""
 
@@ -187,4 +196,5 @@ _StatePickler.dispatch_table[AccountSpecificBackend] = lambda registry: (
     _account_backend,
     (registry.service_name, registry.account_id),
 )
+_StatePickler.dispatch_table[defaultdict] = _reduce_defaultdict
 _StatePickler.dispatch_table[weakref.WeakValueDictionary] = lambda weak: (_weak_values, (dict(weak),))

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-TOKEN_NAME = "LOCALAWS_PROCESS"
+MARK = "LOCALAWS_PROCESS"
 POLL_SECONDS = 0.05
 
 
@@ -35,7 +35,7 @@ def start_time(pid: int) -> str | None:
 
 def _carriers(token: str) -> list[int]:
     """The processes whose environment carries `token`."""
-    wanted = f"{TOKEN_NAME}={token}".encode()
+    wanted = f"{MARK}={token}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         # A process of somebody else, or one that ended meanwhile, cannot be read and is not ours.
@@ -126,8 +126,8 @@ class Supervisor:
         """Start `argv` in a session of its own, its output appended to `log`.
 
         `on_exit(returncode)` is called once, from a thread, when the process has ended and all that it left
-        running has been ended too; `wait` and `stop` return after it. Raises OSError where the program cannot be started, RuntimeError once the
-        supervisor has stopped everything.
+        running has been ended too; `wait` and `stop` return after it. Raises OSError where the program cannot be
+        started, RuntimeError once the supervisor has stopped everything.
         """
         token = secrets.token_hex(8)
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ class Supervisor:
                 raise RuntimeError("The local AWS is stopping: nothing new is started.")
             process = subprocess.Popen(
                 list(argv),
-                env={**env, TOKEN_NAME: token},
+                env={**env, MARK: token},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -146,9 +146,7 @@ class Supervisor:
             child = Child(owner, log, process, token)
             self._children[child.pid] = child
             self._write_record()
-        watcher = threading.Thread(
-            target=self._watch, args=(child, on_exit), name=f"watch {owner}", daemon=True
-        )
+        watcher = threading.Thread(target=self._watch, args=(child, on_exit), name=f"watch {owner}", daemon=True)
         self._watchers.add(watcher)
         watcher.start()
         return child

@@ -16,7 +16,6 @@ from botocore.config import Config
 from localaws.__main__ import ask, down
 from localaws.context import REPOSITORY
 
-
 T = TypeVar("T")
 
 
@@ -41,9 +40,7 @@ class Server:
     def command(self, name: str) -> subprocess.CompletedProcess:
         """Run `python -m localaws <name>` to its end."""
         argv = [sys.executable, "-m", "localaws", name]
-        return subprocess.run(
-            argv, cwd=REPOSITORY, env=self.environment(), capture_output=True, text=True, timeout=90
-        )
+        return subprocess.run(argv, cwd=REPOSITORY, env=self.environment(), capture_output=True, text=True, timeout=90)
 
     def start(self) -> "Server":
         self.home.mkdir(parents=True, exist_ok=True)
@@ -83,9 +80,7 @@ class Server:
             endpoint_url=self.url,
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 the local AWS's own
-            config=Config(
-                s3={"addressing_style": "path"}, retries={"total_max_attempts": retries}, read_timeout=70
-            ),
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": retries}, read_timeout=70),
         )
 
 

@@ -1,0 +1,99 @@
+"""The server as a client meets it: starting, stopping, and answering what it does not know."""
+
+import http.client
+import json
+import socket
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+def test_up_is_idempotent_and_down_ends_it(own_server):
+    assert "answers on" in own_server.command("up").stdout
+    assert "already runs" in own_server.command("up").stdout
+    assert f"http://127.0.0.1:{own_server.port}" in own_server.command("status").stdout
+    assert "stopped" in own_server.command("down").stdout
+    assert "does not run" in own_server.command("status").stdout
+
+
+def test_up_names_the_way_out_where_the_port_is_taken(own_server):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", own_server.port))
+        other.listen()
+        answer = own_server.command("serve")
+    assert answer.returncode != 0
+    assert "LOCALAWS_PORT" in answer.stderr and str(own_server.port) in answer.stderr
+
+
+def test_the_credentials_of_any_client_reach_the_one_account(localaws):
+    assert localaws.client("sts").get_caller_identity()["Account"] == "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "arguments"),
+    [
+        ("dynamodb", "list_tables", {}),
+        ("sqs", "list_queues", {}),
+        ("sns", "list_topics", {}),
+        ("route53", "list_hosted_zones", {}),
+        ("efs", "describe_file_systems", {}),
+    ],
+)
+def test_a_service_that_is_not_there_refuses_at_once_in_its_own_protocol(localaws, service, call, arguments):
+    with pytest.raises(ClientError) as caught:
+        getattr(localaws.client(service), call)(**arguments)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert caught.value.response["Error"]["Code"] == "UnknownOperationException"
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "arguments"),
+    [
+        ("logs", "describe_deliveries", {}),  # json
+        ("ec2", "describe_fast_launch_images", {}),  # ec2
+        ("iam", "get_context_keys_for_custom_policy", {"PolicyInputList": ["{}"]}),  # query
+        ("lambda", "list_layers", {"CompatibleArchitecture": "x86_64"}),  # rest-json, known
+        ("lambda", "get_runtime_management_config", {"FunctionName": "f"}),  # rest-json
+        ("s3", "list_bucket_metrics_configurations", {"Bucket": "nobody"}),  # rest-xml
+    ],
+)
+def test_no_answer_is_html(localaws, service, call, arguments):
+    client = localaws.client(service)
+    seen = {}
+    client.meta.events.register("after-call", lambda http_response, **_: seen.update(r=http_response))
+    try:
+        getattr(client, call)(**arguments)
+    except ClientError as error:
+        assert "<html" not in str(error).lower()
+        assert error.response["Error"]["Code"]
+    assert "text/html" not in seen["r"].headers.get("Content-Type", "")
+
+
+@pytest.mark.parametrize("path", ["/", "/no/such/path", "/moto-api/data.json", "/favicon.ico", "/latest/meta-data/"])
+def test_a_browser_never_gets_html_either(localaws, path):
+    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read().lower()
+    connection.close()
+    assert b"<html" not in body
+    assert "text/html" not in answer.headers.get("Content-Type", "")
+
+
+def test_a_refused_request_leaves_the_connection_usable(localaws):
+    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=10)
+    headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, x"}
+    connection.request("POST", "/", body=b"x" * 100_000, headers=headers)
+    refused = connection.getresponse()
+    refused.read()
+    connection.request("GET", "/_localaws/health")
+    health = connection.getresponse()
+    assert (refused.status, health.status) == (400, 200)
+    assert json.loads(health.read())["service"] == "localaws"
+    connection.close()
+
+
+def test_only_this_machine_can_ask(localaws):
+    """127.0.0.2 is this machine too, but not where the server listens: a server on 0.0.0.0 would answer."""
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.2", localaws.port), timeout=3):
+        pytest.fail("something answered")
