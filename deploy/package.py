@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -19,7 +20,7 @@ import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
-from deploy import console
+from deploy import console, serving_runtime
 from deploy.environment import BUILD, ROOT
 
 PAYLOADS = ROOT / "payloads"
@@ -48,7 +49,7 @@ def build() -> dict[str, dict[str, str]]:
     known = read_manifest()
     manifest = {
         "train": pack_tar("train", payload_members("train"), known),
-        "inference": pack_tar("inference", payload_members("inference"), known),
+        "inference": pack_tar("inference", serving_members(), known),
         "ec2": pack_tar("ec2", payload_members("ec2"), known),
         "notebook": pack_tar("notebook", members_below(PAYLOADS / "notebook"), known),
         "lambda": pack_zip("lambda", payload_members("lambda", only=LAMBDA_MODULES), known),
@@ -83,6 +84,17 @@ def members_below(folder: Path, prefix: str = "", only: set[str] | None = None) 
 def payload_members(payload: str, only: set[str] | None = None) -> Members:
     """The files that one payload ships: its own folder, and the shared package (its modules in `only`)."""
     return sorted(members_below(PAYLOADS / payload) + members_below(CLASSIFIER, "classifier/", only))
+
+
+def serving_members() -> Members:
+    """What serves a model: our code, and on AWS also the packages that the serving image lacks.
+
+    The local AWS serves with this project's own environment, which has them.
+    """
+    members = payload_members("inference")
+    if os.environ.get("ENV", "local") != "local":
+        members = sorted(members + members_below(serving_runtime.folder()))
+    return members
 
 
 def content_hash(members: Members, *more: str) -> str:

@@ -66,7 +66,7 @@ def sync_environment() -> None:
 
 def locked_stanza(package: str) -> str:
     """The lines of the lock that pin one package: `name==version \\` and its hashes."""
-    found = re.search(rf"^{package}==.*(?:\\\n.*)+", LOCK.read_text(), flags=re.MULTILINE)
+    found = re.search(rf"^{package}==.*\\\n(?:.*\\\n)*.*", LOCK.read_text(), flags=re.MULTILINE)
     if not found:
         raise SystemExit(f"requirements.lock does not pin {package}. Make it anew: make lock")
     return found.group(0) + "\n"

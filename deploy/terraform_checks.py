@@ -1,6 +1,6 @@
 """Validate the Terraform stack and run its plan contracts (`terraform/tests`), with no provider credentials.
 
-    python -m deploy.terraform_checks
+python -m deploy.terraform_checks
 """
 
 from __future__ import annotations
