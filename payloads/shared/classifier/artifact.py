@@ -1,0 +1,221 @@
+"""The model artifact: all that serving needs, in one archive that describes itself. Standard library only.
+
+    model.json                 the ModelCard: what it is, how it was made, the SHA-256 of every other file
+    graph.xml graph.bin        OpenVINO IR: uint8 NHWC in, probabilities out
+    weights.safetensors        the same network's parameters, to train on from
+    config.yaml                starts code/serve_app.py under Ray Serve
+    code/                      the serving code: inference.py (handlers), serve_app.py, classifier/
+
+A training job leaves these files in its model folder and SageMaker packs them; elsewhere `pack` does, and the same
+folder always gives the same bytes. `validate` needs neither torch nor OpenVINO: deploy calls it before it promotes.
+"""
+
+import gzip
+import hashlib
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+CARD = "model.json"
+SERVE_CONFIG = "config.yaml"
+CODE = "code"
+REQUIRED = (
+    CARD,
+    "graph.xml",
+    "graph.bin",
+    "weights.safetensors",
+    SERVE_CONFIG,
+    f"{CODE}/inference.py",
+    f"{CODE}/serve_app.py",
+    f"{CODE}/classifier/graph.py",
+)
+MAX_BYTES = 8 * 1024**3  # unpacked; the largest networks of torchvision make 5 GB of graph and weights
+_CHUNK = 1024 * 1024
+
+
+class ArtifactError(Exception):
+    """The archive or folder is no usable model; the message names what is missing or corrupt."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model is and where it comes from: the contents of model.json."""
+
+    name: str  # the run that made it
+    architecture: str
+    classes: tuple[str, ...]  # the class folders, in the order of the graph's output
+    labels: tuple[str, ...]  # the same in words
+    input_size: int  # pixels a side
+    mean: tuple[float, ...]  # of the pixels, 0 to 255, by channel; applied inside the graph
+    std: tuple[float, ...]
+    precision: str  # of the graph: "fp32"
+    created: str  # UTC, ISO 8601
+    metrics: dict[str, float]
+    data_sha256: str | None  # None where it was not trained here
+    code_sha256: str
+    libraries: dict[str, str]  # name -> version
+    files: dict[str, str]  # name -> SHA-256 of every other file of the artifact
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "ModelCard":
+        """The card in `text`; fields of a later version are passed over. Raises ArtifactError."""
+        try:
+            values = json.loads(text)
+            given = {field.name: values[field.name] for field in fields(cls)}
+        except (ValueError, TypeError) as error:
+            raise ArtifactError(f"{CARD} is not a JSON object: {error}.") from None
+        except KeyError as error:
+            raise ArtifactError(f"{CARD} lacks {error}.") from None
+        lists = ("classes", "labels", "mean", "std")
+        if not all(isinstance(given[name], list) for name in lists) or not isinstance(given["files"], dict):
+            raise ArtifactError(f"{CARD} is malformed: {', '.join(lists)} must be lists and files an object.")
+        card = cls(**given | {name: tuple(given[name]) for name in lists})
+        if len(card.classes) != len(card.labels) or not card.classes:
+            raise ArtifactError(f"{CARD} has {len(card.classes)} classes and {len(card.labels)} labels.")
+        return card
+
+
+# ---- writing --------------------------------------------------------------------------------------------------
+
+
+def complete(folder: Path, card: ModelCard, serving: Path) -> ModelCard:
+    """Make an artifact of a folder that holds the graph and the weights; returns the card as it was written.
+
+    `serving` is the archive of the serving code (inference.tar.gz); its config.yaml goes to the root, the rest to
+    code/. Raises ArtifactError if it cannot be used or something is missing.
+    """
+    for name, content in _members(serving):
+        target = folder / name if name == SERVE_CONFIG else folder / CODE / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            for chunk in content:
+                file.write(chunk)
+    files = {name: _sha256(folder / name) for name in _names(folder) if name != CARD}
+    card = replace(card, files=files)
+    (folder / CARD).write_text(card.to_json())
+    _check_complete(folder, _names(folder))
+    return card
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Pack a folder as .tar.gz: sorted, with neither times nor owners, so that the same files give the same bytes."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name in _names(folder):
+            member = tarfile.TarInfo(name)
+            member.size = (folder / name).stat().st_size
+            with (folder / name).open("rb") as content:
+                tar.addfile(member, content)
+
+
+# ---- reading --------------------------------------------------------------------------------------------------
+
+
+def validate(path: Path) -> ModelCard:
+    """The card of the artifact in `path`, a .tar.gz or an unpacked folder, after every file's hash was checked.
+
+    Raises ArtifactError.
+    """
+    if path.is_dir():
+        _check_complete(path, _names(path))
+        card = read_card(path)
+        present = {name: _sha256(path / name) for name in card.files if (path / name).is_file()}
+    else:
+        present, text = {}, None
+        for name, content in _members(path):
+            if name == CARD:
+                text = b"".join(content)
+            else:
+                present[name] = _hash(content)
+        _check_complete(path, [*present, *([CARD] if text is not None else [])])
+        card = ModelCard.from_json(text)
+    for name, expected in card.files.items():
+        if name not in present:
+            raise ArtifactError(f"{path} lacks {name}.")
+        if present[name] != expected:
+            raise ArtifactError(f"{name} in {path} is corrupt: it is not the file that {CARD} describes.")
+    return card
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of an unpacked artifact, its files not checked. Raises ArtifactError."""
+    try:
+        return ModelCard.from_json((folder / CARD).read_bytes())
+    except OSError:
+        raise ArtifactError(f"{folder} lacks {CARD}.") from None
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Unpack into `folder`: regular files only, none outside it. Raises ArtifactError before it writes a bad one."""
+    for name, content in _members(archive):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            for chunk in content:
+                file.write(chunk)
+
+
+def _members(archive: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """(name, content in chunks) of each file of a .tar.gz, in its order; the content is read before the next."""
+    total = 0
+    with _archive_errors(archive), tarfile.open(archive, "r|gz") as tar:
+        for member in tar:
+            name = PurePosixPath(member.name)
+            if member.isdir():
+                continue
+            if not member.isfile() or name.is_absolute() or ".." in name.parts or "\\" in member.name:
+                raise ArtifactError(f"{archive} holds {member.name!r}, which is a link or leads outside.")
+            total += member.size
+            if total > MAX_BYTES:
+                raise ArtifactError(f"{archive} unpacks to more than {MAX_BYTES // 1024**3} GiB.")
+            yield str(name), _chunks(tar.extractfile(member))
+
+
+@contextmanager
+def _archive_errors(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise ArtifactError(f"{archive} is not there.") from None
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ArtifactError(f"{archive} is not a .tar.gz, or is cut off or corrupt: {error}.") from None
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _check_complete(where: Path, names: list[str]) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise ArtifactError(f"{where} lacks {', '.join(missing)}.")
+
+
+def _names(folder: Path) -> list[str]:
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in files if "__pycache__" not in path.parts)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return _hash(_chunks(file))
+
+
+def _hash(content: Iterator[bytes]) -> str:
+    total = hashlib.sha256()
+    for chunk in content:
+        total.update(chunk)
+    return total.hexdigest()

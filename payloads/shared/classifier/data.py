@@ -1,0 +1,183 @@
+"""Labelled photographs: what an ImageFolder must look like, and how its files are read.
+
+    root/{train,valid,test}/<class folder>/*.{jpg,jpeg,png,webp}
+
+Checking needs Pillow and NumPy only.
+"""
+
+import hashlib
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from classifier.contract import ApiError
+from classifier.image import decode
+
+SPLITS = ("train", "valid", "test")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+Pixels = TypeVar("Pixels", np.ndarray, Image.Image)
+
+
+class DatasetError(Exception):
+    """The photographs cannot be trained on; the message names the split, class or file."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of one split as (path, index of its class), sorted by class and name."""
+
+    name: str
+    samples: tuple[tuple[Path, int], ...]
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The class of each image, int64 of shape [images]."""
+        return np.array([target for _, target in self.samples], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three splits of the same classes: the folder names, sorted. `ignored` are the files that are no images."""
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]
+    ignored: tuple[Path, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes in words: `001.Basset_hound` -> `Basset hound`; the folder names where that is ambiguous."""
+        words = tuple(re.sub(r"^\d+\.", "", name).replace("_", " ").strip() for name in self.classes)
+        return words if all(words) and len(set(words)) == len(words) else self.classes
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every image's split, class, name and bytes: equal for equal data, wherever it lies."""
+        total = hashlib.sha256()
+        for name, split in self.splits.items():
+            for path, _ in split.samples:
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                total.update(f"{name}/{path.parent.name}/{path.name} {content}\n".encode())
+        return total.hexdigest()
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits.items())
+        return f"{len(self.classes)} classes: {sizes} images"
+
+
+def inspect_dataset(root: Path, *, decoding: bool = True) -> Dataset:
+    """The dataset in `root`, checked: see `inspect_splits`. Raises DatasetError."""
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder; it must hold {', '.join(SPLITS)}.")
+    missing = [name for name in SPLITS if not (root / name).is_dir()]
+    if missing:
+        found = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "no folder"
+        raise DatasetError(
+            f"{root} lacks {', '.join(missing)} (it has {found}); "
+            "lay the photographs out as {train,valid,test}/<class>/<image>."
+        )
+    return inspect_splits({name: root / name for name in SPLITS}, decoding=decoding)
+
+
+def inspect_splits(folders: Mapping[str, Path], *, decoding: bool = True) -> Dataset:
+    """The dataset whose splits lie in `folders` (each of SPLITS -> the folder of its class folders), checked.
+
+    Raises DatasetError for a folder that is not there, a split or class with no image, fewer than two classes,
+    classes that differ between splits and, with `decoding`, an image that cannot be decoded (takes about 1 ms an
+    image; training decodes them all anyway). Hidden files are passed over, other files that are no image ignored.
+    """
+    found = {name: _scan_split(name, folders[name]) for name in SPLITS}
+    classes = tuple(sorted(found["train"][0]))
+    for name, (by_class, _) in found.items():
+        _check_same_classes(name, set(by_class), set(classes))
+    if len(classes) < 2:
+        raise DatasetError(f"There is only one class, {classes[0]}; a classifier needs at least two.")
+    splits = {}
+    for name, (by_class, _) in found.items():
+        samples = ((path, target) for target, folder in enumerate(classes) for path in by_class[folder])
+        splits[name] = Split(name, tuple(samples))
+    dataset = Dataset(classes, splits, tuple(path for _, ignored in found.values() for path in ignored))
+    if decoding:
+        _check_decodable([path for split in splits.values() for path, _ in split.samples])
+    return dataset
+
+
+def _scan_split(name: str, folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
+    """({class folder: its images}, the files ignored) of one split."""
+    if not folder.is_dir():
+        raise DatasetError(f"The split {name} is missing: {folder} is not a folder.")
+    by_class: dict[str, list[Path]] = {}
+    ignored: list[Path] = []
+    for entry in sorted(_visible(folder)):
+        if not entry.is_dir():
+            ignored.append(entry)
+            continue
+        files = sorted(path for path in _visible(entry) if path.is_file())
+        by_class[entry.name] = [path for path in files if path.suffix.lower() in SUFFIXES]
+        ignored += [path for path in files if path.suffix.lower() not in SUFFIXES]
+    if not any(by_class.values()):
+        kinds = " ".join(SUFFIXES)
+        raise DatasetError(f"The split {name} has no image ({kinds}) in a class folder of {folder}.")
+    for class_name, images in by_class.items():
+        if not images:
+            raise DatasetError(f"The class {class_name} has no image in {name}: {folder / class_name}.")
+    return by_class, ignored
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+
+
+def _check_same_classes(split: str, present: set[str], expected: set[str]) -> None:
+    differences = [
+        f"{word} {', '.join(sorted(names)[:5])}{' ...' if len(names) > 5 else ''}"
+        for word, names in (("lacks", expected - present), ("has in addition", present - expected))
+        if names
+    ]
+    if differences:
+        raise DatasetError(f"The classes differ: {split}, compared with train, {' and '.join(differences)}.")
+
+
+def _check_decodable(paths: list[Path]) -> None:
+    for _ in read_ahead(lambda path: read_image(path, 32), paths):
+        pass
+
+
+# ---- reading --------------------------------------------------------------------------------------------------
+
+
+def read_image(path: Path, size: int, decoder: Callable[[bytes, int], Pixels] = decode) -> Pixels:
+    """`decode` or `decode_whole` for a file of the dataset: raises DatasetError, which names the file."""
+    try:
+        return decoder(path.read_bytes(), size)
+    except ApiError as error:
+        raise DatasetError(f"{path}: {error.message}") from None
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def read_ahead(read: Callable[[Path], Pixels], paths: Iterable[Path], workers: int | None = None) -> Iterator[Pixels]:
+    """`read(path)` of each path, in order, by `workers` threads (None: one a processor).
+
+    They run ahead of the caller by a few images each, so memory stays bounded whatever the number of images.
+    Threads are enough: Pillow lets go of the interpreter's lock while it decodes.
+    """
+    workers = workers or os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        pending: deque[Future[Pixels]] = deque()
+        for path in paths:
+            pending.append(pool.submit(read, path))
+            if len(pending) > 4 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

