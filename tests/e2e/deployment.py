@@ -48,7 +48,7 @@ class Deployment:
             region_name=REGION,
             endpoint_url=f"http://127.0.0.1:{self.port}",
             aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 (the local AWS's well-known key)
+            aws_secret_access_key="test",
         )
 
     def processes(self) -> list[str]:

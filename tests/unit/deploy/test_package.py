@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from deploy import package
+
+
+@pytest.fixture
+def payload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(package, "BUILD", tmp_path / "build")
+    (tmp_path / "build").mkdir()
+    folder = tmp_path / "payload"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "b.py").write_text("b = 1\n")
+    (folder / "a.sh").write_text("#!/bin/sh\n")
+    (folder / "a.sh").chmod(0o744)
+    (folder / "sub" / "c.txt").write_text("c\n")
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "b.pyc").write_bytes(b"\0")
+    return folder
+
+
+def test_the_bytes_depend_on_contents_only(payload: Path):
+    members = package.members_below(payload)
+    package.pack_tar("p", members, known={})
+    package.pack_zip("p", members, known={})
+    first = (package.BUILD / "p.tar.gz").read_bytes(), (package.BUILD / "p.zip").read_bytes()
+
+    os.utime(payload / "b.py", (1, 1))
+    (payload / "b.py").chmod(0o600)
+    package.pack_tar("p", package.members_below(payload), known={})
+    package.pack_zip("p", package.members_below(payload), known={})
+
+    assert first == ((package.BUILD / "p.tar.gz").read_bytes(), (package.BUILD / "p.zip").read_bytes())
+
+
+def test_what_is_unchanged_is_not_written_again(payload: Path):
+    made = package.pack_tar("p", package.members_below(payload), known={})
+    os.utime(package.BUILD / "p.tar.gz", (1, 1))
+
+    again = package.pack_tar("p", package.members_below(payload), known={"p": made})
+
+    assert again == made
+    assert (package.BUILD / "p.tar.gz").stat().st_mtime == 1
+
+
+@pytest.mark.parametrize("change", ["content", "name", "mode"])
+def test_any_change_of_the_contents_gives_another_key(payload: Path, change: str):
+    before = package.content_hash(package.members_below(payload))
+
+    if change == "content":
+        (payload / "b.py").write_text("b = 2\n")
+    elif change == "name":
+        (payload / "b.py").rename(payload / "d.py")
+    else:
+        (payload / "b.py").chmod(0o755)
+
+    assert package.content_hash(package.members_below(payload)) != before
+
+
+def test_archives_hold_the_files_and_nothing_of_the_packer(payload: Path):
+    package.pack_tar("p", package.members_below(payload), known={})
+    package.pack_zip("p", package.members_below(payload), known={})
+
+    with tarfile.open(package.BUILD / "p.tar.gz") as archive:
+        members = archive.getmembers()
+    assert [(member.name, member.mode, member.uid, member.uname, member.mtime) for member in members] == [
+        ("a.sh", 0o755, 0, "", 0),
+        ("b.py", 0o644, 0, "", 0),
+        ("sub/c.txt", 0o644, 0, "", 0),
+    ]
+    with zipfile.ZipFile(package.BUILD / "p.zip") as archive:
+        assert archive.namelist() == ["a.sh", "b.py", "sub/c.txt"]
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_the_function_ships_the_contract_and_no_other_module_of_the_classifier():
+    names = [name for name, _ in package.payload_members("lambda", only=package.LAMBDA_MODULES)]
+
+    assert [name for name in names if name.startswith("classifier/")] == [
+        "classifier/__init__.py",
+        "classifier/contract.py",
+    ]
+    assert "handler.py" in names
+
+
+def test_training_and_serving_ship_the_whole_classifier():
+    for payload in ("train", "inference", "ec2"):
+        names = [name for name, _ in package.payload_members(payload)]
+        assert "classifier/artifact.py" in names
+        assert "classifier/data.py" in names
