@@ -5,4 +5,7 @@ and registers with `localaws.state` what must be restored at start and stopped a
 """
 
 # In the order of installation. Stopping goes the other way round.
-CONTROL_MODULES = []
+CONTROL_MODULES = [
+    "lambda_functions",
+    "function_url",
+]
