@@ -80,7 +80,10 @@ def _host(hostname: str | None) -> str:
     if not hostname:
         raise ValueError("no host")
     if ":" in hostname:
-        return str(ipaddress.IPv6Address(hostname))
+        address = ipaddress.IPv6Address(hostname)
+        if address.scope_id is not None:
+            raise ValueError("a zone of this machine")
+        return str(address)
     host = hostname.encode("idna").decode("ascii")
     if not re.fullmatch(r"[a-z0-9._-]+", host):
         raise ValueError(host)
