@@ -7,12 +7,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.e2e.deployment import Deployment
 
 CURL = "curl -sS --aws-sigv4"
@@ -65,7 +67,7 @@ def test_a_plan_after_it_is_empty(deployment: Deployment):
 
 
 def test_packaging_again_writes_nothing_and_from_scratch_gives_the_same_bytes(deployment: Deployment):
-    build = Path(__file__).resolve().parents[2] / "build"
+    build = ROOT / "build"
     archives = [path for path in build.iterdir() if path.suffix in (".gz", ".zip")]
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in archives}
     deployment.make("package")
@@ -184,6 +186,26 @@ def test_stopping_in_the_middle_of_a_job_says_so_and_loses_nothing(deployment: D
 
     wait_until(answers_again)
     assert "No changes." in deployment.make("plan")
+
+
+def test_the_notebook_runs_from_top_to_bottom(deployment: Deployment, tmp_path: Path):
+    notebook = json.loads((ROOT / "payloads" / "notebook" / "train_and_deploy.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    (tmp_path / "deployment.json").write_text(deployment.make("output"))
+    script = "\n".join([*cells, "print(description['FinalMetricDataList'], answer)"])
+
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{deployment.port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "test_accuracy" in ran.stdout
 
 
 def test_status_and_logs_show_what_runs(deployment: Deployment):
