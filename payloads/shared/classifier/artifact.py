@@ -93,16 +93,21 @@ def complete(folder: Path, card: ModelCard, serving: Path) -> ModelCard:
     code/. Raises ArtifactError if it cannot be used or something is missing.
     """
     for name, content in _members(serving):
-        target = folder / name if name == SERVE_CONFIG else folder / CODE / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            for chunk in content:
-                file.write(chunk)
+        _write(content, folder / name if name == SERVE_CONFIG else folder / CODE / name)
     files = {name: _sha256(folder / name) for name in _names(folder) if name != CARD}
     card = replace(card, files=files)
     (folder / CARD).write_text(card.to_json())
     _check_complete(folder, _names(folder))
     return card
+
+
+def check_serving(archive: Path) -> None:
+    """Raise ArtifactError unless `archive` holds the serving code that an artifact needs."""
+    names = [name if name == SERVE_CONFIG else f"{CODE}/{name}" for name, _ in _members(archive)]
+    wanted = [name for name in REQUIRED if name == SERVE_CONFIG or name.startswith(f"{CODE}/")]
+    missing = [name.removeprefix(f"{CODE}/") for name in wanted if name not in names]
+    if missing:
+        raise ArtifactError(f"{archive} is not the serving code: it lacks {', '.join(missing)}.")
 
 
 def pack(folder: Path, archive: Path) -> None:
@@ -160,11 +165,7 @@ def read_card(folder: Path) -> ModelCard:
 def extract(archive: Path, folder: Path) -> None:
     """Unpack into `folder`: regular files only, none outside it. Raises ArtifactError before it writes a bad one."""
     for name, content in _members(archive):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            for chunk in content:
-                file.write(chunk)
+        _write(content, folder / name)
 
 
 def _members(archive: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -180,7 +181,7 @@ def _members(archive: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
             total += member.size
             if total > MAX_BYTES:
                 raise ArtifactError(f"{archive} unpacks to more than {MAX_BYTES // 1024**3} GiB.")
-            yield str(name), _chunks(tar.extractfile(member))
+            yield str(name), _chunks(tar.extractfile(member), archive)
 
 
 @contextmanager
@@ -193,9 +194,17 @@ def _archive_errors(archive: Path) -> Iterator[None]:
         raise ArtifactError(f"{archive} is not a .tar.gz, or is cut off or corrupt: {error}.") from None
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
-        yield chunk
+def _chunks(file: IO[bytes], source: Path) -> Iterator[bytes]:
+    with _archive_errors(source):
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _write(content: Iterator[bytes], target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        for chunk in content:
+            file.write(chunk)
 
 
 def _check_complete(where: Path, names: list[str]) -> None:
@@ -211,7 +220,7 @@ def _names(folder: Path) -> list[str]:
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        return _hash(_chunks(file))
+        return _hash(_chunks(file, path))
 
 
 def _hash(content: Iterator[bytes]) -> str:

@@ -1,16 +1,13 @@
 """Features of a frozen backbone: computed once an image, since nothing in them changes from epoch to epoch."""
 
-import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from classifier import graph
 from classifier.data import Split, read_ahead, read_image
+from classifier.progress import progress
 from classifier.runtime import ov
-
-PROGRESS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,18 +35,7 @@ def extract(backbone: ov.Model, split: Split, *, threads: int | None = None, wor
     requests.set_callback(keep)
     paths = [path for path, _ in split.samples]
     images = read_ahead(lambda path: read_image(path, size), paths, workers)
-    for row, image in enumerate(_with_progress(images, split)):
+    for row, image in enumerate(progress(images, len(split), f"features {split.name}")):
         requests.start_async({0: image[np.newaxis]}, row)
     requests.wait_all()
     return Features(values, split.targets)
-
-
-def _with_progress(images: Iterable[np.ndarray], split: Split) -> Iterator[np.ndarray]:
-    began = printed = time.monotonic()
-    for done, image in enumerate(images):
-        if time.monotonic() - printed >= PROGRESS_SECONDS:
-            printed = time.monotonic()
-            print(f"features {split.name} {done}/{len(split)}", flush=True)
-        yield image
-    rate = len(split) / (time.monotonic() - began)
-    print(f"features {split.name} {len(split)}/{len(split)} ({rate:.0f} images/s)", flush=True)

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-DEFAULT_ARCHITECTURE = "efficientnet-lite0"
+from classifier.settings import DEFAULT_ARCHITECTURE
+
 DOWNLOAD_TIMEOUT = 60  # seconds without a byte; torch.hub itself would wait for ever
 
 Weights = dict[str, torch.Tensor]

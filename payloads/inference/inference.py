@@ -1,0 +1,123 @@
+"""The endpoint's four functions: SageMaker's script mode calls them, and so does Ray Serve through serve_app.py.
+
+    model = model_fn("/opt/ml/model")
+    request = input_fn(body, "image/jpeg")
+    answer = output_fn(predict_fn(request, model), "application/json")
+
+Requests, answers and errors are those of `classifier.contract`. The artifact carries the graph: serving needs
+Pillow, NumPy and OpenVINO, and no network.
+"""
+
+import contextlib
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from classifier import contract, graph
+from classifier.artifact import ModelCard, read_card
+from classifier.contract import ApiError
+from classifier.image import decode
+
+
+class Model:
+    """A classifier ready to answer, from several threads at once."""
+
+    def __init__(self, card: ModelCard, compiled: graph.ov.CompiledModel):
+        self.card = card
+        self._compiled = compiled
+        self._thread = threading.local()  # a request of OpenVINO serves one caller at a time: one for each thread
+
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
+        """float32 [classes] for one image, uint8 [size, size, 3]."""
+        if not hasattr(self._thread, "request"):
+            self._thread.request = self._compiled.create_infer_request()
+        return self._thread.request.infer({0: image[np.newaxis]})[0][0]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One image, still encoded, and how many predictions were asked for."""
+
+    image: bytes
+    top_k: int | None
+
+
+def model_fn(model_dir: str) -> Model:
+    """Load the artifact unpacked in `model_dir`. Raises ArtifactError or GraphError, which name what is wrong."""
+    folder = Path(model_dir)
+    card = read_card(folder)
+    network = graph.load(folder)
+    network.reshape([1, card.input_size, card.input_size, 3])  # a fixed shape runs faster, and images come one by one
+    return Model(card, graph.compile_for("LATENCY", network))
+
+
+def input_fn(body: bytes | str, content_type: str | None, context: object = None) -> Request:
+    """The request in a body. `context` is that of Amazon's toolkits, whose request properties carry the headers.
+
+    Raises ApiError 4xx for what is no acceptable image or not the contract's JSON.
+    """
+    with _errors_for_the_host():
+        return read_request(body, content_type, _custom_attributes(context))
+
+
+def predict_fn(request: Request, model: Model) -> dict:
+    """The answer to one request, the likeliest class first. Raises ApiError for an image that cannot be decoded."""
+    with _errors_for_the_host():
+        card = model.card
+        top_k = contract.top_k_for(request.top_k, len(card.classes))
+        probabilities = model.probabilities(decode(request.image, card.input_size))
+        best = np.argsort(-probabilities, kind="stable")[:top_k]
+        return {
+            "predictions": [{"label": card.labels[i], "probability": float(probabilities[i])} for i in best],
+            "model": {
+                "name": card.name,
+                "architecture": card.architecture,
+                "created": card.created,
+                "classes": len(card.classes),
+            },
+        }
+
+
+def output_fn(answer: dict, accept: str | None) -> tuple[str, str]:
+    """(body, content type): JSON, whatever was asked for, since there is no other form."""
+    return json.dumps(answer), contract.JSON_TYPE
+
+
+def read_request(body: bytes | str, content_type: str | None, custom_attributes: str | None) -> Request:
+    """The request in a body and its headers. Raises ApiError."""
+    if contract.media_type(content_type) == contract.JSON_TYPE:
+        asked = contract.read_json_request(body, fields=("image",))
+        image, top_k = asked.image, asked.top_k
+        contract.check_image(image)
+    else:
+        image, top_k = bytes(body), None
+        contract.check_image(image, content_type)
+    if top_k is None:
+        top_k = contract.from_custom_attributes(custom_attributes)
+    return Request(image, top_k)
+
+
+def _custom_attributes(context: object) -> str | None:
+    if context is None:
+        return None
+    headers = context.request_processor[0].get_request_properties()
+    wanted = contract.CUSTOM_ATTRIBUTES_HEADER.lower()
+    return next((value for name, value in headers.items() if name.lower() == wanted), None)
+
+
+@contextlib.contextmanager
+def _errors_for_the_host() -> Iterator[None]:
+    """Let ApiErrors out as they are, but under Amazon's inference toolkit as its own errors, the only ones that keep
+    their status there. It is not imported: where it is the host, it has been."""
+    try:
+        yield
+    except ApiError as error:
+        toolkit = sys.modules.get("sagemaker_inference.errors")
+        if toolkit is None:
+            raise
+        message = json.dumps(error.to_dict())
+        raise toolkit.GenericInferenceToolkitError(error.status, message, error.code) from error

@@ -1,0 +1,137 @@
+"""A whole training run: from folders of photographs to a model artifact and a report. Every trainer calls `run`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from classifier import artifact, graph, report
+from classifier.artifact import ArtifactError, ModelCard
+from classifier.data import Dataset, DatasetError, inspect_splits
+from classifier.features import Features, extract
+from classifier.fine_tuning import fine_tune
+from classifier.graph import GraphError
+from classifier.head import Head, train_head
+from classifier.model import ModelError, load_backbone
+from classifier.runtime import ov
+from classifier.settings import Settings
+from classifier.training import Checkpoint, TrainingError
+
+# What a run raises for a reason that its caller can mend; anything else is a defect.
+EXPECTED_ERRORS = (ArtifactError, DatasetError, GraphError, ModelError, TrainingError)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run reads and writes."""
+
+    splits: Mapping[str, Path]  # train, valid, test -> the folder of its class folders
+    serving: Path  # the archive of the serving code, or a folder that holds just that one
+    model: Path  # the artifact's files are written here
+    output: Path  # metrics.json is written here
+    weights: Path | None = None  # of the backbone; None: the published ones
+    checkpoints: Path | None = None  # None: none are written
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How much of it to use; None means all of it."""
+
+    threads: int | None = None  # that compute
+    workers: int | None = None  # that read and decode images
+
+
+def run(name: str, places: Places, settings: Settings, machine: Machine | None = None) -> ModelCard:
+    """Train as `settings` say; write the artifact's files and metrics.json; return the model's card.
+
+    The best epoch is chosen by the validation split. The test split is looked at once, after everything else was
+    decided. Raises one of EXPECTED_ERRORS.
+    """
+    machine = machine or Machine()
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    clock = report.Clock()
+
+    serving = _serving_archive(places.serving)
+    dataset = _inspect(places.splits)
+    data_sha256 = dataset.fingerprint()
+    checkpoint = _checkpoint(places.checkpoints, settings, data_sha256)
+    clock.lap("inspect")
+
+    backbone = load_backbone(settings.architecture, places.weights)
+    network = graph.convert(backbone)
+    clock.lap("prepare")
+
+    train, valid = (_features(network, dataset, split, machine) for split in ("train", "valid"))
+    clock.lap("features")
+    if settings.fine_tune:
+        head = _head_to_start_from(train, valid, dataset, settings)
+        head, history = fine_tune(backbone, head, dataset, settings, checkpoint, machine.workers)
+        network = graph.convert(backbone)
+        valid = _features(network, dataset, "valid", machine)
+    else:
+        head, history = train_head(train, valid, len(dataset.classes), settings, checkpoint)
+    clock.lap("train")
+
+    valid_score = head.evaluate(valid)
+    test_score = head.evaluate(_features(network, dataset, "test", machine))
+    clock.lap("test")
+    print(f"test_accuracy={test_score.accuracy:.4f} test_loss={test_score.loss:.4f} epochs={len(history)}", flush=True)
+
+    metrics = {
+        "test_accuracy": test_score.accuracy,
+        "test_loss": test_score.loss,
+        "valid_accuracy": valid_score.accuracy,
+        "valid_loss": valid_score.loss,
+    }
+    card = report.model_card(name, backbone, dataset.classes, dataset.labels, metrics=metrics, data_sha256=data_sha256)
+    places.model.mkdir(parents=True, exist_ok=True)
+    graph.save(graph.add_head(network, head.weight.numpy(), head.bias.numpy()), places.model)
+    report.save_weights(places.model, backbone, head.weight, head.bias)
+    card = artifact.complete(places.model, card, serving)
+    clock.lap("write")
+    report.write_metrics(places.output, card, settings, dataset, history, test_score, clock)
+    print(f"{name} is trained: {clock}", flush=True)
+    return card
+
+
+def _serving_archive(place: Path) -> Path:
+    """The archive itself, found to be one before hours of training depend on it."""
+    if place.is_dir():
+        archives = sorted(place.glob("*.tar.gz"))
+        if len(archives) != 1:
+            raise ArtifactError(f"{place} must hold one archive of serving code (.tar.gz); it holds {len(archives)}.")
+        place = archives[0]
+    artifact.check_serving(place)
+    return place
+
+
+def _inspect(folders: Mapping[str, Path]) -> Dataset:
+    # Decoding is left to the pass that needs the pixels: it names a broken file as well.
+    dataset = inspect_splits(folders, decoding=False)
+    print(dataset, flush=True)
+    if dataset.ignored:
+        names = ", ".join(path.name for path in dataset.ignored[:5])
+        print(f"ignored {len(dataset.ignored)} files that are no images: {names} ...", flush=True)
+    return dataset
+
+
+def _checkpoint(folder: Path | None, settings: Settings, data_sha256: str) -> Checkpoint | None:
+    if folder is None:
+        return None
+    # How long to train may change between a run and its resumption; nothing else may.
+    identity = {key: value for key, value in asdict(settings).items() if key not in ("epochs", "patience")}
+    return Checkpoint(folder, identity | {"data_sha256": data_sha256})
+
+
+def _features(network: ov.Model, dataset: Dataset, split: str, machine: Machine) -> Features:
+    return extract(network, dataset.splits[split], threads=machine.threads, workers=machine.workers)
+
+
+def _head_to_start_from(train: Features, valid: Features, dataset: Dataset, settings: Settings) -> Head:
+    frozen = replace(settings, fine_tune=False, lr=None, epochs=Settings.epochs)
+    head, _ = train_head(train, valid, len(dataset.classes), frozen, announce=lambda line: None)
+    reached = head.evaluate(valid).accuracy
+    print(f"frozen, the backbone reaches {reached:.4f} on validation; now all parameters are trained", flush=True)
+    return head

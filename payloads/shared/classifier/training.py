@@ -1,0 +1,174 @@
+"""The training loop: epochs, early stopping, the best epoch by validation, checkpoints. What is learnt is a Learner.
+
+One line an epoch, in one form, which the training job's metric definitions read:
+
+    epoch=3 train_loss=0.1234 valid_loss=0.2345 valid_accuracy=0.9412
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch.nn import functional as F
+
+from classifier.settings import Settings
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a split was classified; `loss` is the mean cross entropy, `predicted` int64 [images]."""
+
+    loss: float
+    accuracy: float
+    predicted: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Epoch:
+    epoch: int  # from 1
+    train_loss: float
+    valid_loss: float
+    valid_accuracy: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"epoch={self.epoch} train_loss={self.train_loss:.4f} "
+            f"valid_loss={self.valid_loss:.4f} valid_accuracy={self.valid_accuracy:.4f}"
+        )
+
+
+class Learner(Protocol):
+    """Something that gets better by the epoch. Its randomness is torch's global generator alone."""
+
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def train_epoch(self, epoch: int) -> float:
+        """Learn from every training image once; the mean loss."""
+
+    def validate(self) -> Score: ...
+
+
+class TrainingError(Exception):
+    """Training cannot go on; the message says why and what to do."""
+
+
+def score(logits: torch.Tensor, targets: torch.Tensor) -> Score:
+    """`logits` [images, classes] held against `targets` int64 [images]."""
+    predicted = logits.argmax(dim=1)
+    accuracy = (predicted == targets).double().mean().item()
+    return Score(F.cross_entropy(logits, targets).item(), accuracy, predicted)
+
+
+def fit(
+    learner: Learner,
+    settings: Settings,
+    checkpoint: "Checkpoint | None" = None,
+    *,
+    from_baseline: bool = False,
+    announce: Callable[[str], None] = lambda line: print(line, flush=True),
+) -> list[Epoch]:
+    """Train until the validation loss stops falling or the epochs are used up; the learner's model is then that of
+    its best epoch. Returns every epoch, also those that ran before a resume.
+
+    With `from_baseline` the model as it came counts as well: where no epoch is better, it stays. Raises TrainingError
+    if the loss is no number any more, or the checkpoint belongs to another run.
+    """
+    resumed = checkpoint.load() if checkpoint else None
+    if resumed:
+        history, best_loss, best_model = resumed.restore(learner)
+        announce(f"resumed after epoch {len(history)}")
+    else:
+        history, best_model = [], copy.deepcopy(learner.model.state_dict())
+        best_loss = learner.validate().loss if from_baseline else math.inf
+
+    while len(history) < settings.epochs and not _stalled(history, best_loss, settings.patience):
+        began = time.monotonic()
+        train_loss = learner.train_epoch(len(history) + 1)
+        valid = learner.validate()
+        if not math.isfinite(train_loss) or not math.isfinite(valid.loss):
+            raise TrainingError(f"The loss is no number after epoch {len(history) + 1}; try a smaller --lr.")
+        history.append(Epoch(len(history) + 1, train_loss, valid.loss, valid.accuracy, time.monotonic() - began))
+        announce(str(history[-1]))
+        if valid.loss < best_loss:
+            best_loss, best_model = valid.loss, copy.deepcopy(learner.model.state_dict())
+        if checkpoint:
+            checkpoint.save(Snapshot.of(learner, history, best_loss, best_model))
+    learner.model.load_state_dict(best_model)
+    return history
+
+
+def _stalled(history: list[Epoch], best_loss: float, patience: int) -> bool:
+    recent = history[-patience:]
+    return len(recent) == patience and all(epoch.valid_loss > best_loss for epoch in recent)
+
+
+# ---- checkpoints ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a run needs to go on as if nothing had happened."""
+
+    model: dict
+    optimizer: dict
+    random: torch.Tensor
+    history: list[dict]
+    best_loss: float
+    best_model: dict
+
+    @classmethod
+    def of(cls, learner: Learner, history: list[Epoch], best_loss: float, best_model: dict) -> "Snapshot":
+        return cls(
+            learner.model.state_dict(),
+            learner.optimizer.state_dict(),
+            torch.get_rng_state(),
+            [asdict(epoch) for epoch in history],
+            best_loss,
+            best_model,
+        )
+
+    def restore(self, learner: Learner) -> tuple[list[Epoch], float, dict]:
+        """Set the learner back; returns (history, best loss, best model)."""
+        learner.model.load_state_dict(self.model)
+        learner.optimizer.load_state_dict(self.optimizer)
+        torch.set_rng_state(self.random)
+        return [Epoch(**epoch) for epoch in self.history], self.best_loss, self.best_model
+
+
+class Checkpoint:
+    """A run's last snapshot, in `folder`; `identity` (settings, hash of the data) tells one run from another."""
+
+    def __init__(self, folder: Path, identity: dict[str, str | int | float | bool | None]):
+        self.path = folder / "checkpoint.pt"
+        self.identity = identity
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Replace the last one, so that there is a whole one at any moment."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        torch.save({"identity": self.identity, **vars(snapshot)}, partial)
+        partial.replace(self.path)
+
+    def load(self) -> Snapshot | None:
+        """The last snapshot, None where there is none. Raises TrainingError if it cannot be resumed from."""
+        if not self.path.exists():
+            return None
+        way_out = "Give another --checkpoint-dir, or remove the file to start again."
+        try:
+            content = torch.load(self.path, weights_only=True)
+            identity = content.pop("identity")
+            snapshot = Snapshot(**content)
+        except Exception as error:  # torch raises a dozen kinds on a file that is cut off or something else
+            raise TrainingError(f"The checkpoint {self.path} cannot be read ({error}). {way_out}") from None
+        differing = [name for name, value in self.identity.items() if identity.get(name) != value]
+        if differing:
+            now = ", ".join(f"{name} was {identity.get(name)}, is {self.identity[name]}" for name in differing)
+            raise TrainingError(f"The checkpoint {self.path} is of another run: {now}. {way_out}")
+        return snapshot
