@@ -29,9 +29,38 @@ SERVICES = {
 SIGNING_NAMES = {"monitoring": "cloudwatch"}
 
 # What holds for an operation that OPERATIONS does not name.
-DEFAULTS = dict.fromkeys(SERVICES, STORED)
+DEFAULTS = {**dict.fromkeys(SERVICES, STORED), "sagemaker": REFUSED, "sagemaker-runtime": REFUSED}
+
+
+def _each(level: str, *names: str) -> dict[str, str]:
+    return dict.fromkeys(" ".join(names).split(), level)
+
 
 OPERATIONS: dict[str, dict[str, str]] = {service: {} for service in SERVICES}
+
+OPERATIONS["sagemaker"] = {
+    **_each(
+        RUNS,
+        "CreateEndpoint DescribeEndpoint ListEndpoints UpdateEndpoint UpdateEndpointWeightsAndCapacities",
+        "DeleteEndpoint",
+    ),
+    **_each(
+        STORED,
+        "CreateModel DescribeModel ListModels DeleteModel",
+        "CreateEndpointConfig DescribeEndpointConfig ListEndpointConfigs DeleteEndpointConfig",
+        "CreateNotebookInstance DescribeNotebookInstance ListNotebookInstances StartNotebookInstance",
+        "StopNotebookInstance UpdateNotebookInstance DeleteNotebookInstance",
+        "CreateNotebookInstanceLifecycleConfig DescribeNotebookInstanceLifecycleConfig",
+        "UpdateNotebookInstanceLifecycleConfig DeleteNotebookInstanceLifecycleConfig",
+        "ListTags AddTags DeleteTags",
+    ),
+}
+OPERATIONS["sagemaker-runtime"] = _each(RUNS, "InvokeEndpoint")
+
+
+def refuses(service: str) -> bool:
+    """Whether any operation of a service is refused, so that each has to be looked up."""
+    return REFUSED in (DEFAULTS[service], *OPERATIONS[service].values())
 
 
 def level(service: str, operation: str) -> str:

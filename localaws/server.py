@@ -28,7 +28,7 @@ from werkzeug.wsgi import LimitedStream
 
 from localaws import errors, state
 from localaws.control import CONTROL_MODULES
-from localaws.operations import OPERATIONS, REFUSED, SERVICES, level
+from localaws.operations import REFUSED, SERVICES, level, refuses
 
 HEALTH_PATH = "/_localaws/health"
 # Paths under which moto offers what AWS does not: a page, a reset, invented instance credentials.
@@ -61,7 +61,7 @@ class Application:
         service = errors.service_of(environ)
         if service not in SERVICES or path.startswith(NOT_AWS):
             return _send(errors.unsupported(service, None, environ), environ, start_response)
-        if REFUSED in OPERATIONS[service].values():
+        if refuses(service):
             operation = errors.operation_of(service, environ)
             if operation is None or level(service, operation) == REFUSED:
                 return _send(errors.unsupported(service, operation, environ), environ, start_response)

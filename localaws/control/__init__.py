@@ -6,6 +6,8 @@ and registers with `localaws.state` what must be restored at start and stopped a
 
 # In the order of installation. Stopping goes the other way round.
 CONTROL_MODULES = [
+    "sagemaker",
     "lambda_functions",
     "function_url",
+    "autoscaling",
 ]
