@@ -60,6 +60,9 @@ resource "aws_security_group" "training" {
   description = "The training instance of ${var.name}: HTTPS out, nothing in."
   vpc_id      = one(concat(data.aws_subnet.given[*].vpc_id, data.aws_vpc.default[*].id))
 
+  # Said outright, so that an apply takes away what somebody opened by hand.
+  ingress = []
+
   tags = { Name = "${var.name}-training" }
 
   # A group in use cannot be deleted: a replacement must stand before the instance moves to it.

@@ -1,0 +1,432 @@
+# The endpoint: releases side by side, replaced without downtime, scaled by a policy that can be chosen.
+
+mock_provider "aws" {}
+
+variables {
+  name      = "pawprint"
+  account   = { id = "123456789012", partition = "aws", region = "eu-west-1" }
+  artifacts = { bucket = "the-bucket", arn = "arn:aws:s3:::the-bucket", key_statements = [] }
+  releases = {
+    current = "run-2"
+    models = {
+      run-1 = { model_data_url = "s3://the-bucket/models/run-1/output/model.tar.gz" }
+      run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 3 }
+    }
+  }
+  image                  = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1"
+  instance_type          = "ml.m5.large"
+  initial_instance_count = 1
+  startup_seconds        = 240
+  deployment             = { bake_seconds = 120, termination_seconds = 60, alarm_5xx_a_minute = 5 }
+  scaling = {
+    min_instances      = 1
+    max_instances      = 4
+    metric             = "SageMakerVariantInvocationsPerInstance"
+    target             = 600
+    scale_in_cooldown  = 300
+    scale_out_cooldown = 60
+  }
+  log_retention_days = 30
+}
+
+run "releases" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint.endpoint.endpoint_config_name == aws_sagemaker_endpoint_configuration.release["run-2"].name
+    error_message = "The endpoint must serve the current release."
+  }
+
+  assert {
+    condition     = contains(keys(aws_sagemaker_endpoint_configuration.release), "run-1")
+    error_message = "The previous release must keep its configuration."
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.release["run-1"].name != aws_sagemaker_endpoint_configuration.release["run-2"].name
+    error_message = "Releases must not share a configuration's name."
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.release["run-2"].production_variants[0].initial_instance_count == 3
+    error_message = "A release must start with the count it brings: the live one."
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.release["run-1"].production_variants[0].initial_instance_count == 1
+    error_message = "A release that brings no count must start with the initial one."
+  }
+
+  assert {
+    condition     = alltrue([for model in aws_sagemaker_model.release : model.enable_network_isolation])
+    error_message = "Models must run without a network."
+  }
+
+  assert {
+    condition     = output.name == "pawprint" && output.variant == "primary" && output.log_group == "/aws/sagemaker/Endpoints/pawprint"
+    error_message = "The endpoint's names must be those that callers, the alarm and SageMaker's logs expect."
+  }
+}
+
+# The names with everything as above; the runs below change one thing each and must meet other names.
+run "names_follow_the_instance_type" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    instance_type = "ml.c7i.large"
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.release["run-2"].name != run.releases.config_name
+    error_message = "Another instance type must be another configuration, because SageMaker changes none in place."
+  }
+
+  assert {
+    condition     = aws_sagemaker_model.release["run-2"].name == aws_sagemaker_endpoint_configuration.release["run-2"].production_variants[0].model_name
+    error_message = "A configuration must name the model of its release."
+  }
+}
+
+run "names_follow_the_image" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    image = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v2"
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.release["run-2"].name != run.releases.config_name
+    error_message = "Another image must be another model and another configuration."
+  }
+}
+
+run "names_follow_the_instance_count" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    releases = {
+      current = "run-2"
+      models = {
+        run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 2 }
+      }
+    }
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.release["run-2"].name != run.releases.config_name
+    error_message = "Another initial count must be another configuration."
+  }
+}
+
+run "names_do_not_follow_the_neighbours" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    releases = {
+      current = "run-2"
+      models = {
+        run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 3 }
+        run-3 = { model_data_url = "s3://the-bucket/models/run-3/output/model.tar.gz" }
+      }
+    }
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.release["run-2"].name == run.releases.config_name
+    error_message = "A release must keep its configuration while others come and go."
+  }
+}
+
+run "deployment" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint.endpoint.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "ALL_AT_ONCE"
+    error_message = "Traffic must move to the new fleet in one step, once it is healthy."
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint.endpoint.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].wait_interval_in_seconds == 120
+    error_message = "The new fleet must be watched before the old one goes."
+  }
+
+  assert {
+    condition     = [for alarm in aws_sagemaker_endpoint.endpoint.deployment_config[0].auto_rollback_configuration[0].alarms : alarm.alarm_name] == [aws_cloudwatch_metric_alarm.server_errors.alarm_name]
+    error_message = "The alarm must bring the old fleet back."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.server_errors.dimensions == tomap({ EndpointName = "pawprint", VariantName = "primary" })
+    error_message = "The alarm must watch this endpoint's variant."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.server_errors.treat_missing_data == "notBreaching"
+    error_message = "An endpoint that nobody calls must not be rolled back."
+  }
+}
+
+run "scaling" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.instances.resource_id == "endpoint/pawprint/variant/primary"
+    error_message = "The scaling target must be the endpoint's variant."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.instances.min_capacity == 1 && aws_appautoscaling_target.instances.max_capacity == 4
+    error_message = "The fleet must keep to its bounds."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_policy.instances.target_tracking_scaling_policy_configuration[0].target_value == 600
+    error_message = "The metric must be held at the target."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_policy.instances.target_tracking_scaling_policy_configuration[0].scale_in_cooldown == 300 && aws_appautoscaling_policy.instances.target_tracking_scaling_policy_configuration[0].scale_out_cooldown == 60
+    error_message = "The cooldowns must be those that were asked for."
+  }
+}
+
+run "scaling_on_concurrency" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    scaling = {
+      min_instances      = 1
+      max_instances      = 4
+      metric             = "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+      target             = 4
+      scale_in_cooldown  = 300
+      scale_out_cooldown = 0
+    }
+  }
+
+  assert {
+    condition     = aws_appautoscaling_policy.instances.target_tracking_scaling_policy_configuration[0].predefined_metric_specification[0].predefined_metric_type == "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+    error_message = "The metric must be selectable."
+  }
+}
+
+run "role" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  assert {
+    condition = flatten([for statement in jsondecode(aws_iam_role_policy.endpoint.policy).Statement :
+      statement.Resource if contains(flatten([statement.Action]), "s3:GetObject")
+    ]) == ["arn:aws:s3:::the-bucket/models/*", "arn:aws:s3:::the-bucket/payloads/bootstrap/*"]
+    error_message = "The endpoint must be able to read models only."
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.endpoint.policy, "s3:Put") && !strcontains(aws_iam_role_policy.endpoint.policy, "s3:Delete")
+    error_message = "The endpoint must not be able to write to the bucket."
+  }
+
+  assert {
+    condition = alltrue([for resource in flatten([for statement in jsondecode(aws_iam_role_policy.endpoint.policy).Statement :
+      statement.Resource if contains(flatten([statement.Action]), "logs:PutLogEvents")
+    ]) : strcontains(resource, ":log-group:/aws/sagemaker/Endpoints/pawprint")])
+    error_message = "The endpoint must be able to write its own log only."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.endpoint.policy).Statement :
+      statement.Sid if contains(flatten([statement.Resource]), "*")
+    ] == ["LogInToTheRegistry", "WriteMetrics"]
+    error_message = "Only what AWS cannot bind to a resource may be granted on all of them."
+  }
+}
+
+run "refuses_a_current_release_without_a_model" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    releases = { current = "run-3", models = { run-1 = { model_data_url = "s3://the-bucket/models/run-1/output/model.tar.gz" } } }
+  }
+
+  # The configuration of a release that is not there cannot be looked up, either; the variable's message comes first.
+  expect_failures = [var.releases]
+}
+
+run "refuses_a_model_that_is_no_archive" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    releases = { current = "run-1", models = { run-1 = { model_data_url = "https://example.org/model.tar.gz" } } }
+  }
+
+  expect_failures = [var.releases]
+}
+
+run "refuses_an_image_without_a_tag" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    image = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray"
+  }
+
+  expect_failures = [var.image]
+}
+
+run "refuses_an_instance_type_of_ec2" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    instance_type = "m5.large"
+  }
+
+  expect_failures = [var.instance_type]
+}
+
+run "refuses_a_start_beyond_the_limit" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    startup_seconds = 3601
+  }
+
+  expect_failures = [var.startup_seconds]
+}
+
+run "refuses_an_alarm_at_nothing" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    deployment = { bake_seconds = 0, termination_seconds = 0, alarm_5xx_a_minute = 0 }
+  }
+
+  expect_failures = [var.deployment]
+}
+
+run "refuses_to_watch_for_ever" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    deployment = { bake_seconds = 7200, termination_seconds = 0, alarm_5xx_a_minute = 5 }
+  }
+
+  expect_failures = [var.deployment]
+}
+
+run "refuses_crossed_bounds" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    scaling = { min_instances = 3, max_instances = 2, metric = "SageMakerVariantInvocationsPerInstance", target = 1, scale_in_cooldown = 0, scale_out_cooldown = 0 }
+  }
+
+  expect_failures = [var.scaling]
+}
+
+run "refuses_an_unknown_metric" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    scaling = { min_instances = 1, max_instances = 2, metric = "CPUUtilization", target = 1, scale_in_cooldown = 0, scale_out_cooldown = 0 }
+  }
+
+  expect_failures = [var.scaling]
+}
+
+run "refuses_a_target_of_nothing" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    scaling = { min_instances = 1, max_instances = 2, metric = "SageMakerVariantInvocationsPerInstance", target = 0, scale_in_cooldown = 0, scale_out_cooldown = 0 }
+  }
+
+  expect_failures = [var.scaling]
+}
+
+run "refuses_a_negative_cooldown" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    scaling = { min_instances = 1, max_instances = 2, metric = "SageMakerVariantInvocationsPerInstance", target = 1, scale_in_cooldown = -1, scale_out_cooldown = 0 }
+  }
+
+  expect_failures = [var.scaling]
+}

@@ -1,0 +1,144 @@
+# The notebook: small, without root, stopping itself, and unable to touch what Terraform made.
+
+mock_provider "aws" {}
+
+variables {
+  name              = "pawprint"
+  account           = { id = "123456789012", partition = "aws", region = "eu-west-1" }
+  artifacts         = { bucket = "the-bucket", arn = "arn:aws:s3:::the-bucket", key_statements = [] }
+  payload_key       = "payloads/notebook/0123456789abcdef.tar.gz"
+  training_role_arn = "arn:aws:iam::123456789012:role/pawprint-training"
+  deployment        = { artifacts_bucket = "the-bucket" }
+  instance_type     = "ml.t3.medium"
+  volume_gb         = 5
+  platform          = "notebook-al2-v3"
+  idle_minutes      = 45
+}
+
+run "instance" {
+  command = plan
+
+  module {
+    source = "./modules/notebook"
+  }
+
+  assert {
+    condition     = aws_sagemaker_notebook_instance.notebook.instance_type == "ml.t3.medium" && aws_sagemaker_notebook_instance.notebook.volume_size == 5
+    error_message = "The notebook must be of the size that was asked for."
+  }
+
+  assert {
+    condition     = aws_sagemaker_notebook_instance.notebook.root_access == "Disabled"
+    error_message = "The notebook's user must not have root."
+  }
+
+  assert {
+    condition     = aws_sagemaker_notebook_instance.notebook.instance_metadata_service_configuration[0].minimum_instance_metadata_service_version == "2"
+    error_message = "The notebook must require IMDSv2."
+  }
+
+  assert {
+    condition     = strcontains(base64decode(aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.on_start), "s3://the-bucket/payloads/notebook/0123456789abcdef.tar.gz")
+    error_message = "Each start must bring the notebook payload of this build."
+  }
+
+  assert {
+    condition     = strcontains(base64decode(aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.on_start), "stop_when_idle.py 'pawprint-notebook' 'eu-west-1' '45'")
+    error_message = "Each start must set the watch that stops the idle notebook."
+  }
+
+  assert {
+    condition     = length(aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.on_start) <= 16384
+    error_message = "SageMaker takes at most 16384 characters of lifecycle script."
+  }
+}
+
+run "role" {
+  command = plan
+
+  module {
+    source = "./modules/notebook"
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.notebook.policy).Statement :
+      [statement.Resource, statement.Condition.StringEquals["iam:PassedToService"]] if contains(flatten([statement.Action]), "iam:PassRole")
+    ] == [["arn:aws:iam::123456789012:role/pawprint-training", "sagemaker.amazonaws.com"]]
+    error_message = "The notebook may pass on the training role only, and to SageMaker only."
+  }
+
+  assert {
+    condition = alltrue([for resource in flatten([for statement in jsondecode(aws_iam_role_policy.notebook.policy).Statement :
+      statement.Resource if contains(flatten([statement.Action]), "sagemaker:CreateTrainingJob")
+    ]) : strcontains(resource, "/pawprint-")])
+    error_message = "The notebook may run jobs of this deployment only."
+  }
+
+  assert {
+    condition = alltrue([for resource in flatten([for statement in jsondecode(aws_iam_role_policy.notebook.policy).Statement :
+      statement.Resource if contains(flatten([statement.Action]), "sagemaker:UpdateEndpoint")
+    ]) : strcontains(resource, "/pawprint-notebook-")])
+    error_message = "The notebook must not be able to change the live endpoint, its models or its configurations."
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.notebook.policy, "s3:Delete")
+    error_message = "The notebook must not be able to delete data or models."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.notebook.policy).Statement :
+      statement.Sid if contains(flatten([statement.Resource]), "*")
+    ] == ["ListJobs"]
+    error_message = "Only what AWS cannot bind to a resource may be granted on all of them."
+  }
+
+  assert {
+    condition = !anytrue(flatten([for statement in jsondecode(aws_iam_role_policy.notebook.policy).Statement :
+      [for action in flatten([statement.Action]) : strcontains(action, "*")]
+    ]))
+    error_message = "Actions must be listed one by one."
+  }
+}
+
+run "refuses_an_instance_type_of_ec2" {
+  command = plan
+
+  module {
+    source = "./modules/notebook"
+  }
+
+  variables {
+    instance_type = "t3.medium"
+  }
+
+  expect_failures = [var.instance_type]
+}
+
+run "refuses_a_volume_below_the_smallest" {
+  command = plan
+
+  module {
+    source = "./modules/notebook"
+  }
+
+  variables {
+    volume_gb = 4
+  }
+
+  expect_failures = [var.volume_gb]
+}
+
+run "refuses_to_stop_while_it_starts" {
+  command = plan
+
+  module {
+    source = "./modules/notebook"
+  }
+
+  variables {
+    idle_minutes = 5
+  }
+
+  expect_failures = [var.idle_minutes]
+}

@@ -1,0 +1,321 @@
+# The function: one endpoint it may ask, an alias that everything holds on to, and a URL that is closed by default.
+
+mock_provider "aws" {}
+
+variables {
+  name               = "pawprint"
+  account            = { id = "123456789012", partition = "aws", region = "eu-west-1" }
+  endpoint           = { name = "pawprint", arn = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/pawprint" }
+  package            = "tests/fixtures/build/lambda.zip"
+  architecture       = "arm64"
+  memory_mb          = 1024
+  timeout_seconds    = 30
+  reserved           = 10
+  provisioned        = 2
+  auth_type          = "AWS_IAM"
+  allowed_origins    = []
+  url_allow_http     = false
+  url_allow_networks = ["10.1.0.0/16", "fd00::/8"]
+  log_level          = "INFO"
+  log_retention_days = 30
+}
+
+run "function" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.publish
+    error_message = "Each change must publish a version."
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.source_code_hash == filebase64sha256("tests/fixtures/build/lambda.zip")
+    error_message = "A changed archive must be a change of the function."
+  }
+
+  assert {
+    condition = aws_lambda_function.predictor.environment[0].variables == tomap({
+      ENDPOINT_NAME      = "pawprint"
+      ALLOWED_ORIGINS    = ""
+      URL_ALLOW_HTTP     = "false"
+      URL_ALLOW_NETWORKS = "10.1.0.0/16,fd00::/8"
+      LOG_LEVEL          = "INFO"
+    })
+    error_message = "The function must be told its endpoint and its limits."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.predictor.name == "/aws/lambda/pawprint-predictor" && aws_cloudwatch_log_group.predictor.retention_in_days == 30
+    error_message = "The function's log group must be the one that Lambda writes to, and forget in time."
+  }
+}
+
+run "concurrency" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.reserved_concurrent_executions == 10
+    error_message = "The reserved concurrency must be that of the function."
+  }
+
+  assert {
+    condition     = aws_lambda_provisioned_concurrency_config.live[0].qualifier == "live" && aws_lambda_provisioned_concurrency_config.live[0].provisioned_concurrent_executions == 2
+    error_message = "The provisioned concurrency must be that of the alias, so that it follows it from version to version."
+  }
+}
+
+run "no_concurrency" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    reserved    = null
+    provisioned = 0
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.reserved_concurrent_executions == -1
+    error_message = "Without a reservation the function must share what the account has left."
+  }
+
+  assert {
+    condition     = length(aws_lambda_provisioned_concurrency_config.live) == 0
+    error_message = "Without provisioned concurrency nothing may be kept warm."
+  }
+}
+
+run "closed_url" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  assert {
+    condition     = aws_lambda_function_url.live.authorization_type == "AWS_IAM" && aws_lambda_function_url.live.qualifier == "live"
+    error_message = "The URL must call the alias and ask for a signature."
+  }
+
+  assert {
+    condition     = length(aws_lambda_permission.public_url) == 0 && length(aws_cloudformation_stack.public_invoke) == 0
+    error_message = "With signatures nothing may be granted to everybody."
+  }
+
+  assert {
+    condition     = length(aws_lambda_function_url.live.cors) == 0
+    error_message = "Without an allowed origin the URL must not answer other sites' pages."
+  }
+}
+
+run "public_url" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    auth_type       = "NONE"
+    allowed_origins = ["https://example.org"]
+  }
+
+  # The template names the alias by its ARN, which a plan would not know.
+  override_resource {
+    target          = aws_lambda_alias.live
+    override_during = plan
+    values          = { arn = "arn:aws:lambda:eu-west-1:123456789012:function:pawprint-predictor:live" }
+  }
+
+  assert {
+    condition     = aws_lambda_permission.public_url[0].action == "lambda:InvokeFunctionUrl" && aws_lambda_permission.public_url[0].function_url_auth_type == "NONE"
+    error_message = "Everybody must be allowed to call the URL while it asks for no signature."
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudformation_stack.public_invoke[0].template_body).Resources.PublicInvokeThroughTheUrl.Properties == {
+      FunctionName          = "arn:aws:lambda:eu-west-1:123456789012:function:pawprint-predictor:live"
+      Action                = "lambda:InvokeFunction"
+      Principal             = "*"
+      InvokedViaFunctionUrl = true
+    }
+    error_message = "Everybody must be allowed to invoke the alias, but through the URL only."
+  }
+
+  assert {
+    condition     = aws_lambda_function_url.live.cors[0].allow_origins == toset(["https://example.org"])
+    error_message = "The allowed origin must be answered."
+  }
+}
+
+run "role" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement : statement.Resource] == [
+      "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/pawprint",
+      "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/pawprint-predictor:*",
+    ]
+    error_message = "The function may ask its endpoint and write its log, and nothing else."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.predictor.policy).Statement[0].Action == "sagemaker:InvokeEndpoint"
+    error_message = "The function may do nothing with the endpoint but ask it."
+  }
+}
+
+run "refuses_more_warm_than_reserved" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    provisioned = 11
+  }
+
+  expect_failures = [var.provisioned]
+}
+
+run "refuses_a_negative_number_of_warm_environments" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    provisioned = -1
+  }
+
+  expect_failures = [var.provisioned]
+}
+
+run "refuses_to_switch_the_function_off" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    reserved    = 0
+    provisioned = 0
+  }
+
+  expect_failures = [var.reserved]
+}
+
+run "refuses_an_unknown_authentication" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    auth_type = "BASIC"
+  }
+
+  expect_failures = [var.auth_type]
+}
+
+run "refuses_an_unknown_architecture" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    architecture = "riscv64"
+  }
+
+  expect_failures = [var.architecture]
+}
+
+run "refuses_too_little_memory" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    memory_mb = 64
+  }
+
+  expect_failures = [var.memory_mb]
+}
+
+run "refuses_to_wait_longer_than_the_endpoint" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    timeout_seconds = 300
+  }
+
+  expect_failures = [var.timeout_seconds]
+}
+
+run "refuses_an_origin_with_a_path" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    allowed_origins = ["https://example.org/page"]
+  }
+
+  expect_failures = [var.allowed_origins]
+}
+
+run "refuses_a_network_that_is_none" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    url_allow_networks = ["intranet"]
+  }
+
+  expect_failures = [var.url_allow_networks]
+}
+
+run "refuses_an_unknown_log_level" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    log_level = "VERBOSE"
+  }
+
+  expect_failures = [var.log_level]
+}

@@ -1,0 +1,210 @@
+# The whole stack: the very values of both environments, the bootstrap model, and what deploy reads from the outputs.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
+
+  mock_data "aws_subnets" {
+    defaults = { ids = ["subnet-0a"] }
+  }
+
+  mock_data "aws_ssm_parameter" {
+    defaults = { insecure_value = "ami-0123456789abcdef0" }
+  }
+}
+
+variables {
+  build_dir = "tests/fixtures/build"
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = output.release == "bootstrap"
+    error_message = "Until something is promoted the bootstrap model must be served."
+  }
+
+  assert {
+    condition     = module.endpoint.config_name == output.endpoint_config_name && output.endpoint_config_name != ""
+    error_message = "The output must be the configuration that the live endpoint has to report."
+  }
+
+  assert {
+    condition     = output.predictor_auth_type == "AWS_IAM"
+    error_message = "The URL must be closed unless it is opened on purpose."
+  }
+
+  assert {
+    condition     = output.training_image == "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"
+    error_message = "An image without a registry must be one of AWS's Deep Learning Containers of the region."
+  }
+
+  assert {
+    condition     = output.ec2_instance_type == "c7i.xlarge" && output.training_instance_type == "ml.m5.xlarge"
+    error_message = "The default instances must be those that the documents name and price."
+  }
+
+  assert {
+    condition     = output.notebook_name == "pawprint-notebook" && output.function_alias == "live" && output.endpoint_variant == "primary"
+    error_message = "The names that the make targets use must be known."
+  }
+
+  assert {
+    condition     = output.artifacts_bucket == "pawprint-artifacts-123456789012-us-east-1"
+    error_message = "The bucket must be known."
+  }
+}
+
+run "promoted" {
+  command = plan
+
+  variables {
+    releases = {
+      current = "run-1"
+      models = {
+        run-1     = { model_data_url = "s3://pawprint-artifacts-123456789012-us-east-1/models/run-1/output/model.tar.gz" }
+        bootstrap = { model_data_url = "s3://pawprint-artifacts-123456789012-us-east-1/payloads/bootstrap/of-an-older-build.tar.gz" }
+      }
+    }
+  }
+
+  assert {
+    condition     = output.release == "run-1" && output.endpoint_config_name != run.defaults.endpoint_config_name
+    error_message = "A promotion must point the endpoint to another configuration."
+  }
+}
+
+run "back_to_bootstrap" {
+  command = plan
+
+  variables {
+    releases = {
+      current = "bootstrap"
+      models  = { bootstrap = { model_data_url = "s3://pawprint-artifacts-123456789012-us-east-1/payloads/bootstrap/of-an-older-build.tar.gz" } }
+    }
+  }
+
+  assert {
+    condition     = output.endpoint_config_name == run.defaults.endpoint_config_name
+    error_message = "The bootstrap release must always mean the bootstrap model of this build."
+  }
+}
+
+run "own_image" {
+  command = plan
+
+  variables {
+    training = { image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine:1" }
+  }
+
+  assert {
+    condition     = output.training_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine:1"
+    error_message = "A full URI must be taken as it is."
+  }
+}
+
+run "local_values" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    environment = "local"
+  }
+
+  assert {
+    condition     = output.values.allowed_account_ids == ["123456789012"]
+    error_message = "The rehearsal must be refused by every account but its own invented one."
+  }
+
+  assert {
+    condition     = output.values.artifacts.force_destroy
+    error_message = "A destroy of the rehearsal must leave nothing behind."
+  }
+}
+
+run "local_stack" {
+  command = plan
+
+  variables {
+    region              = run.local_values.values.region
+    allowed_account_ids = run.local_values.values.allowed_account_ids
+    s3_use_path_style   = run.local_values.values.s3_use_path_style
+    artifacts           = run.local_values.values.artifacts
+    ec2                 = run.local_values.values.ec2
+    endpoint            = run.local_values.values.endpoint
+    predictor           = run.local_values.values.predictor
+  }
+
+  assert {
+    condition     = output.endpoint_name == "pawprint"
+    error_message = "The stack must take the values of the rehearsal."
+  }
+}
+
+run "aws_values" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    environment = "aws"
+  }
+
+  assert {
+    condition     = lookup(output.values, "s3_use_path_style", false) == false
+    error_message = "On AWS buckets must be addressed by host name."
+  }
+}
+
+run "aws_stack" {
+  command = plan
+
+  variables {
+    region    = run.aws_values.values.region
+    artifacts = run.aws_values.values.artifacts
+    endpoint  = run.aws_values.values.endpoint
+    predictor = run.aws_values.values.predictor
+  }
+
+  assert {
+    condition     = output.endpoint_name == "pawprint"
+    error_message = "The stack must take the values for AWS."
+  }
+
+  # Not so much as a hash of the image or of the instance may be different, or the rehearsal rehearsed something else.
+  assert {
+    condition     = output.endpoint_config_name == run.local_stack.endpoint_config_name
+    error_message = "The rehearsal must put the same model behind the same kind of instance."
+  }
+}
+
+run "refuses_a_long_name" {
+  command = plan
+
+  variables {
+    name = "a-name-of-more-than-twenty-characters"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "refuses_a_build_folder_without_a_manifest" {
+  command = plan
+
+  variables {
+    build_dir = "tests"
+  }
+
+  expect_failures = [var.build_dir]
+}
