@@ -15,6 +15,7 @@ import ssl
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 SERVER = ("localhost", 8443)
 
@@ -51,8 +52,7 @@ def idle_seconds(kernels, terminals, uptime, now):
 
 def main(notebook, region, minutes):
     """Stop the instance through SageMaker if it has been idle for `minutes`."""
-    with open("/proc/uptime") as file:
-        uptime = float(file.read().split()[0])
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
     idle = idle_seconds(ask("/api/kernels"), ask("/api/terminals"), uptime, time.time())
     if idle >= 60 * float(minutes):
         print(f"Idle for {idle / 60:.0f} minutes: stopping {notebook}.")
