@@ -160,6 +160,10 @@ def test_an_address_that_is_not_public_is_refused_however_it_is_written(host):
     assert refusal(f"http://{host}/", PUBLIC_ONLY) == NOT_ALLOWED
 
 
+def test_an_ipv4_address_in_ipv6_clothes_is_judged_as_what_it_is(photograph):
+    assert fetch(f"http://[::ffff:127.0.0.1]:{photograph.port}/").body == JPEG
+
+
 @pytest.mark.parametrize("address", ["8.8.8.8", "52.94.236.248", "2606:4700::1111", "2a05:d018::1"])
 def test_public_addresses_are_public(address):
     assert is_public(ipaddress.ip_address(address))
