@@ -6,8 +6,13 @@ and registers with `localaws.state` what must be restored at start and stopped a
 
 # In the order of installation. Stopping goes the other way round.
 CONTROL_MODULES = [
+    "s3",
+    "s3_policy",
     "sagemaker",
     "lambda_functions",
     "function_url",
     "autoscaling",
+    "ec2",
+    "ssm",
+    "kms",
 ]
