@@ -1,5 +1,7 @@
 """The linear head over features that were computed once: an epoch takes milliseconds."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,5 +84,18 @@ def train_head(
     """The head of the best epoch, and every epoch. `options` are those of `fit`; raises what it raises."""
     torch.manual_seed(settings.seed)
     learner = HeadLearner(train, valid, classes, settings)
-    history = fit(learner, settings, checkpoint, **options)
+    with _one_thread():
+        history = fit(learner, settings, checkpoint, **options)
     return learner.head(), history
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A step of the head is too small to be shared: threads that wait for one another made it twenty times slower
+    wherever something else wanted a processor too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

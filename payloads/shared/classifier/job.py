@@ -10,7 +10,6 @@ from classifier import artifact, graph, report
 from classifier.artifact import ArtifactError, ModelCard
 from classifier.data import Dataset, DatasetError, inspect_splits
 from classifier.features import Features, extract
-from classifier.fine_tuning import fine_tune
 from classifier.graph import GraphError
 from classifier.head import Head, train_head
 from classifier.model import ModelError, load_backbone
@@ -66,6 +65,8 @@ def run(name: str, places: Places, settings: Settings, machine: Machine | None =
     train, valid = (_features(network, dataset, split, machine) for split in ("train", "valid"))
     clock.lap("features")
     if settings.fine_tune:
+        from classifier.fine_tuning import fine_tune  # torchvision takes a second to import
+
         head = _head_to_start_from(train, valid, dataset, settings)
         head, history = fine_tune(backbone, head, dataset, settings, checkpoint, machine.workers)
         network = graph.convert(backbone)

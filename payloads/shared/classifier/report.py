@@ -75,6 +75,7 @@ def save_weights(folder: Path, backbone: Backbone, weight: torch.Tensor, bias: t
     parameters = {f"backbone.{key}": value for key, value in backbone.network.state_dict().items()}
     parameters |= {"head.weight": weight, "head.bias": bias}
     save_file({key: value.contiguous() for key, value in parameters.items()}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # it is written for its owner alone, and serving may run as somebody else
 
 
 def code_hash() -> str:

@@ -1,0 +1,119 @@
+"""Datasets, archives and results in S3."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from classifier.data import SPLITS
+from classifier.progress import progress
+
+CONNECTIONS = 16
+
+
+class StorageError(Exception):
+    """Something in S3 cannot be read or written; the message names it."""
+
+
+class Storage:
+    """One client for everything; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
+
+    def fetch_dataset(self, uri: str, folder: Path, cache: Path) -> dict[str, Path]:
+        """The dataset under `uri` in `folder`: each split and the folder of its class folders.
+
+        Images are downloaded once and kept in `cache` by their ETag; those in `folder` are hard links to them, and
+        what is in the folder but no longer in S3 is removed. Raises StorageError.
+        """
+        bucket, prefix = split_uri(uri)
+        objects = dict(self._list_images(bucket, prefix.rstrip("/") + "/"))
+        if not objects:
+            raise StorageError(f"{uri} holds no {{{','.join(SPLITS)}}}/<class>/<image>; upload it with make data.")
+        cache.mkdir(parents=True, exist_ok=True)
+
+        def fetch(item: tuple[PurePosixPath, tuple[str, str]]) -> None:
+            name, (key, etag) = item
+            kept = cache / etag
+            if not kept.exists():
+                self._download(bucket, key, kept)
+            target = folder / name
+            if not (target.exists() and target.samefile(kept)):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.unlink(missing_ok=True)
+                os.link(kept, target)
+
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            for _ in progress(pool.map(fetch, objects.items()), len(objects), "download"):
+                pass
+        for path in [path for path in folder.rglob("*") if path.is_file()]:
+            if PurePosixPath(path.relative_to(folder).as_posix()) not in objects:
+                path.unlink()
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        return {split: folder / split for split in SPLITS}
+
+    def fetch(self, uri: str, target: Path) -> Path:
+        """The object at `uri` as the file `target`. Raises StorageError."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._download(*split_uri(uri), target)
+        return target
+
+    def put(self, source: Path, uri: str) -> None:
+        """The file as the object at `uri`. Raises StorageError."""
+        bucket, key = split_uri(uri)
+        with _errors(uri):
+            self._s3.upload_file(str(source), bucket, key)
+
+    def check_bucket(self, uri: str) -> None:
+        """Raise StorageError unless the bucket that results will go to is there."""
+        bucket, _ = split_uri(uri)
+        with _errors(f"s3://{bucket}"):
+            self._s3.head_bucket(Bucket=bucket)
+
+    def _list_images(self, bucket: str, prefix: str) -> Iterator[tuple[PurePosixPath, tuple[str, str]]]:
+        """(split/class/file, (key, ETag)) of each image."""
+        with _errors(f"s3://{bucket}/{prefix}"):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for entry in page.get("Contents", []):
+                    name = PurePosixPath(entry["Key"].removeprefix(prefix))
+                    if len(name.parts) == 3 and name.parts[0] in SPLITS and ".." not in name.parts:
+                        yield name, (entry["Key"], entry["ETag"].strip('"'))
+
+    def _download(self, bucket: str, key: str, target: Path) -> None:
+        partial = target.with_name(f"{target.name}.partial")
+        with _errors(f"s3://{bucket}/{key}"):
+            self._s3.download_file(bucket, key, str(partial))
+        partial.replace(target)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """`s3://bucket/some/key` -> (`bucket`, `some/key`). Raises StorageError."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket or not key:
+        raise StorageError(f"{uri!r} is no s3://bucket/key.")
+    return bucket, key
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        reason = {
+            "NoSuchBucket": "there is no such bucket",
+            "NoSuchKey": "there is no such object",
+            "404": "there is no such bucket or object",
+            "403": "access is denied",
+        }.get(code, str(error))
+        raise StorageError(f"{what}: {reason}.") from None
+    except (BotoCoreError, Boto3Error, OSError) as error:
+        raise StorageError(f"{what}: {error}") from None
