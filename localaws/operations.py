@@ -29,7 +29,10 @@ SERVICES = {
 SIGNING_NAMES = {"monitoring": "cloudwatch"}
 
 # What holds for an operation that OPERATIONS does not name.
-DEFAULTS = {**dict.fromkeys(SERVICES, STORED), "sagemaker": REFUSED, "sagemaker-runtime": REFUSED}
+DEFAULTS = {
+    **dict.fromkeys(SERVICES, STORED),
+    **dict.fromkeys(("application-autoscaling", "lambda", "sagemaker", "sagemaker-runtime", "ssm"), REFUSED),
+}
 
 
 def _each(level: str, *names: str) -> dict[str, str]:
@@ -43,6 +46,7 @@ OPERATIONS["sagemaker"] = {
         RUNS,
         "CreateEndpoint DescribeEndpoint ListEndpoints UpdateEndpoint UpdateEndpointWeightsAndCapacities",
         "DeleteEndpoint",
+        "CreateTrainingJob DescribeTrainingJob ListTrainingJobs StopTrainingJob",
     ),
     **_each(
         STORED,
@@ -56,6 +60,55 @@ OPERATIONS["sagemaker"] = {
     ),
 }
 OPERATIONS["sagemaker-runtime"] = _each(RUNS, "InvokeEndpoint")
+
+OPERATIONS["lambda"] = {
+    **_each(
+        RUNS,
+        "Invoke",
+        "CreateFunction GetFunction GetFunctionConfiguration ListFunctions DeleteFunction",
+        "UpdateFunctionCode UpdateFunctionConfiguration",
+        "PublishVersion ListVersionsByFunction CreateAlias GetAlias ListAliases UpdateAlias DeleteAlias",
+        "AddPermission RemovePermission GetPolicy",
+        "PutFunctionConcurrency GetFunctionConcurrency DeleteFunctionConcurrency",
+        "CreateFunctionUrlConfig GetFunctionUrlConfig ListFunctionUrlConfigs UpdateFunctionUrlConfig",
+        "DeleteFunctionUrlConfig",
+    ),
+    **_each(
+        STORED,
+        "PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig DeleteProvisionedConcurrencyConfig",
+        "ListProvisionedConcurrencyConfigs",
+        "PutFunctionEventInvokeConfig GetFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig",
+        "DeleteFunctionEventInvokeConfig ListFunctionEventInvokeConfigs",
+        "GetFunctionCodeSigningConfig ListTags TagResource UntagResource",
+    ),
+}
+
+OPERATIONS["ec2"] = _each(
+    RUNS,
+    "RunInstances DescribeInstances DescribeInstanceStatus StartInstances StopInstances RebootInstances",
+    "TerminateInstances GetConsoleOutput",
+)
+
+OPERATIONS["ssm"] = {
+    **_each(
+        RUNS,
+        "SendCommand CancelCommand ListCommands ListCommandInvocations GetCommandInvocation",
+        "DescribeInstanceInformation",
+    ),
+    **_each(
+        STORED,
+        "PutParameter GetParameter GetParameters GetParametersByPath GetParameterHistory DescribeParameters",
+        "DeleteParameter DeleteParameters AddTagsToResource RemoveTagsFromResource ListTagsForResource",
+    ),
+}
+
+OPERATIONS["application-autoscaling"] = _each(
+    STORED,
+    "RegisterScalableTarget DescribeScalableTargets DeregisterScalableTarget",
+    "PutScalingPolicy DescribeScalingPolicies DeleteScalingPolicy",
+    "PutScheduledAction DescribeScheduledActions DeleteScheduledAction",
+    "TagResource UntagResource ListTagsForResource",
+)
 
 
 def refuses(service: str) -> bool:
