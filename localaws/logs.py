@@ -1,7 +1,9 @@
 """CloudWatch Logs for the local runtimes: lines appended as they are written, groups and streams made at the first."""
 
+import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from moto.logs.models import logs_backends
@@ -12,6 +14,9 @@ from localaws.context import ACCOUNT_ID
 POLL_SECONDS = 0.1
 MAX_MESSAGE_CHARS = 256 * 1024  # CloudWatch's own limit for one event, which counts 26 bytes of overhead with it
 
+TAIL_BYTES = 64 * 1024
+
+_EXCEPTION = re.compile(r"^[\w.]*(Error|Exception|Interrupt|Exit)\b")
 _lock = threading.Lock()
 
 
@@ -29,13 +34,32 @@ def append(group: str, stream: str, lines: list[str], region: str) -> None:
     state.touch()
 
 
-class Follower:
-    """Copies what a process writes to its log file into a log stream, line by line, while it runs."""
+def last_error(path: Path) -> str:
+    """The last line of a log file that begins with an exception's name, or else its last line; "" for an empty one."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
+    except FileNotFoundError:
+        return ""
+    lines = [line for line in lines if line]
+    errors = [line for line in lines if _EXCEPTION.match(line)]
+    return (errors or lines or [""])[-1]
 
-    def __init__(self, path: Path, group: str, stream: str, region: str):
+
+class Follower:
+    """Copies what a process writes to its log file into a log stream, line by line, while it runs.
+
+    `on_lines` is given the same lines.
+    """
+
+    def __init__(
+        self, path: Path, group: str, stream: str, region: str, on_lines: Callable[[list[str]], None] | None = None
+    ):
         self._path = path
         self._target = (group, stream)
         self._region = region
+        self._on_lines = on_lines
         self._finished = threading.Event()
         self._position = path.stat().st_size if path.exists() else 0
         self._rest = b""
@@ -64,3 +88,5 @@ class Follower:
         # A progress bar redraws its line: what counts is what it showed last.
         texts = [line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2] for line in lines]
         append(*self._target, texts, self._region)
+        if self._on_lines is not None and texts:
+            self._on_lines(texts)

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import ctypes
 import fcntl
 import importlib
 import json
@@ -31,6 +32,7 @@ from localaws.control import CONTROL_MODULES
 from localaws.operations import REFUSED, SERVICES, level, refuses
 
 HEALTH_PATH = "/_localaws/health"
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's malloc.h
 # Paths under which moto offers what AWS does not: a page, a reset, invented instance credentials.
 NOT_AWS = ("/_localaws", "/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/")
 
@@ -124,9 +126,18 @@ class QuietHandler(MotoRequestHandler):
             super().log_request(code, size)
 
 
+def _return_memory() -> None:
+    """Have glibc give large blocks back when they are freed: an upload's parts otherwise stay with the process."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 1 << 20)
+        mallopt(M_ARENA_MAX, 2)
+
+
 def serve() -> None:
     """Run the local AWS in this process until it is told to stop. Raises SystemExit with words where it cannot."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _return_memory()
     home, port = configured_home(), configured_port()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = (home / "server.lock").open("w")

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import moto
 from moto.backends import get_backend
@@ -45,6 +46,11 @@ _last_digest: str | None = None
 def register(name: str, restore: Callable[[], None] | None = None, stop: Callable[[], None] | None = None) -> None:
     """Have `restore()` called once the backends are loaded at start, and `stop()` before the last snapshot."""
     _hooks[name] = (restore, stop)
+
+
+def pickle_with(kind: type, reduce: Callable[[Any], tuple]) -> None:
+    """Have objects of exactly this type pickled by `reduce`, as in `copyreg`."""
+    _StatePickler.dispatch_table[kind] = reduce
 
 
 def touch() -> None:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 MARK = "LOCALAWS_PROCESS"
@@ -165,15 +165,23 @@ class Supervisor:
             child.send(signal.SIGKILL)
             return child.wait()
 
+    def stop_children(self, children: Iterable[Child], grace: float = 10.0) -> None:
+        """Stop several children, side by side."""
+        threads = [threading.Thread(target=self.stop, args=(child, grace)) for child in children]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
     def stop_owner(self, owner: str, grace: float = 10.0) -> None:
         """Stop all children of one owner, side by side."""
-        self._stop_together(self.children(owner), grace)
+        self.stop_children(self.children(owner), grace)
 
     def stop_all(self) -> None:
         """Stop every child, and start none from here on."""
         with self._lock:
             self._closed = True
-        self._stop_together(self.children(), 10.0)
+        self.stop_children(self.children(), 10.0)
         for watcher in list(self._watchers):  # what `on_exit` has to say is part of the end
             watcher.join(10.0)
 
@@ -208,13 +216,6 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(entry["pid"], number)
             _signal_carriers(entry["token"], number)
-
-    def _stop_together(self, children: list[Child], grace: float) -> None:
-        threads = [threading.Thread(target=self.stop, args=(child, grace)) for child in children]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
     def _watch(self, child: Child, on_exit: Callable[[int], None] | None) -> None:
         # As a container ends with its first process, so does all that this one started and did not wait for.

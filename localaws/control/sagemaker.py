@@ -3,19 +3,21 @@
 from moto.sagemaker import urls
 
 from localaws import state
-from localaws.control import sagemaker_endpoints
+from localaws.control import sagemaker_endpoints, sagemaker_training
 from localaws.control.sagemaker_endpoints import EndpointOperations
 from localaws.control.sagemaker_invoke import application, matches
 from localaws.control.sagemaker_metadata import MetadataOperations
 from localaws.control.sagemaker_notebooks import NotebookOperations
+from localaws.control.sagemaker_training import TrainingOperations
 
 __all__ = ["application", "install", "matches"]
 
 
-class LocalSageMaker(MetadataOperations, NotebookOperations, EndpointOperations):
+class LocalSageMaker(MetadataOperations, NotebookOperations, EndpointOperations, TrainingOperations):
     """Every SageMaker operation that the local AWS has; docs/LOCALAWS.md says which of them run."""
 
 
 def install() -> None:
     urls.url_paths["{0}/$"] = LocalSageMaker.dispatch
     state.register("sagemaker-endpoints", sagemaker_endpoints.restore, sagemaker_endpoints.stop)
+    state.register("sagemaker-training", sagemaker_training.restore, sagemaker_training.stop)

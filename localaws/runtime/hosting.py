@@ -80,18 +80,6 @@ class Instance:
         except (OSError, http.client.HTTPException):
             return False
 
-    def last_error(self) -> str:
-        """The last line of the container's log that names an error, or else its last line."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - 64 * 1024))
-                lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
-        except FileNotFoundError:
-            return ""
-        lines = [line for line in lines if line]
-        errors = [line for line in lines if "Error" in line.partition(":")[0].partition(" ")[0]]
-        return (errors or lines or [""])[-1]
-
 
 class Fleet:
     """The instances of one variant of one deployment of an endpoint."""
@@ -266,7 +254,7 @@ class Fleet:
                 return
             instance.healthy = False
             if not self._was_healthy:
-                self._failure = instance.last_error() or f"the container exited with status {returncode}"
+                self._failure = logs.last_error(instance.log) or f"the container exited with status {returncode}"
                 return
             self._instances.remove(instance)
             lasting = lived > MAX_RESTART_DELAY
@@ -305,7 +293,7 @@ class Fleet:
 
     def _unhealthy_reason(self) -> str:
         with self._condition:
-            said = self._failure or next((line for each in self._instances if (line := each.last_error())), "")
+            said = self._failure or next((line for each in self._instances if (line := logs.last_error(each.log))), "")
         return (
             f"The primary container for production variant {self.variant.name} did not pass the ping health check. "
             f"Please check CloudWatch logs for this endpoint."
