@@ -30,9 +30,9 @@ def warn(message: str) -> None:
 
 
 def progress() -> Progress:
-    """A progress bar for a counted number of things; a single line per change where there is no terminal."""
+    """A progress bar for a counted number of things; nothing where there is no terminal."""
     columns = TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=err, transient=not sys.stderr.isatty())
+    return Progress(*columns, console=err, disable=not sys.stderr.isatty())
 
 
 def run(command: Callable[[], int | None]) -> None:

@@ -113,30 +113,34 @@ def main() -> None:
     outputs = stack.require_outputs()
     old = releases.read(env, outputs) or releases.live(env, outputs)
     if wanted == "previous":
-        if not old.previous():
+        name = old.previous()
+        if name is None:
             raise Failure("There is no release before the current one.")
-        wanted = old.models[old.previous()].model_data_url
-    uri = find_model(env, outputs, wanted)
+        uri = old.models[name].model_data_url
+    else:
+        name, uri = None, find_model(env, outputs, wanted)
     console.step(f"Checking {uri}")
     card, etag = check_archive(env, outputs, uri)
-    name = release_id(uri, etag)
+    name = name or release_id(uri, etag)
     if name == old.current:
         console.done(f"{name} is what the endpoint serves already.")
         return
 
-    sagemaker = env.client("sagemaker", outputs["region"])
-    variant = sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"])["ProductionVariants"][0]
     new = Releases(
         current=name,
-        models={
-            name: Release(uri, variant["CurrentInstanceCount"] or None),
-            old.current: old.models[old.current],
-        },
+        models={name: Release(uri, live_instance_count(env, outputs)), old.current: old.models[old.current]},
     )
     console.step(f"Promoting {name}: {card.architecture}, {len(card.classes)} classes")
     switch(env, stack, old, new)
     releases.write(env, outputs, new)
     console.done(f"{name} serves. Go back with: make promote MODEL=previous")
+
+
+def live_instance_count(env: Environment, outputs: dict) -> int | None:
+    """How many instances the endpoint has now; None where it has none that work."""
+    sagemaker = env.client("sagemaker", outputs["region"])
+    endpoint = sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"])
+    return next((variant["CurrentInstanceCount"] for variant in endpoint.get("ProductionVariants", [])), None) or None
 
 
 if __name__ == "__main__":

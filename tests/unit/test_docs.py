@@ -22,7 +22,7 @@ def makefile_targets() -> set[str]:
 
 
 def test_every_promised_target_is_there_and_described():
-    assert PROMISED_TARGETS <= makefile_targets()
+    assert makefile_targets() >= PROMISED_TARGETS
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
