@@ -1,42 +1,29 @@
-"""Lambda: functions that run. moto keeps them; here they get versions as on AWS, environments, and Invoke.
+"""Lambda: functions that run. moto keeps them; here they get environments, and Invoke reaches them.
 
-Policies, concurrency and function URLs are in modules of their own and come together in `LocalLambdaBackend`.
+Versions, policies, concurrency and function URLs are in modules of their own and come together in
+`LocalLambdaBackend`.
 """
 
-import copy
-import io
-import json
 import random
 import shutil
 import threading
 import uuid
-import zipfile
-from collections import defaultdict
 from typing import Any
 
 from moto.awslambda import urls
 from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
-from moto.awslambda.models import LambdaAlias, LambdaBackend, LambdaFunction, LambdaStorage, lambda_backends
+from moto.awslambda.models import LambdaAlias, LambdaBackend, lambda_backends
 
 from localaws import logs, state
-from localaws.context import context
+from localaws.context import ACCOUNT_ID, context
 from localaws.control.lambda_concurrency import Concurrency
 from localaws.control.lambda_operations import URL_PATHS
 from localaws.control.lambda_permissions import Permissions
 from localaws.control.lambda_urls import Urls
+from localaws.control.lambda_versions import LocalFunction, LocalStorage
 from localaws.runtime.lambda_api import Invocation
-from localaws.runtime.lambda_environment import Outcome, Revision, unpack
+from localaws.runtime.lambda_environment import Outcome, code_directory
 from localaws.runtime.lambda_fleet import Fleet, Throttled
-
-RESERVED_VARIABLES = {
-    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
-}  # fmt: skip
-# What moto's function keeps and its update leaves out, by the attribute that holds it.
-UPDATABLE = {"TracingConfig": "tracing_config", "KMSKeyArn": "kms_key_arn", "LoggingConfig": "logging_config"}
-VOLATILE = ("FunctionArn", "Version", "LastModified", "LastUpdateStatus")
 
 _fleet: Fleet | None = None
 
@@ -50,113 +37,6 @@ class VersionInUse(LambdaClientError):
             "ResourceConflictException",
             f"Unable to delete version because the following aliases reference it: [{names}]",
         )
-
-
-def check_runnable(spec: dict[str, Any]) -> None:
-    """Refuse what could be stored and not be run. Raises InvalidParameterValueException."""
-    if spec.get("PackageType", "Zip") != "Zip" or spec.get("Layers"):
-        raise InvalidParameterValueException("The local AWS runs functions from .zip archives without layers.")
-    if not spec.get("Runtime", "python").startswith("python"):
-        raise InvalidParameterValueException(f"The local AWS runs Python, not {spec['Runtime']}.")
-    reserved = sorted(RESERVED_VARIABLES.intersection(spec.get("Environment", {}).get("Variables", {})))
-    if reserved:
-        raise InvalidParameterValueException(
-            "Lambda was unable to configure your environment variables because the environment variables you have "
-            "provided contains reserved keys that are currently not supported for modification. Reserved keys used "
-            f"in this request: {', '.join(reserved)}"
-        )
-
-
-class LocalFunction(LambdaFunction):
-    """A function, or one of its versions."""
-
-    def __init__(self, account_id: str, spec: dict[str, Any], region: str, version: str):
-        check_runnable(spec)
-        self.logging_config: dict[str, Any] | None = spec.get("LoggingConfig")
-        self.published_as: str | None = None
-        super().__init__(account_id, spec, region, version)
-        del self.logs_backend  # the environments write the log; a copy of a function must not copy all logs
-
-    def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
-        logging = {"LogFormat": "Text", "LogGroup": self.logs_group_name, **(self.logging_config or {})}
-        return {**super().get_configuration(on_create), "LoggingConfig": logging}
-
-    def get_code(self) -> dict[str, Any]:
-        answer = super().get_code()
-        if self.reserved_concurrency is not None:  # 0 is a reservation, too: of nothing
-            answer["Concurrency"] = {"ReservedConcurrentExecutions": self.reserved_concurrency}
-        return answer
-
-    def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
-        check_runnable(config_updates)
-        if "Environment" in config_updates:
-            config_updates["Environment"].setdefault("Variables", {})
-        for key, attribute in UPDATABLE.items():
-            if key in config_updates:
-                setattr(self, attribute, config_updates[key])
-        if "EphemeralStorage" in config_updates:
-            self.ephemeral_storage = config_updates["EphemeralStorage"]["Size"]
-        return super().update_configuration(config_updates)
-
-    def fingerprint(self) -> str:
-        """What makes a version different from another one: code and configuration."""
-        configuration = self.get_configuration()
-        return json.dumps({key: value for key, value in configuration.items() if key not in VOLATILE}, sort_keys=True)
-
-    def revision(self) -> Revision:
-        """The function as its environments need it, its code unpacked."""
-        revision = Revision(
-            region=self.region,
-            name=self.function_name,
-            version=str(self.version),
-            handler=self.handler,
-            runtime=self.run_time,
-            memory_mb=int(self.memory_size),
-            timeout_s=int(self.timeout),
-            variables=tuple(sorted(self.environment_vars.items())),
-            code_sha256=self.code_digest,
-            log_group=(self.logging_config or {}).get("LogGroup", self.logs_group_name),
-        )
-        unpack(self.code_bytes, revision.task_root)
-        return revision
-
-    def invoke(self, body: str, request_headers: Any, response_headers: Any) -> bytes:
-        """How other services of moto call a function (a log subscription, say)."""
-        backend = lambda_backends[self.account_id][self.region]
-        return backend.run(self.function_name, str(self.version), (body or "{}").encode()).payload
-
-    def _set_function_code(self, updated_spec: dict[str, Any]) -> None:
-        try:
-            super()._set_function_code(updated_spec)
-        except ValueError as error:  # moto's way to say that the archive is not in S3
-            raise InvalidParameterValueException(str(error.args[-1])) from None
-        if not zipfile.is_zipfile(io.BytesIO(self.code_bytes)):
-            raise InvalidParameterValueException(
-                "Could not unzip uploaded file. Please check your file, then try to upload again."
-            )
-
-
-class LocalStorage(LambdaStorage):
-    """Versions as on AWS: the same code and configuration is the same version, and no number comes twice."""
-
-    def __init__(self, region_name: str, account_id: str):
-        super().__init__(region_name, account_id)
-        self._aliases = defaultdict(dict)
-
-    def publish_version(self, name_or_arn: str, description: str = "") -> LocalFunction:
-        function = self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
-        group = self._functions[function.function_name]
-        fingerprint = function.fingerprint()
-        if group["versions"] and group["versions"][-1].published_as == fingerprint:
-            return group["versions"][-1]
-        group["published"] = group.get("published", 0) + 1
-        version = copy.copy(function)
-        version.set_version(group["published"])
-        version.published_as = fingerprint
-        version.description = description or function.description
-        group["versions"].append(version)
-        self._arns[version.function_arn] = version
-        return version
 
 
 class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
@@ -217,7 +97,7 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
         super().delete_function(name, qualifier)
         fleet().retire(self.region_name, name, qualifier)
         self._forget(name, qualifier)
-        self._drop_code(name)
+        self.drop_code(name)
 
     def delete_alias(self, name: str, function_name: str) -> None:
         super().delete_alias(name, function_name)
@@ -273,7 +153,7 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
     def _changed(self, function: LocalFunction) -> None:
         """After an update of $LATEST: environments of the old revision end with the request that they serve."""
         fleet().retire(self.region_name, function.function_name, "$LATEST")
-        self._drop_code(function.function_name)
+        self.drop_code(function.function_name)
 
     def _forget(self, name: str, qualifier: str | None) -> None:
         """Drop what hangs on a qualifier, or on the function with all its qualifiers."""
@@ -281,15 +161,17 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
             for key in [key for key in kept if key[0] == name and qualifier in (None, key[1])]:
                 del kept[key]
 
-    def _drop_code(self, name: str) -> None:
-        """Remove unpacked code that no version of the function has any more."""
+    def drop_code(self, name: str) -> None:
+        """Remove unpacked code that no version of the function has any more, and no environment still runs."""
         group = self._lambdas._functions.get(name, {"latest": None, "versions": []})
-        wanted = {each.code_digest[:16] for each in [group["latest"], *group["versions"]] if each is not None}
+        versions = [each for each in [group["latest"], *group["versions"]] if each is not None]
+        digests = {each.code_digest for each in versions} | fleet().code_in_use(self.region_name, name)
+        kept = {code_directory(self.region_name, name, digest).name for digest in digests}
         root = context().home / "lambda" / self.region_name / name
         for directory in root.glob("*"):
-            if directory.name not in wanted:
+            if directory.name.partition(".")[0] not in kept:  # after the dot: code that is just being unpacked
                 shutil.rmtree(directory, ignore_errors=True)
-        if not wanted:
+        if not kept:
             shutil.rmtree(root, ignore_errors=True)
 
 
@@ -307,9 +189,19 @@ def fleet() -> Fleet:
     return _fleet
 
 
+def _restore() -> None:
+    """After a start no environment runs: what the last ones left is removed."""
+    root = context().home / "lambda"
+    for directory in root.glob("*/*"):
+        region, name = directory.parts[-2:]
+        if directory.is_dir():
+            lambda_backends[ACCOUNT_ID][region].drop_code(name)
+    shutil.rmtree(context().home / "lambda-logs", ignore_errors=True)
+
+
 def install() -> None:
     global _fleet
     _fleet = Fleet()
     lambda_backends.backend = LocalLambdaBackend
     urls.url_paths = URL_PATHS
-    state.register("lambda", stop=_fleet.close)
+    state.register("lambda", restore=_restore, stop=_fleet.close)

@@ -17,7 +17,7 @@ from moto.ssm.models import ParameterDict, SimpleSystemManagerBackend, ssm_backe
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from localaws import state
-from localaws.control.ec2 import LocalInstance
+from localaws.control.ec2_instance import LocalInstance
 from localaws.control.ssm_command import PLUGIN, RunCommand
 
 DOCUMENT = "AWS-RunShellScript"

@@ -45,7 +45,7 @@ class Revision:
 
     @property
     def task_root(self) -> Path:
-        return context().home / "lambda" / self.region / self.name / self.code_sha256[:16]
+        return code_directory(self.region, self.name, self.code_sha256)
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Outcome:
 
 class EnvironmentGone(Exception):
     """The environment ended before it took the request, which may go to another one."""
+
+
+def code_directory(region: str, name: str, code_sha256: str) -> Path:
+    """Where a function's code is unpacked: by its content, so that versions with the same code share it."""
+    return context().home / "lambda" / region / name / code_sha256[:16]
 
 
 def unpack(archive: bytes, root: Path) -> None:
@@ -88,7 +93,7 @@ class Environment:
         self._api = RuntimeApi()
         stream_id = secrets.token_hex(16)
         self._stream = f"{datetime.now(UTC):%Y/%m/%d}/[{revision.version}]{stream_id}"
-        self._log = context().home / "lambda" / "logs" / f"{stream_id}.log"
+        self._log = context().home / "lambda-logs" / f"{stream_id}.log"
         self._read = 0
         self._ready = False
         self._init_ms: float | None = None

@@ -66,6 +66,11 @@ class Fleet:
             ended = self._withdraw(lambda environment: environment.retired)
         _stop(ended)
 
+    def code_in_use(self, region: str, name: str) -> set[str]:
+        """The SHA-256 of each code that an environment of a function runs."""
+        with self._changed:
+            return {each.revision.code_sha256 for each in self._environments.get((region, name), [])}
+
     def close(self) -> None:
         """End all environments, and start none from here on."""
         with self._changed:
