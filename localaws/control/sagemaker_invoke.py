@@ -10,7 +10,8 @@ from typing import Any
 from localaws import errors
 from localaws.context import ACCOUNT_ID
 from localaws.control.sagemaker_records import table_of
-from localaws.runtime.hosting import INVOCATION_SECONDS, Fleet, Instance
+from localaws.runtime.hosting import INVOCATION_SECONDS, Fleet
+from localaws.runtime.hosting_instance import Instance
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
 _PATH = re.compile(r"^/endpoints/([^/]+)/invocations$")

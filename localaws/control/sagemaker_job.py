@@ -16,7 +16,7 @@ from localaws.context import context
 from localaws.control import sagemaker_staging as staging
 from localaws.control.sagemaker_records import Record, now
 from localaws.control.sagemaker_staging import JobFailed
-from localaws.runtime import training
+from localaws.runtime import requirements, training
 from localaws.runtime.training import ContractError, Host
 from localaws.supervisor import Child
 
@@ -202,7 +202,7 @@ class TrainingJob(Record):
             argv = training.command(host, context().python, port)
         except ContractError as error:
             raise JobFailed(f"AlgorithmError: {error}") from error
-        if missing := training.unsatisfied_requirements(host.code):
+        if missing := requirements.unsatisfied(host.code):
             self._install(host, missing)
         own = {
             "TRAINING_JOB_NAME": self.name,
@@ -219,8 +219,8 @@ class TrainingJob(Record):
     def _install(self, host: Host, missing: list[str]) -> None:
         """Install requirements.txt into the host's own folder. Raises JobFailed."""
         training.say(host, f"Installing dependencies from requirements.txt: {', '.join(missing)}")
-        environment = context().child_environment(self.region, **training.package_index_settings())
-        child = self._spawn(host, training.install_command(host, context().python), environment)
+        environment = context().child_environment(self.region, **requirements.index_settings())
+        child = self._spawn(host, requirements.install_command(context().python, host.packages), environment)
         while child.running and not self._stop_asked.wait(POLL_SECONDS):
             pass
         context().supervisor.stop(child)

@@ -5,80 +5,26 @@ The contract is SageMaker's: `GET /ping` answers 200 within four minutes of the 
 """
 
 import contextlib
-import http.client
 import itertools
 import logging
 import secrets
 import shutil
-import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import urlparse
-
-from botocore.exceptions import ClientError
 
 from localaws import logs
 from localaws.context import context
-from localaws.supervisor import Child
+from localaws.runtime.hosting_instance import HostingError, Instance, Variant, unpack_model
 
-CONTAINER = Path(__file__).with_name("hosting_container.py")
 HEALTHY_SECONDS = 240
 INVOCATION_SECONDS = 60
-STOP_SECONDS = 30
 START_POLL_SECONDS = 0.1
-PING_SECONDS = 5.0
+PING_INTERVAL_SECONDS = 5.0
 PINGS_TO_FAIL = 3
 MAX_RESTART_DELAY = 30.0
 
 log = logging.getLogger(__name__)
-
-
-class HostingError(Exception):
-    """A fleet cannot serve; the message is fit to be a FailureReason."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A production variant as deployed: the model it serves and how many instances were asked for."""
-
-    name: str
-    model_name: str
-    image: str
-    model_data_url: str
-    environment: dict[str, str] = field(hash=False)
-    isolated: bool
-    count: int
-    weight: float
-
-
-class Instance:
-    """One hosting container and the requests it is answering."""
-
-    def __init__(self, directory: Path):
-        self.id = "i-" + secrets.token_hex(8)
-        self.port_file = directory / f"{self.id}.port"
-        self.log = directory / f"{self.id}.log"
-        self.child: Child | None = None
-        self.healthy = False
-        self.in_flight = 0
-        self.failed_pings = 0
-
-    @property
-    def port(self) -> int:
-        return int(self.port_file.read_text())
-
-    def ping(self) -> bool:
-        """Whether `/ping` answers 200 in time; False while the port is not known yet."""
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PING_SECONDS)
-            with contextlib.closing(connection):
-                connection.request("GET", "/ping")
-                return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
 
 
 class Fleet:
@@ -103,7 +49,7 @@ class Fleet:
 
     def start(self) -> None:
         """Fetch and unpack the model, then start the instances. Raises HostingError."""
-        self._unpack()
+        unpack_model(self.variant, self._directory, self._region)
         for _ in range(self.desired):
             self._launch(delay=0)
         threading.Thread(target=self._keep, name=f"keep {self._endpoint}/{self.variant.name}", daemon=True).start()
@@ -168,11 +114,7 @@ class Fleet:
     def _drain(self, instances: list[Instance], seconds: float = INVOCATION_SECONDS) -> None:
         with self._condition:
             self._condition.wait_for(lambda: not any(each.in_flight for each in instances), timeout=seconds)
-        stops = [
-            threading.Thread(target=context().supervisor.stop, args=(each.child, STOP_SECONDS))
-            for each in instances
-            if each.child is not None
-        ]
+        stops = [threading.Thread(target=each.stop) for each in instances]
         for stop in stops:
             stop.start()
         for stop in stops:
@@ -180,64 +122,16 @@ class Fleet:
 
     # --- within ---
 
-    def _unpack(self) -> None:
-        url = urlparse(self.variant.model_data_url)
-        model = self._directory / "model"
-        model.mkdir(parents=True, exist_ok=True)
-        archive = self._directory / "model.tar.gz"
-        try:
-            context().client("s3", self._region).download_file(url.netloc, url.path.lstrip("/"), str(archive))
-            with tarfile.open(archive) as tar:
-                tar.extractall(model, filter="data")
-        except ClientError as error:
-            raise HostingError(
-                f'Failed to download model data for variant "{self.variant.name}" from URL '
-                f'"{self.variant.model_data_url}". Please ensure that there is an object located at the URL. '
-                f"({error.response['Error']['Code']})"
-            ) from error
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise HostingError(
-                f'Failed to extract model data archive for variant "{self.variant.name}" from URL '
-                f'"{self.variant.model_data_url}". Please ensure that it is a valid tar.gz archive. ({error})'
-            ) from error
-        finally:
-            archive.unlink(missing_ok=True)
-
     def _launch(self, delay: float) -> None:
+        """Start one more instance after `delay` seconds, if by then one more is wanted."""
         instance = Instance(self._directory)
         with self._condition:
             if self._condition.wait_for(lambda: self._ending, timeout=delay) or len(self._instances) >= self.desired:
                 return
             self._instances.append(instance)
-        started = time.monotonic()
-        follower = logs.Follower(
-            instance.log,
-            f"/aws/sagemaker/Endpoints/{self._endpoint}",
-            f"{self.variant.name}/{instance.id}",
-            self._region,
-        )
-
-        def ended(returncode: int) -> None:
-            follower.finish()
-            self._replace(instance, returncode, time.monotonic() - started)
-
-        extra = {"SAGEMAKER_BASE_DIR": str(self._directory), "SM_MODEL_DIR": str(self._directory / "model")}
-        environment = context().child_environment(self._region, **{**extra, **self.variant.environment})
-        if self.variant.isolated:  # nothing to reach it with, either
-            environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
-        argv = [context().python, "-P", str(CONTAINER), "--model-dir", str(self._directory / "model")]
-        argv += ["--port-file", str(instance.port_file), *(["--isolated"] if self.variant.isolated else [])]
         try:
-            instance.child = context().supervisor.spawn(
-                f"endpoint {self._endpoint}/{self.variant.name}",
-                argv,
-                env=environment,
-                cwd=self._directory / "model",
-                log=instance.log,
-                on_exit=ended,
-            )
+            instance.start(self._endpoint, self._region, self.variant, lambda *end: self._replace(instance, *end))
         except (OSError, RuntimeError) as error:
-            follower.finish()
             with self._condition:
                 self._failure = str(error)
                 self._instances = [each for each in self._instances if each is not instance]
@@ -245,7 +139,7 @@ class Fleet:
         with self._condition:
             unwanted = instance not in self._instances  # ended or scaled away while it was being started
         if unwanted:
-            context().supervisor.stop(instance.child, STOP_SECONDS)
+            instance.stop()
 
     def _replace(self, instance: Instance, returncode: int, lived: float) -> None:
         """A container has ended: one that was not told to is replaced, later and later if it keeps ending."""
@@ -270,7 +164,7 @@ class Fleet:
         while not self._ending:
             due = time.monotonic() >= next_ping
             if due:
-                next_ping = time.monotonic() + PING_SECONDS
+                next_ping = time.monotonic() + PING_INTERVAL_SECONDS
             with self._condition:
                 instances = [each for each in self._instances if due or not each.healthy]
             for instance in instances:
@@ -289,7 +183,7 @@ class Fleet:
         elif instance.healthy and instance.child is not None:
             instance.failed_pings = 0 if answers else instance.failed_pings + 1
             if instance.failed_pings == PINGS_TO_FAIL:
-                context().supervisor.stop(instance.child, STOP_SECONDS)  # its end has it replaced
+                instance.stop()  # its end has it replaced
 
     def _unhealthy_reason(self) -> str:
         with self._condition:

@@ -10,18 +10,14 @@ The differences: containers share this machine, so the master's address is 127.0
 `requirements.txt` is installed beside the code, and only where this interpreter does not satisfy it already.
 """
 
-import importlib.metadata
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from packaging.requirements import InvalidRequirement, Requirement
 
 from localaws import logs
 
@@ -229,28 +225,6 @@ def command_arguments(hyperparameters: dict[str, Any]) -> list[str]:
     return arguments
 
 
-def unsatisfied_requirements(code: Path) -> list[str]:
-    """The lines of `requirements.txt` that this interpreter does not satisfy; those that are no names count as such."""
-    file = code / "requirements.txt"
-    if not file.is_file():
-        return []
-    lines = [line.partition(" #")[0].strip() for line in file.read_text().splitlines()]
-    return [line for line in lines if line and not line.startswith("#") and not _is_satisfied(line)]
-
-
-def install_command(host: Host, python: str) -> list[str]:
-    """Installs `requirements.txt` into the host's own folder: by uv where there is one, or by pip."""
-    target = ["--target", str(host.packages), "-r", "requirements.txt"]
-    uv = shutil.which("uv")
-    return [uv, "pip", "install", "--python", python, *target] if uv else [python, "-m", "pip", "install", *target]
-
-
-def package_index_settings() -> dict[str, str]:
-    """The caller's own settings of where packages come from: the one thing a job inherits of them."""
-    prefixes = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_")
-    return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
-
-
 def say(host: Host, text: str) -> None:
     """Write a line of the container's own to its log."""
     with host.log.open("a") as file:
@@ -284,16 +258,6 @@ def count_gpus() -> int:
 
 def _is_distributed(framework: dict[str, Any]) -> bool:
     return framework.get("sagemaker_torch_distributed_enabled") is True
-
-
-def _is_satisfied(line: str) -> bool:
-    try:
-        requirement = Requirement(line)
-        if requirement.url or (requirement.marker and not requirement.marker.evaluate()):
-            return not requirement.url
-        return requirement.specifier.contains(importlib.metadata.version(requirement.name), prereleases=True)
-    except (InvalidRequirement, importlib.metadata.PackageNotFoundError):
-        return False
 
 
 def _as_json(text: str) -> Any:
