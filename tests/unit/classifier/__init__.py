@@ -1,0 +1,1 @@
+"""Tests of the shared package, on pictures made here."""

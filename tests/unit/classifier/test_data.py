@@ -1,0 +1,149 @@
+"""The checks of a dataset: each thing that can be wrong is named."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from classifier.data import Dataset, DatasetError, inspect_dataset, inspect_splits, read_ahead
+
+from tests.unit.classifier.pictures import write_image_folder
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return write_image_folder(tmp_path / "squares", {"train": 3, "valid": 2, "test": 2})
+
+
+def test_a_good_folder_is_described(root):
+    dataset = inspect_dataset(root)
+    assert dataset.classes == ("001.red_square", "002.green_square", "003.blue_square")
+    assert dataset.labels == ("red square", "green square", "blue square")
+    assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 9, "valid": 6, "test": 6}
+    train = dataset.splits["train"]
+    assert train.name == "train"
+    assert all(path.parent.name == dataset.classes[target] for path, target in train.samples)
+    assert train.targets.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert str(dataset) == "3 classes: 9 train, 6 valid, 6 test images"
+
+
+def test_splits_may_lie_in_folders_of_their_own(root, tmp_path):
+    shutil.move(root / "valid", tmp_path / "elsewhere")
+    folders = {"train": root / "train", "valid": tmp_path / "elsewhere", "test": root / "test"}
+    assert len(inspect_splits(folders).splits["valid"]) == 6
+
+
+def fails(root: Path, *parts: str) -> None:
+    with pytest.raises(DatasetError) as error:
+        inspect_dataset(root)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    fails(tmp_path / "nowhere", "nowhere", "not a folder")
+
+
+def test_a_missing_split_is_named_with_what_there_is_instead(root):
+    (root / "valid").rename(root / "val")
+    fails(root, "lacks valid", "val", "{train,valid,test}/<class>/<image>")
+
+
+def test_no_images_at_all(root):
+    shutil.rmtree(root / "train")
+    (root / "train" / "empty").mkdir(parents=True)
+    fails(root, "train", "no image")
+
+
+def test_images_not_in_class_folders(root):
+    for image in (root / "train").rglob("*.jpg"):
+        image.rename(root / "train" / f"{image.parent.name}-{image.name}")
+    for folder in (root / "train").iterdir():
+        if folder.is_dir():
+            folder.rmdir()
+    fails(root, "train", "no image", "class folder")
+
+
+def test_a_class_without_images(root):
+    for image in (root / "test" / "002.green_square").iterdir():
+        image.unlink()
+    fails(root, "002.green_square", "no image", "test")
+
+
+def test_one_class(root):
+    for split in ("train", "valid", "test"):
+        shutil.rmtree(root / split / "002.green_square")
+        shutil.rmtree(root / split / "003.blue_square")
+    fails(root, "only one class", "001.red_square")
+
+
+def test_a_class_missing_from_a_split(root):
+    shutil.rmtree(root / "valid" / "003.blue_square")
+    fails(root, "valid", "lacks 003.blue_square")
+
+
+def test_a_class_of_one_split_only(root):
+    shutil.copytree(root / "test" / "001.red_square", root / "test" / "004.other")
+    fails(root, "test", "has in addition 004.other")
+
+
+def test_an_undecodable_file(root):
+    broken = root / "valid" / "002.green_square" / "001.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    fails(root, str(broken), "cannot be decoded")
+    assert isinstance(inspect_dataset(root, decoding=False), Dataset)
+
+
+def test_hidden_files_are_passed_over_and_others_are_reported(root):
+    (root / "train" / ".DS_Store").write_text("")
+    (root / "train" / "001.red_square" / "._000.jpg").write_text("")
+    notes = root / "train" / "001.red_square" / "notes.txt"
+    notes.write_text("")
+    dataset = inspect_dataset(root)
+    assert (len(dataset.splits["train"]), dataset.ignored) == (9, (notes,))
+
+
+def test_labels_that_would_be_equal_stay_folder_names(root):
+    for split in ("train", "valid", "test"):
+        (root / split / "003.blue_square").rename(root / split / "003.red_square")
+    assert inspect_dataset(root).labels == ("001.red_square", "002.green_square", "003.red_square")
+
+
+def test_the_fingerprint_is_of_the_contents_wherever_they_lie(root, tmp_path):
+    shutil.copytree(root, tmp_path / "copy")
+    before = inspect_dataset(root).fingerprint()
+    assert inspect_dataset(tmp_path / "copy").fingerprint() == before
+    image = root / "train" / "001.red_square" / "000.jpg"
+    image.write_bytes((root / "train" / "001.red_square" / "001.jpg").read_bytes())
+    assert inspect_dataset(root).fingerprint() != before
+
+
+def test_reading_ahead_keeps_the_order_and_a_bound():
+    reading, most = 0, 0
+    lock = threading.Lock()
+    taken = 0
+
+    def read(path):
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading - taken)
+        time.sleep(0.001 * (int(path.name) % 3))
+        return path
+
+    paths = [Path(str(number)) for number in range(100)]
+    result = []
+    for path in read_ahead(read, paths, workers=2):
+        result.append(path)
+        taken += 1
+    assert result == paths
+    assert most <= 4 * 2 + 2
+
+
+def test_reading_ahead_hands_on_the_first_error():
+    def read(path):
+        raise DatasetError(f"{path} is broken")
+
+    with pytest.raises(DatasetError, match="7 is broken"):
+        list(read_ahead(read, [Path("7"), Path("8")]))
