@@ -1,6 +1,6 @@
 """Start and stop the local AWS: `python -m localaws up | down | restart | status | serve`.
 
-LOCALAWS_PORT (4566) and LOCALAWS_HOME (.local/aws in the repository) say where. The log is `server.log` there.
+LOCALAWS_PORT (4566) and LOCALAWS_HOME (.local/localaws in the repository) say where. The log is `server.log` there.
 """
 
 import argparse

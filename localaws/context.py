@@ -28,8 +28,8 @@ def configured_port() -> int:
 
 
 def configured_home() -> Path:
-    """The state directory from LOCALAWS_HOME, or `.local/aws` in the repository."""
-    return Path(os.environ.get("LOCALAWS_HOME") or REPOSITORY / ".local" / "aws").resolve()
+    """The state directory from LOCALAWS_HOME, or `.local/localaws` in the repository."""
+    return Path(os.environ.get("LOCALAWS_HOME") or REPOSITORY / ".local" / "localaws").resolve()
 
 
 @dataclass
