@@ -79,7 +79,7 @@ class Server:
             region_name=region,
             endpoint_url=self.url,
             aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 the local AWS's own
+            aws_secret_access_key="test",
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": retries}, read_timeout=70),
         )
 
