@@ -86,6 +86,15 @@ resource "aws_sagemaker_endpoint" "endpoint" {
     }
   }
 
+  lifecycle {
+    # SageMaker may roll an update back and be in service again, which the provider takes for success (its issue 46663).
+    # What it then reads back is the old configuration: stop here, before that is deleted as no longer wanted.
+    postcondition {
+      condition     = self.endpoint_config_name == aws_sagemaker_endpoint_configuration.release[var.releases.current].name
+      error_message = "SageMaker went back to the endpoint's earlier configuration, so the release ${var.releases.current} is not in service. The endpoint's log says why: ${aws_cloudwatch_log_group.endpoint.name}."
+    }
+  }
+
   # Else SageMaker makes the log group with the first line, and it is neither swept nor destroyed.
   depends_on = [aws_cloudwatch_log_group.endpoint]
 }
