@@ -97,14 +97,25 @@ class LocalFunction(LambdaFunction):
         return backend.run(self.function_name, str(self.version), (body or "{}").encode()).payload
 
     def _set_function_code(self, updated_spec: dict[str, Any]) -> None:
+        """Take new code; a function keeps what it has where that is refused."""
+        before = {**vars(self), "code": dict(self.code)}
         try:
             super()._set_function_code(updated_spec)
-        except ValueError as error:  # moto's way to say that the archive is not in S3
+            if "S3Key" in updated_spec and not self.code_bytes:
+                raise InvalidParameterValueException(
+                    "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key "
+                    "does not exist."
+                )
+            if not zipfile.is_zipfile(io.BytesIO(self.code_bytes)):
+                raise InvalidParameterValueException(
+                    "Could not unzip uploaded file. Please check your file, then try to upload again."
+                )
+        except InvalidParameterValueException:
+            vars(self).update(before)
+            raise
+        except ValueError as error:  # moto's other way to say that the archive is not in S3
+            vars(self).update(before)
             raise InvalidParameterValueException(str(error.args[-1])) from None
-        if not zipfile.is_zipfile(io.BytesIO(self.code_bytes)):
-            raise InvalidParameterValueException(
-                "Could not unzip uploaded file. Please check your file, then try to upload again."
-            )
 
 
 class LocalStorage(LambdaStorage):

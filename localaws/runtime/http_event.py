@@ -106,10 +106,14 @@ def read_result(payload: bytes) -> HttpAnswer:
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers.append(("Content-Type", "application/json"))
     headers += [("Set-Cookie", _text(cookie)) for cookie in cookies]
-    if any("\n" in part or "\r" in part for header in headers for part in header):
-        raise BadResult("a header has a line break in it")
+    if any(not part.isprintable() or not part.isascii() for header in headers for part in header):
+        raise BadResult("a header has characters in it that HTTP does not allow")
     try:
-        content = base64.b64decode(body or "") if result.get("isBase64Encoded") else (body or "").encode()
+        content = (
+            base64.b64decode("".join((body or "").split()), validate=True)
+            if result.get("isBase64Encoded")
+            else (body or "").encode()
+        )
     except ValueError:
         raise BadResult("body is not base64") from None
     return HttpAnswer(int(status), headers, content)

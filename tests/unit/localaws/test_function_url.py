@@ -1,0 +1,298 @@
+"""Function URLs as HTTP clients meet them."""
+
+import base64
+import http.client
+import io
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+CODE = """
+import base64, json
+def handler(event, context):
+    if event["rawPath"] == "/raise":
+        raise ValueError("no")
+    if event["rawPath"] == "/image":
+        body = base64.b64encode(bytes(range(256))).decode()
+        return {"statusCode": 200, "headers": {"Content-Type": "image/png"}, "body": body, "isBase64Encoded": True}
+    if event["rawPath"] == "/plain":
+        return {"breed": "beagle"}
+    if event["rawPath"] == "/odd":
+        return {"statusCode": 200, "body": {"not": "text"}}
+    return {"statusCode": 201, "cookies": ["a=1", "b=2"], "body": json.dumps(event),
+            "headers": {"Content-Type": "application/json", "Access-Control-Allow-Origin": "https://own"}}
+"""
+BODY = bytes(range(256)) * 16
+
+
+class Url:
+    """A function with a URL on its alias `live`."""
+
+    def __init__(self, server, name: str, auth_type: str = "AWS_IAM", **settings):
+        self.server = server
+        self.name = name
+        self.client = server.client("lambda")
+        iam = server.client("iam")
+        try:
+            role = iam.create_role(RoleName="url", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        except iam.exceptions.EntityAlreadyExistsException:
+            role = iam.get_role(RoleName="url")["Role"]["Arn"]
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as package:
+            package.writestr("handler.py", CODE)
+        self.client.create_function(
+            FunctionName=name,
+            Role=role,
+            Runtime="python3.13",
+            Handler="handler.handler",
+            Code={"ZipFile": archive.getvalue()},
+            Timeout=30,
+            Publish=True,
+        )
+        self.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+        made = self.client.create_function_url_config(
+            FunctionName=name, Qualifier="live", AuthType=auth_type, **settings
+        )
+        self.host = urlsplit(made["FunctionUrl"]).netloc
+        self.id = self.host.partition(".")[0]
+        self.url = made["FunctionUrl"]
+
+    def ask(
+        self,
+        method: str = "POST",
+        path: str = "/",
+        body: bytes = BODY,
+        keys: tuple[str, ...] = (),
+        by_path: bool = False,
+        **headers: str,
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Send a request, signed where keys are given: access key, secret key and, for temporary ones, the token."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {
+            "Host": f"127.0.0.1:{self.server.port}" if by_path else self.host,
+            "Content-Type": "image/jpeg",
+            **names,
+        }
+        target = f"/lambda-url/{self.id}{path}" if by_path else path
+        if keys:
+            request = AWSRequest(method, f"http://{sent['Host']}{target}", sent, body)
+            SigV4Auth(Credentials(*keys), "lambda", "us-east-1").add_auth(request)
+            sent = dict(request.headers)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        try:
+            connection.request(method, target, body, sent)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    def open(self, *parts: str) -> None:
+        """Add the public statements that AWS demands, or one of them."""
+        if "url" in parts:
+            self._grant("url", "lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+        if "invoke" in parts:
+            self._grant("invoke", "lambda:InvokeFunction", InvokedViaFunctionUrl=True)
+
+    def _grant(self, sid: str, action: str, **condition) -> None:
+        arguments = {"StatementId": sid, "Action": action, "Principal": "*", "Qualifier": "live"}
+        self.client.add_permission(FunctionName=self.name, **arguments, **condition)
+
+
+TEST_KEYS = ("test", "test")
+
+
+@pytest.fixture(scope="module")
+def closed(localaws) -> Iterator[Url]:
+    """A URL with AWS_IAM."""
+    yield Url(localaws, "closed")
+
+
+@pytest.fixture(scope="module")
+def public(localaws) -> Iterator[Url]:
+    """A URL with NONE, opened, with CORS."""
+    cors = {
+        "AllowOrigins": ["https://page.example"],
+        "AllowMethods": ["POST"],
+        "AllowHeaders": ["content-type"],
+        "MaxAge": 300,
+    }
+    url = Url(localaws, "public", "NONE", Cors=cors)
+    url.open("url", "invoke")
+    yield url
+
+
+def test_a_signed_request_is_served_and_its_caller_named(closed):
+    status, headers, body = closed.ask(keys=TEST_KEYS)
+    event = json.loads(body)
+    assert status == 201
+    assert base64.b64decode(event["body"]) == BODY
+    assert event["requestContext"]["authorizer"]["iam"]["accessKey"] == "test"
+    assert headers.get_all("Set-Cookie") == ["a=1", "b=2"]
+
+
+def test_a_request_without_a_signature_is_forbidden(closed):
+    status, headers, body = closed.ask()
+    assert (status, json.loads(body)) == (403, {"Message": "Forbidden"})
+    assert headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("keys", [("test", "wrong"), ("AKIANOBODYKNOWSTHIS0", "x")])
+def test_a_wrong_signature_is_forbidden(closed, keys):
+    assert closed.ask(keys=keys)[0] == 403
+
+
+def test_the_keys_of_a_user_and_of_an_assumed_role_are_known(closed, localaws):
+    iam, sts = localaws.client("iam"), localaws.client("sts")
+    iam.create_user(UserName="caller")
+    key = iam.create_access_key(UserName="caller")["AccessKey"]
+    status, _, body = closed.ask(keys=(key["AccessKeyId"], key["SecretAccessKey"]))
+    assert status == 201
+    assert json.loads(body)["requestContext"]["authorizer"]["iam"]["userArn"].endswith(":user/caller")
+    iam.update_access_key(UserName="caller", AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    assert closed.ask(keys=(key["AccessKeyId"], key["SecretAccessKey"]))[0] == 403
+    role = sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/url", RoleSessionName="session")["Credentials"]
+    assert closed.ask(keys=(role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"]))[0] == 201
+    assert closed.ask(keys=(role["AccessKeyId"], role["SecretAccessKey"]))[0] == 403
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+@pytest.mark.parametrize("name", ["host", "path"])
+def test_curl_signs_and_is_served(closed, localaws, tmp_path, name):
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(BODY)
+    address = closed.url if name == "host" else f"{localaws.url}/lambda-url/{closed.id}/"
+    argv = ["curl", "-sS", "--fail", "--aws-sigv4", "aws:amz:us-east-1:lambda", "--user", "test:test"]
+    argv += ["--data-binary", f"@{photo}", "-H", "Content-Type: image/jpeg", address]
+    answer = subprocess.run(argv, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]})
+    assert answer.returncode == 0, answer.stderr
+    assert base64.b64decode(json.loads(answer.stdout)["body"]) == BODY
+
+
+def test_the_path_form_hides_its_own_part(closed):
+    status, _, body = closed.ask("GET", "/a%20b?x=1", b"", keys=TEST_KEYS, by_path=True)
+    event = json.loads(body)
+    assert status == 201
+    assert (event["rawPath"], event["rawQueryString"]) == ("/a%20b", "x=1")
+
+
+@pytest.mark.parametrize(
+    ("granted", "status"), [([], 403), (["url"], 403), (["invoke"], 403), (["url", "invoke"], 201)]
+)
+def test_a_public_url_needs_both_statements(localaws, granted, status):
+    url = Url(localaws, f"needs-both-{'-'.join(granted)}", "NONE")
+    url.open(*granted)
+    assert url.ask()[0] == status
+
+
+def test_a_public_url_asks_for_no_signature_and_names_no_caller(public):
+    status, _, body = public.ask()
+    assert status == 201
+    assert json.loads(body)["requestContext"]["accountId"] == "anonymous"
+
+
+def test_text_goes_to_the_function_as_text(public):
+    event = json.loads(public.ask(body=b'{"url": "x"}', Content_Type="application/json")[2])
+    assert (event["body"], event["isBase64Encoded"]) == ('{"url": "x"}', False)
+
+
+def test_a_binary_answer_arrives_as_bytes(public):
+    status, headers, body = public.ask("GET", "/image", b"")
+    assert (status, headers["Content-Type"], body) == (200, "image/png", bytes(range(256)))
+
+
+def test_a_result_without_a_status_is_the_body(public):
+    status, headers, body = public.ask("GET", "/plain", b"")
+    assert (status, headers["Content-Type"], json.loads(body)) == (200, "application/json", {"breed": "beagle"})
+
+
+@pytest.mark.parametrize("path", ["/raise", "/odd"])
+def test_a_function_that_fails_is_a_bad_gateway(public, path):
+    status, _, body = public.ask(path=path)
+    assert (status, json.loads(body)) == (502, {"Message": "Internal Server Error"})
+
+
+@pytest.mark.parametrize("size", [4_900_000, 7_000_000])
+def test_a_request_is_too_large_once_its_event_is(public, size):
+    status, _, body = public.ask(body=b"\0" * size)
+    assert (status, json.loads(body)) == (413, {"Message": "Request Entity Too Large"})
+
+
+def test_four_megabytes_of_image_arrive(public):
+    status, _, body = public.ask(body=b"\0" * (4 << 20))
+    assert status == 201
+    assert len(base64.b64decode(json.loads(body)["body"])) == 4 << 20
+
+
+def test_the_url_answers_what_a_browser_asks_before(public):
+    headers = {"Origin": "https://page.example", "Access_Control_Request_Method": "POST"}
+    status, answer, body = public.ask("OPTIONS", body=b"", **headers)
+    assert (status, body) == (200, b"")
+    assert answer["Access-Control-Allow-Origin"] == "https://page.example"
+    assert answer["Access-Control-Allow-Methods"] == "POST"
+    assert answer["Access-Control-Allow-Headers"] == "content-type"
+    assert answer["Access-Control-Max-Age"] == "300"
+
+
+def test_the_url_s_word_on_origins_stands_in_for_the_function_s(public):
+    _, headers, _ = public.ask(Origin="https://page.example")
+    assert headers.get_all("Access-Control-Allow-Origin") == ["https://page.example"]
+
+
+def test_an_origin_that_is_not_named_gets_no_leave(public):
+    _, headers, _ = public.ask("OPTIONS", body=b"", Origin="https://evil.example", Access_Control_Request_Method="POST")
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_without_cors_settings_the_function_answers_options_itself(closed):
+    headers = {"Origin": "https://page.example", "Access_Control_Request_Method": "POST"}
+    status, _, body = closed.ask("OPTIONS", body=b"", keys=TEST_KEYS, **headers)
+    assert (status, json.loads(body)["requestContext"]["http"]["method"]) == (201, "OPTIONS")
+
+
+def test_a_function_without_room_answers_too_many(localaws):
+    url = Url(localaws, "no-room")
+    url.client.put_function_concurrency(FunctionName="no-room", ReservedConcurrentExecutions=0)
+    status, _, body = url.ask(keys=TEST_KEYS)
+    assert status == 429
+    assert json.loads(body)["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+
+
+def test_an_unknown_url_is_not_found(localaws, closed):
+    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=60)
+    connection.request("GET", "/lambda-url/nobody/")
+    assert connection.getresponse().status == 404
+    connection.close()
+
+
+def test_urls_are_listed_changed_and_deleted_by_qualifier(localaws):
+    url = Url(localaws, "listed")
+    client = url.client
+    client.create_function_url_config(FunctionName="listed", AuthType="NONE")
+    listed = client.list_function_url_configs(FunctionName="listed")["FunctionUrlConfigs"]
+    assert {each["FunctionArn"].rpartition(":")[2] for each in listed} == {"listed", "live"}
+    client.update_function_url_config(FunctionName="listed", Qualifier="live", AuthType="NONE")
+    assert client.get_function_url_config(FunctionName="listed", Qualifier="live")["AuthType"] == "NONE"
+    with pytest.raises(client.exceptions.ResourceConflictException):
+        client.create_function_url_config(FunctionName="listed", Qualifier="live", AuthType="NONE")
+    with pytest.raises(ClientError, match="BUFFERED"):
+        client.update_function_url_config(FunctionName="listed", Qualifier="live", InvokeMode="RESPONSE_STREAM")
+    client.delete_function_url_config(FunctionName="listed", Qualifier="live")
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_function_url_config(FunctionName="listed", Qualifier="live")
+    assert url.ask(keys=TEST_KEYS)[0] == 404
+
+
+def test_a_url_has_the_same_address_when_it_is_made_again(localaws):
+    url = Url(localaws, "same-address")
+    url.client.delete_function(FunctionName="same-address")
+    assert Url(localaws, "same-address").url == url.url

@@ -1,0 +1,102 @@
+"""The fleet of Lambda environments, in this process, with real ones."""
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localaws.context import Context, set_context
+from localaws.runtime.lambda_api import Invocation
+from localaws.runtime.lambda_environment import Revision, unpack
+from localaws.runtime.lambda_fleet import Fleet
+from localaws.supervisor import Supervisor
+
+CODE = b"import os\ndef handler(event, context): return os.getpid()"
+
+
+@pytest.fixture
+def ctx(tmp_path: Path) -> Iterator[Context]:
+    made = Context(home=tmp_path, port=1, supervisor=Supervisor(tmp_path))
+    set_context(made)
+    yield made
+    made.supervisor.stop_all()
+    set_context(None)
+
+
+@pytest.fixture
+def revision(ctx: Context) -> Revision:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as package:
+        package.writestr("handler.py", CODE)
+    made = Revision("us-east-1", "f", "1", "handler.handler", "python3.13", 128, 30, (), "0" * 64, "/aws/lambda/f")
+    unpack(archive.getvalue(), made.task_root)
+    return made
+
+
+@pytest.fixture
+def fleet(ctx: Context) -> Iterator[Callable[..., Fleet]]:
+    made: list[Fleet] = []
+
+    def make(**settings: float) -> Fleet:
+        made.append(Fleet(**settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def invoke(fleet: Fleet, revision: Revision) -> int:
+    outcome = fleet.invoke(revision, Invocation("the-id", b"{}", "arn", "trace"))
+    assert outcome.function_error is None, outcome.payload
+    return int(outcome.payload)
+
+
+def test_an_idle_environment_ends_after_a_while(fleet, revision, ctx, wait_until):
+    short = fleet(idle_seconds=0.2)
+    invoke(short, revision)
+    wait_until(lambda: not ctx.supervisor.children("lambda/f"), "the idle environment has ended")
+    invoke(short, revision)
+
+
+def test_an_environment_that_died_while_it_was_idle_is_replaced(fleet, revision, ctx):
+    kept = fleet()
+    pid = invoke(kept, revision)
+    (child,) = ctx.supervisor.children("lambda/f")
+    assert child.pid == pid
+    ctx.supervisor.stop(child)
+    assert invoke(kept, revision) != pid
+
+
+def test_another_revision_has_another_environment(fleet, revision):
+    kept = fleet()
+    other = Revision(**{**vars(revision), "variables": (("A", "1"),)})
+    assert invoke(kept, revision) != invoke(kept, other)
+
+
+def test_retired_environments_end(fleet, revision, ctx, wait_until):
+    kept = fleet()
+    invoke(kept, revision)
+    kept.retire("us-east-1", "f", "2")
+    assert ctx.supervisor.children("lambda/f")
+    kept.retire("us-east-1", "f", "1")
+    assert not ctx.supervisor.children("lambda/f")
+
+
+def test_a_closed_fleet_has_no_process_left(fleet, revision, ctx):
+    kept = fleet()
+    invoke(kept, revision)
+    kept.close()
+    assert not ctx.supervisor.children()
+
+
+def test_an_archive_cannot_write_outside_of_its_directory(tmp_path):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as package:
+        package.writestr("../../outside.py", "")
+        package.writestr("/absolute.py", "")
+    unpack(archive.getvalue(), tmp_path / "code" / "root")
+    assert sorted(path.name for path in (tmp_path / "code" / "root").rglob("*.py")) == ["absolute.py", "outside.py"]
+    assert not list(tmp_path.glob("*.py"))
