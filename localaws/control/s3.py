@@ -106,7 +106,12 @@ def _restored_store(versions: dict[str, list]) -> _VersionedKeyStore:
     return store
 
 
+def _dispose(_marker: models.FakeDeleteMarker, *_given: Any) -> None:
+    """A delete marker has no bytes. moto forgets that it may stand among the versions that it disposes of."""
+
+
 def install() -> None:
+    models.FakeDeleteMarker.dispose = _dispose
     state.pickle_with(_VersionedKeyStore, _all_versions)
     models.FakeKey = responses.FakeKey = StoredKey
     state.register("s3", restore=_sweep)

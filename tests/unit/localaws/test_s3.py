@@ -1,0 +1,61 @@
+"""Buckets as a deployment leaves them: versions, delete markers, policies with conditions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def bucket(localaws, request: pytest.FixtureRequest) -> Iterator[str]:
+    name = f"bucket-{abs(hash(request.node.name))}"
+    localaws.client("s3").create_bucket(Bucket=name)
+    yield name
+
+
+def test_a_bucket_with_delete_markers_can_be_emptied_after_its_versioning_was_suspended(localaws, bucket: str):
+    s3 = localaws.client("s3")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=bucket, Key="photo", Body=b"1")
+    s3.put_object(Bucket=bucket, Key="photo", Body=b"2")
+    s3.delete_object(Bucket=bucket, Key="photo")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+
+    listed = s3.list_object_versions(Bucket=bucket)
+    everything = [
+        {"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in listed["Versions"] + listed["DeleteMarkers"]
+    ]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": everything})
+
+    assert len(everything) == 3
+    assert answer.get("Errors", []) == []
+    s3.delete_bucket(Bucket=bucket)
+
+
+def policy(bucket: str, effect_condition: dict) -> str:
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [{**statement, **effect_condition}]})
+
+
+def test_a_ban_on_plain_http_does_not_ban_requests_that_never_leave_the_machine(localaws, bucket: str):
+    s3 = localaws.client("s3")
+    s3.put_bucket_policy(
+        Bucket=bucket, Policy=policy(bucket, {"Condition": {"Bool": {"aws:SecureTransport": "false"}}})
+    )
+
+    s3.put_object(Bucket=bucket, Key="photo", Body=b"1")
+
+    assert s3.get_object(Bucket=bucket, Key="photo")["Body"].read() == b"1"
+
+
+@pytest.mark.parametrize("condition", [{}, {"Condition": {"Bool": {"aws:SecureTransport": "true"}}}])
+def test_a_ban_that_applies_is_enforced(localaws, bucket: str, condition: dict):
+    s3 = localaws.client("s3")
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, condition))
+
+    with pytest.raises(s3.exceptions.ClientError) as refused:
+        s3.put_object(Bucket=bucket, Key="photo", Body=b"1")
+
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
