@@ -71,11 +71,11 @@ variable "artifacts" {
 }
 
 variable "notebook" {
-  description = "The SageMaker notebook instance. platform is the newest that provider 5.100 accepts; with a newer provider it can be notebook-al2023-v1. The instance stops itself after idle_minutes without a running kernel."
+  description = "The SageMaker notebook instance. Without a platform AWS takes its newest: since July 2026 it starts no notebook on Amazon Linux 2, the newest that provider 5.100 can name. The instance stops itself after idle_minutes without a running kernel."
   type = object({
     instance_type = optional(string, "ml.t3.medium")
     volume_gb     = optional(number, 5)
-    platform      = optional(string, "notebook-al2-v3")
+    platform      = optional(string)
     idle_minutes  = optional(number, 60)
   })
   default = {}

@@ -11,7 +11,7 @@ variables {
   deployment        = { artifacts_bucket = "the-bucket" }
   instance_type     = "ml.t3.medium"
   volume_gb         = 5
-  platform          = "notebook-al2-v3"
+  platform          = null
   idle_minutes      = 45
 }
 
@@ -98,6 +98,23 @@ run "role" {
       [for action in flatten([statement.Action]) : strcontains(action, "*")]
     ]))
     error_message = "Actions must be listed one by one."
+  }
+}
+
+run "given_platform" {
+  command = plan
+
+  module {
+    source = "./modules/notebook"
+  }
+
+  variables {
+    platform = "notebook-al2-v3"
+  }
+
+  assert {
+    condition     = aws_sagemaker_notebook_instance.notebook.platform_identifier == "notebook-al2-v3"
+    error_message = "A given platform must be taken."
   }
 }
 

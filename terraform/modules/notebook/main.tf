@@ -11,7 +11,7 @@ resource "aws_sagemaker_notebook_instance" "notebook" {
   role_arn              = aws_iam_role.notebook.arn
   instance_type         = var.instance_type
   volume_size           = var.volume_gb
-  platform_identifier   = var.platform
+  platform_identifier   = var.platform # null is AWS's newest; provider 5.100 knows only platforms that AWS has retired
   lifecycle_config_name = aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.name
   root_access           = "Disabled"
 

@@ -53,8 +53,9 @@ variable "volume_gb" {
 }
 
 variable "platform" {
-  description = "The platform identifier of the notebook instance."
+  description = "The platform identifier of the notebook instance; null takes AWS's default, the newest."
   type        = string
+  nullable    = true
 }
 
 variable "idle_minutes" {
