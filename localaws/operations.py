@@ -7,23 +7,23 @@
 
 RUNS, STORED, REFUSED = "runs", "stored", "refused"
 
-# Services by the name boto3 knows them by, with the moto package that holds them. Any other service is refused.
-SERVICES = {
-    "application-autoscaling": "applicationautoscaling",
-    "cloudformation": "cloudformation",
-    "cloudwatch": "cloudwatch",
-    "ec2": "ec2",
-    "ecr": "ecr",
-    "iam": "iam",
-    "kms": "kms",
-    "lambda": "awslambda",
-    "logs": "logs",
-    "s3": "s3",
-    "sagemaker": "sagemaker",
-    "sagemaker-runtime": "sagemakerruntime",
-    "ssm": "ssm",
-    "sts": "sts",
-}
+# The services that there are, by the name boto3 knows them by. Any other is refused.
+SERVICES = (
+    "application-autoscaling",
+    "cloudformation",
+    "cloudwatch",
+    "ec2",
+    "ecr",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "s3",
+    "sagemaker",
+    "sagemaker-runtime",
+    "ssm",
+    "sts",
+)
 
 # Where a service signs its requests under another name than boto3's.
 SIGNING_NAMES = {"monitoring": "cloudwatch"}

@@ -132,10 +132,12 @@ def _pickled() -> bytes:
 
 
 def _backends() -> dict:
-    tree: dict = {}
-    for service in SERVICES.values():
-        for account, regions in list(get_backend(service).items()):
-            tree.setdefault(service, {})[account] = dict(regions)
+    """The backends in use, by service, account and region. Asking for the others would only import them."""
+    registries = [registry for registry in BackendDict._instances if registry.service_name in SERVICES]
+    tree = {
+        registry.service_name: {account: dict(regions) for account, regions in list(registry.items())}
+        for registry in registries
+    }
     return {"backends": tree, "buckets": dict(get_backend("s3").bucket_accounts)}
 
 
