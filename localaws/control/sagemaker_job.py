@@ -239,7 +239,10 @@ class TrainingJob(Record):
             for definition in definitions:
                 if match := re.search(definition["Regex"], line):
                     with contextlib.suppress(ValueError, IndexError):  # no number, or no group to hold one
-                        self.metrics[definition["Name"]] = (float(match.group(1)), now())
+                        self._keep_metric(definition["Name"], float(match.group(1)))
+
+    def _keep_metric(self, name: str, value: float) -> None:
+        self.metrics[name] = (value, now())
 
     # --- the status ---
 

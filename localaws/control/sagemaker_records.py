@@ -22,6 +22,7 @@ TABLES = {
     "endpoint-config": "endpoint_configs",
     "endpoint": "endpoints",
     "training-job": "training_jobs",
+    "hyper-parameter-tuning-job": "hyper_parameter_tuning_jobs",
     "notebook-instance": "notebook_instances",
     "notebook-instance-lifecycle-config": "notebook_instance_lifecycle_configurations",
 }
@@ -95,8 +96,12 @@ class Operations(SageMakerResponse):
         by_name = asked.get("SortBy") == "Name"
         descending = asked.get("SortOrder", "Ascending" if by_name else "Descending") == "Descending"
         chosen.sort(key=lambda record: record.name if by_name else record.created, reverse=descending)
-        begin = int(asked.get("NextToken") or 0)
-        end = begin + int(asked.get("MaxResults") or 100)
+        return self.cut(chosen, key, summary)
+
+    def cut(self, chosen: list[Record], key: str, summary: Callable[[Record], dict[str, Any]]) -> dict[str, Any]:
+        """The page that the request asks for of records that are filtered and sorted already."""
+        begin = int(self.request.get("NextToken") or 0)
+        end = begin + int(self.request.get("MaxResults") or 100)
         following = {"NextToken": str(end)} if end < len(chosen) else {}
         return {key: [summary(record) for record in chosen[begin:end]], **following}
 

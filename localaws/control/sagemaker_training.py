@@ -23,7 +23,7 @@ class TrainingOperations(Operations):
     def create_training_job(self) -> ActionResult:
         request = self.request
         name = request["TrainingJobName"]
-        _check(request)
+        check(request)
         if name in self.table("training-job"):
             raise InUse(
                 f"Training job names must be unique within an AWS account and region, and a training job "
@@ -63,7 +63,7 @@ class TrainingOperations(Operations):
         return ActionResult(self.page(self.table("training-job").values(), "TrainingJobSummaries", summary))
 
 
-def _check(request: dict[str, Any]) -> None:
+def check(request: dict[str, Any]) -> None:
     """Raise ValidationException for a request that AWS refuses, or that cannot be run here."""
     algorithm = request["AlgorithmSpecification"]
     if not _NAME.match(request["TrainingJobName"]):
