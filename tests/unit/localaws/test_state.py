@@ -52,15 +52,18 @@ def test_an_orderly_stop_loses_nothing_and_leaves_nothing_running(own_server, wa
 def test_a_crash_loses_little_and_the_next_start_ends_what_it_left(own_server, wait_until):
     sagemaker = SageMaker(own_server.start(), wait_until)
     name = sagemaker.endpoint(MODEL.format(answer="kept"))
-    sagemaker.put("late", b"just before")
+    sagemaker.put("just-before-the-crash", b"just before")
     path = snapshot(own_server)
-    wait_until(lambda: path.exists() and b"late" in path.read_bytes(), "a snapshot follows the change")
+    wait_until(lambda: path.exists() and b"just-before-the-crash" in path.read_bytes(), "a snapshot follows the change")
     (left,) = pids(own_server)
     own_server.kill()
     assert start_time(left) is not None, "nobody has ended the container yet"
     own_server.start()
     assert start_time(left) is None
-    assert own_server.client("s3").get_object(Bucket=sagemaker.bucket, Key="late")["Body"].read() == b"just before"
+    assert (
+        own_server.client("s3").get_object(Bucket=sagemaker.bucket, Key="just-before-the-crash")["Body"].read()
+        == b"just before"
+    )
     assert sagemaker.settled(name)["EndpointStatus"] == "InService"
     assert sagemaker.ask(name)["answer"] == "kept"
 
