@@ -35,7 +35,9 @@ def extract(backbone: ov.Model, split: Split, *, threads: int | None = None, wor
     requests.set_callback(keep)
     paths = [path for path, _ in split.samples]
     images = read_ahead(lambda path: read_image(path, size), paths, workers)
-    for row, image in enumerate(progress(images, len(split), f"features {split.name}")):
-        requests.start_async({0: image[np.newaxis]}, row)
-    requests.wait_all()
+    try:
+        for row, image in enumerate(progress(images, len(split), f"features {split.name}")):
+            requests.start_async({0: image[np.newaxis]}, row)
+    finally:
+        requests.wait_all()  # also on the way out with an error: destroyed while it works, the queue waits for ever
     return Features(values, split.targets)

@@ -128,9 +128,8 @@ def _read_weights(path: Path) -> Weights:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError:
         raise ModelError(f"The weights {path} are not there.") from None
-    except Exception as error:  # torch and safetensors raise a dozen kinds on files that are something else
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"The weights {path} cannot be read: {reason}") from None
+    except Exception:  # torch and safetensors raise a dozen kinds, and torch advises to trust the file
+        raise ModelError(f"The weights {path} cannot be read: cut off, no weights, or more than tensors.") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ModelError(f"The weights {path} are not a state dict (names to tensors); save model.state_dict().")
     return dict(state)

@@ -95,11 +95,11 @@ def fit(
         if not math.isfinite(train_loss) or not math.isfinite(valid.loss):
             raise TrainingError(f"The loss is no number after epoch {len(history) + 1}; try a smaller --lr.")
         history.append(Epoch(len(history) + 1, train_loss, valid.loss, valid.accuracy, time.monotonic() - began))
-        announce(str(history[-1]))
         if valid.loss < best_loss:
             best_loss, best_model = valid.loss, copy.deepcopy(learner.model.state_dict())
         if checkpoint:
             checkpoint.save(Snapshot.of(learner, history, best_loss, best_model))
+        announce(str(history[-1]))  # last: an epoch that was announced is one that is not lost
     learner.model.load_state_dict(best_model)
     return history
 
@@ -165,8 +165,8 @@ class Checkpoint:
             content = torch.load(self.path, weights_only=True)
             identity = content.pop("identity")
             snapshot = Snapshot(**content)
-        except Exception as error:  # torch raises a dozen kinds on a file that is cut off or something else
-            raise TrainingError(f"The checkpoint {self.path} cannot be read ({error}). {way_out}") from None
+        except Exception:  # torch raises a dozen kinds, and advises to trust the file
+            raise TrainingError(f"The checkpoint {self.path} is cut off or is something else. {way_out}") from None
         differing = [name for name, value in self.identity.items() if identity.get(name) != value]
         if differing:
             now = ", ".join(f"{name} was {identity.get(name)}, is {self.identity[name]}" for name in differing)

@@ -1,0 +1,57 @@
+"""The archives that `make package` makes, unpacked as AWS unpacks them, and pictures to try them on."""
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from deploy import package
+from tests.unit.classifier.pictures import write_image_folder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ray: starts Ray Serve, which takes some 15 s and 1 GB of memory")
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory) -> dict[str, Path]:
+    """train, inference and ec2: payload -> its archive."""
+    build = tmp_path_factory.mktemp("build")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "BUILD", build)
+        return {
+            payload: build / package.pack_tar(payload, package.payload_members(payload), {})["file"]
+            for payload in ("train", "inference", "ec2")
+        }
+
+
+@pytest.fixture(scope="session")
+def unpacked(archives, tmp_path_factory) -> dict[str, Path]:
+    """payload -> the folder that its archive was unpacked to."""
+    folders = {}
+    for payload, archive in archives.items():
+        folders[payload] = tmp_path_factory.mktemp(payload)
+        with tarfile.open(archive) as tar:
+            tar.extractall(folders[payload], filter="data")
+    return folders
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory) -> Path:
+    """A dataset of three classes, 48 pictures."""
+    return write_image_folder(tmp_path_factory.mktemp("data") / "squares")
+
+
+@pytest.fixture(scope="session")
+def bootstrap_models(archives, tmp_path_factory) -> tuple[Path, Path]:
+    """The bootstrap model, made twice, by two processes that know nothing of each other."""
+    root = Path(package.__file__).parent.parent
+    folder = tmp_path_factory.mktemp("bootstrap")
+    made = folder / "a.tar.gz", folder / "b.tar.gz"
+    for out in made:
+        command = [sys.executable, "-m", "deploy.bootstrap_model", str(archives["inference"]), str(out)]
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONHASHSEED": "random"}
+        subprocess.run(command, cwd=root, env=environment, check=True, timeout=300)
+    return made
