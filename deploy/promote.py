@@ -75,14 +75,14 @@ def release_id(uri: str, etag: str) -> str:
 def switch(env: Environment, stack: Stack, old: Releases, new: Releases) -> None:
     """Apply the new releases to the endpoint; where that fails, apply the old ones again and raise Failure."""
     try:
-        if stack.apply(release=new, target="module.endpoint"):
+        if stack.apply_release(new):
             raise Failure("Terraform could not change the endpoint; its message stands above.")
         outputs = stack.outputs()
         verify_endpoint(env, outputs)
         ask_once(env, outputs, new.current)
     except Failure as failure:
         console.warn(f"{failure}\nGoing back to {old.current}.")
-        if stack.apply(release=old, target="module.endpoint"):
+        if stack.apply_release(old):
             raise Failure("Going back failed as well. See: make status, make logs WHAT=endpoint") from failure
         verify_endpoint(env, stack.outputs())
         raise Failure(f"{new.current} was not promoted; the endpoint serves {old.current} again.") from failure

@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ from python_terraform import IsFlagged, Terraform
 from deploy import console, environment, jobs, package, releases
 from deploy.console import Failure
 from deploy.environment import TERRAFORM, Environment
+
+CHANGE = re.compile(r"module\.\S+: (Creat|Modif|Destr|Still)")
 
 
 class Stack:
@@ -63,10 +67,15 @@ class Stack:
         with self._inputs() as arguments:
             return self._run("plan", **arguments)
 
-    def apply(self, *, release: releases.Releases | None = None, target: str | None = None) -> int:
-        """Apply without asking, with other `release` values where they are given; only `target` where it is."""
+    def apply(self) -> int:
+        """Apply everything without asking. Returns Terraform's exit status."""
+        with self._inputs() as arguments:
+            return self._run("apply", **arguments, auto_approve=IsFlagged)
+
+    def apply_release(self, release: releases.Releases) -> int:
+        """Apply other releases to the endpoint, and nothing else. Returns Terraform's exit status."""
         with self._inputs(release) as arguments:
-            return self._run("apply", **arguments, auto_approve=IsFlagged, target=[target] if target else None)
+            return self._run_briefly("apply", **arguments, auto_approve=IsFlagged, target=["module.endpoint"])
 
     def destroy(self) -> int:
         with self._inputs() as arguments:
@@ -104,10 +113,22 @@ class Stack:
         yield {"var_file": var_files, "input": False, "compact_warnings": IsFlagged}
 
     def _run(self, command: str, **arguments) -> int:
+        """Run Terraform on this terminal; returns its exit status."""
         colour = {} if sys.stdout.isatty() else {"no_color": IsFlagged}
         sys.stdout.flush()
         code, _, _ = self._terraform.cmd(command, capture_output=False, **arguments, **colour)
         return code
+
+    def _run_briefly(self, command: str, **arguments) -> int:
+        """Run Terraform, showing what it changes and what goes wrong, without its plan, warnings and outputs."""
+        argv = self._terraform.generate_cmd_string(command, **arguments, no_color=IsFlagged)
+        with subprocess.Popen(argv, cwd=TERRAFORM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+            error = False
+            for line in run.stdout:
+                error = error or line.startswith("Error")
+                if error or CHANGE.match(line):
+                    console.out.print(f"  {line.rstrip()}", markup=False)
+        return run.returncode
 
 
 def verify_endpoint(env: Environment, outputs: dict) -> None:

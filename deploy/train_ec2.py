@@ -52,11 +52,11 @@ export AWS_DEFAULT_REGION={shlex.quote(outputs["region"])}
 shutdown -c || true
 shutdown -h +{arguments.max_minutes + idle}
 trap 'shutdown -c || true; shutdown -h +{idle}' EXIT
-python="$(cat opt/pawprint/python)"
 run=opt/pawprint/runs/{run}
 mkdir -p "$run"
-"$python" -c {shlex.quote(fetch)} "$run/payload.tar.gz" "$run"
-"$python" -u "$run/train_ec2.py" {given}
+"$(cat opt/pawprint/python)" -c {shlex.quote(fetch)} "$run/payload.tar.gz" "$run"
+PYTHON="$(cat opt/pawprint/python)" bash "$run/bootstrap.sh"
+"$(cat opt/pawprint/python)" -u "$run/train_ec2.py" {given}
 """
 
 

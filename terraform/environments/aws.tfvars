@@ -15,8 +15,10 @@ endpoint = {
   }
 }
 
-# A new account may run 10 functions at once, all of which must stay unreserved: reserve and provision once it may run more.
+# AWS keeps 100 executions unreserved, and a new account may run only 10 at once: there the apply fails with
+# "decreases account's UnreservedConcurrentExecution below its minimum value". Then set reserved = null and
+# provisioned = 0, or ask AWS for a higher quota.
 predictor = {
-  reserved    = null
-  provisioned = 0
+  reserved    = 10
+  provisioned = 1
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -10,9 +11,11 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from classifier import artifact
 
 from tests.conftest import ROOT
 from tests.e2e.deployment import Deployment
@@ -132,6 +135,38 @@ def test_a_corrupt_archive_is_refused_before_anything_changes(deployment: Deploy
     assert "Nothing was changed" in result.stdout
     assert "predictions" in ask(curl_line(deployment.make("curl")))
     s3.delete_object(Bucket=bucket, Key="models/broken/output/model.tar.gz")
+
+
+def test_a_model_that_cannot_be_loaded_is_rolled_back(deployment: Deployment, tmp_path: Path):
+    line = curl_line(deployment.make("curl"))
+    served = ask(line)["model"]
+    outputs = json.loads(deployment.make("output"))
+    broken_model(deployment, outputs["artifacts_bucket"], tmp_path)
+
+    result = deployment.run("promote", "MODEL=unloadable")
+
+    assert result.returncode != 0
+    assert f"the endpoint serves {outputs['release']} again" in result.stdout
+    assert ask(line)["model"] == served
+    assert "No changes." in deployment.make("plan")
+    deployment.client("s3").delete_object(
+        Bucket=outputs["artifacts_bucket"], Key="models/unloadable/output/model.tar.gz"
+    )
+
+
+def broken_model(deployment: Deployment, bucket: str, folder: Path) -> None:
+    """Upload a model that passes the check, since its card describes its files, but whose graph is none."""
+    s3 = deployment.client("s3")
+    key = f"models/{completed_job(deployment)}/output/model.tar.gz"
+    s3.download_file(bucket, key, str(folder / "model.tar.gz"))
+    artifact.extract(folder / "model.tar.gz", folder / "model")
+    (folder / "model" / "graph.xml").write_text("<net/>")
+    card = artifact.read_card(folder / "model")
+    files = card.files | {"graph.xml": hashlib.sha256(b"<net/>").hexdigest()}
+    (folder / "model" / "model.json").write_text(replace(card, files=files).to_json())
+    artifact.pack(folder / "model", folder / "broken.tar.gz")
+    assert artifact.validate(folder / "broken.tar.gz").files == files
+    s3.upload_file(str(folder / "broken.tar.gz"), bucket, "models/unloadable/output/model.tar.gz")
 
 
 def test_a_killed_endpoint_process_is_replaced(deployment: Deployment):
