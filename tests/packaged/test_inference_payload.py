@@ -1,0 +1,345 @@
+"""The serving code as it stands in an artifact: its handlers, AWS's own toolkit around them, and Ray Serve."""
+
+import base64
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from classifier import artifact
+from classifier.contract import MAX_IMAGE_BYTES, read_answer, read_error
+
+from tests.unit.classifier.pictures import encoded, noisy_square
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTO = encoded(noisy_square((200, 40, 40), 1, side=96))
+WAIT = 120  # seconds until a server that should have answered is given up
+
+
+@pytest.fixture(scope="module")
+def model_folder(bootstrap_models, tmp_path_factory) -> Path:
+    """The bootstrap model, unpacked as the endpoint's host does it."""
+    folder = tmp_path_factory.mktemp("model")
+    artifact.extract(bootstrap_models[0], folder)
+    return folder
+
+
+def as_json(image: bytes, **more) -> str:
+    return json.dumps({"image": base64.b64encode(image).decode()} | more)
+
+
+# What a client may get wrong: (body, content type, custom attributes, status, code).
+MISTAKES = {
+    "nothing": (b"", "image/jpeg", None, 400, "invalid_request"),
+    "not an image": (b"hello", "image/jpeg", None, 415, "unsupported_media_type"),
+    "another type": (PHOTO, "application/pdf", None, 415, "unsupported_media_type"),
+    "a gif": (b"GIF89a" + bytes(50), "image/gif", None, 415, "unsupported_media_type"),
+    "cut off": (PHOTO[:400], "image/jpeg", None, 422, "undecodable_image"),
+    "too large": (PHOTO + bytes(MAX_IMAGE_BYTES), "image/jpeg", None, 413, "image_too_large"),
+    "broken JSON": ("{", "application/json", None, 400, "invalid_request"),
+    "JSON without an image": ("{}", "application/json", None, 400, "invalid_request"),
+    "a URL, which the endpoint does not fetch": (
+        '{"url": "http://x/"}',
+        "application/json",
+        None,
+        400,
+        "invalid_request",
+    ),
+    "no base64": ('{"image": "%"}', "application/json", None, 400, "invalid_request"),
+    "top_k of nothing": (PHOTO, "image/jpeg", "top_k=0", 400, "invalid_top_k"),
+    "top_k beyond the classes": (PHOTO, "image/jpeg", "top_k=1001", 400, "invalid_top_k"),
+    "top_k in words": (as_json(PHOTO, top_k="all"), "application/json", None, 400, "invalid_top_k"),
+}
+
+
+# ---- the bootstrap model --------------------------------------------------------------------------------------
+
+
+def test_the_bootstrap_model_is_the_same_bytes_whoever_makes_it(bootstrap_models):
+    first, second = bootstrap_models
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_bootstrap_model_knows_the_classes_of_imagenet(bootstrap_models):
+    card = artifact.validate(bootstrap_models[0])
+    assert (card.architecture, len(card.classes), card.data_sha256) == ("efficientnet-lite0", 1000, None)
+    assert {"beagle", "pug", "golden retriever"} <= set(card.labels)
+
+
+def test_the_bootstrap_model_recognises_dogs(model_folder, dogs):
+    """Its answers are ImageNet's: of 60 photographs of three breeds that it knows by name, most come out so."""
+    breeds = {"002.Beagle": "beagle", "014.Pug": "pug", "016.Samoyed": "Samoyed"}
+    photos = [
+        (photo, label) for folder, label in breeds.items() for photo in sorted((dogs / "test" / folder).iterdir())
+    ]
+    code = """
+import json, sys
+import inference
+model = inference.model_fn(sys.argv[1])
+for path in sys.stdin.read().split("\\n"):
+    request = inference.input_fn(open(path, "rb").read(), "image/jpeg")
+    print(inference.predict_fn(request, model)["predictions"][0]["label"])
+"""
+    result = serve_python(model_folder, code, str(model_folder), stdin="\n".join(str(photo) for photo, _ in photos))
+    right = sum(said == label for said, (_, label) in zip(result.stdout.splitlines(), photos, strict=True))
+    assert right / len(photos) > 0.8
+
+
+def serve_python(model_folder: Path, code: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
+    """Run code with the artifact's own code to import, in an environment that knows nothing of this project."""
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(model_folder / "home"),
+        "PYTHONPATH": str(model_folder / "code"),
+        "PYTHONWARNINGS": "error",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=WAIT)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def test_serving_needs_no_torch_and_reports_to_nobody(model_folder):
+    code = """
+import sys
+import inference
+model = inference.model_fn(sys.argv[1])
+loaded = {name.partition(".")[0] for name, module in sys.modules.items() if module is not None}
+print(sorted(loaded & {"torch", "torchvision", "safetensors", "boto3", "sklearn", "ray", "openvino_telemetry"}))
+"""
+    assert serve_python(model_folder, code, str(model_folder)).stdout == "[]\n"
+    assert not (model_folder / "home").exists()
+
+
+# ---- the handlers under AWS's toolkit -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def toolkit(model_folder) -> Iterator[subprocess.Popen]:
+    """`sagemaker_inference.transformer.Transformer` over the artifact: a line of JSON in, a line of JSON out."""
+    code = '''
+import base64, json, sys
+from types import SimpleNamespace
+from sagemaker_inference.transformer import Transformer
+
+class Context:
+    """One for the model's whole life, its request exchanged, as in AWS's model server."""
+    system_properties = {"model_dir": sys.argv[1]}
+    def receive(self, headers):
+        self.status, self.kind = 200, None
+        self.request_processor = [SimpleNamespace(get_request_properties=lambda: headers)]
+    def set_response_status(self, code, phrase):
+        self.status = code
+    def set_response_content_type(self, index, kind):
+        self.kind = kind
+
+transformer, context = Transformer(), Context()
+for line in sys.stdin:
+    asked = json.loads(line)
+    context.receive(asked["headers"])
+    answer = transformer.transform([{"body": base64.b64decode(asked["body"])}], context)[0]
+    print(json.dumps({"status": context.status, "type": context.kind, "body": answer}), flush=True)
+'''
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": str(model_folder / "code"),
+        "SAGEMAKER_PROGRAM": "inference.py",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(model_folder)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+def transform(toolkit: subprocess.Popen, body: bytes | str, headers: dict[str, str]) -> SimpleNamespace:
+    data = body.encode() if isinstance(body, str) else body
+    toolkit.stdin.write(json.dumps({"body": base64.b64encode(data).decode(), "headers": headers}) + "\n")
+    toolkit.stdin.flush()
+    return SimpleNamespace(**json.loads(toolkit.stdout.readline()))
+
+
+def headers(content_type: str, attributes: str | None = None) -> dict[str, str]:
+    more = {"X-Amzn-SageMaker-Custom-Attributes": attributes} if attributes else {}
+    return {"Content-Type": content_type, "Accept": "*/*"} | more
+
+
+@pytest.mark.parametrize(
+    ("body", "sent", "count"),
+    [
+        (PHOTO, headers("image/jpeg"), 5),
+        (PHOTO, headers("application/x-image"), 5),
+        (PHOTO, headers("image/jpeg", "trace=1,top_k=3"), 3),
+        (PHOTO, headers("image/jpeg", "top_k=1000"), 1000),
+        (as_json(PHOTO), headers("application/json"), 5),
+        (as_json(PHOTO, top_k=2), headers("application/json"), 2),
+        (encoded(noisy_square((200, 40, 40), 1), "PNG"), headers("image/png"), 5),
+        (encoded(noisy_square((200, 40, 40), 1), "WEBP"), headers("image/webp"), 5),
+    ],
+    ids=["jpeg", "x-image", "top_k", "all classes", "json", "json top_k", "png", "webp"],
+)
+def test_the_toolkit_gets_an_answer_that_the_function_can_read(toolkit, body, sent, count):
+    answer = transform(toolkit, body, sent)
+    assert (answer.status, answer.type) == (200, "application/json"), answer.body
+    read = read_answer(answer.body)
+    assert read == json.loads(answer.body)  # sorted already
+    assert len(read["predictions"]) == count
+    assert set(read["model"]) == {"name", "architecture", "created", "classes"}
+    assert sum(prediction["probability"] for prediction in read["predictions"]) <= 1 + 1e-5
+
+
+@pytest.mark.parametrize(("body", "kind", "attributes", "status", "code"), MISTAKES.values(), ids=MISTAKES)
+def test_under_the_toolkit_a_clients_mistake_keeps_its_status(toolkit, body, kind, attributes, status, code):
+    answer = transform(toolkit, body, headers(kind, attributes))
+    assert answer.status == status
+    error = read_error(status, answer.body.partition("\n")[0])  # the toolkit puts a traceback behind the message
+    assert error.code == code
+
+
+def test_many_callers_at_once_get_the_answers_they_would_get_alone(model_folder):
+    code = """
+import io, json, sys
+from concurrent.futures import ThreadPoolExecutor
+import inference
+from PIL import Image
+
+def photo(number):
+    file = io.BytesIO()
+    Image.effect_noise((64, 64), 5 * number).convert("RGB").point(lambda v: (v * number) % 256).save(file, "PNG")
+    return file.getvalue()
+
+model = inference.model_fn(sys.argv[1])
+requests = [inference.input_fn(photo(number), "image/png") for number in range(1, 9)] * 5
+alone = [inference.predict_fn(request, model) for request in requests]
+with ThreadPoolExecutor(8) as pool:
+    together = list(pool.map(lambda request: inference.predict_fn(request, model), requests))
+print(alone == together, len({json.dumps(answer) for answer in alone}))
+"""
+    assert serve_python(model_folder, code, str(model_folder)).stdout == "True 8\n"
+
+
+@pytest.mark.parametrize("name", ["model.json", "graph.xml", "graph.bin"])
+def test_a_model_that_cannot_be_loaded_names_the_file(model_folder, tmp_path, name):
+    for other in ("model.json", "graph.xml", "graph.bin"):
+        if other != name:
+            (tmp_path / other).write_bytes((model_folder / other).read_bytes())
+    code = """
+import sys
+import inference
+try:
+    inference.model_fn(sys.argv[1])
+except Exception as error:
+    print(error)
+"""
+    said = serve_python(model_folder, code, str(tmp_path)).stdout
+    assert (name in said and "missing" in said) or f"lacks {name}" in said
+
+
+# ---- Ray Serve, as AWS's serving image runs it ----------------------------------------------------------------
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def ray_serve(model_folder, tmp_path_factory) -> Iterator[int]:
+    """`serve run config.yaml` in the model's folder, with the folder and its code/ on PYTHONPATH; its port.
+
+    The port is one that is free here.
+    """
+    port = free_port()
+    config = model_folder / "config.yaml"
+    test_config = config.with_name("test-config.yaml")
+    test_config.write_text(f"{config.read_text()}\nhttp_options:\n  host: 127.0.0.1\n  port: {port}\n")
+    log = (tmp_path_factory.mktemp("ray") / "log.txt").open("w+")
+    scratch = tempfile.mkdtemp(prefix="ray-")  # a short path: Ray's sockets lie in it, and theirs end at 107 characters
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
+        "HOME": str(model_folder),
+        "PYTHONPATH": f"{model_folder}:{model_folder / 'code'}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "RAY_TMPDIR": scratch,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DISABLE_METRICS_COLLECTION": "1",
+    }
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("serve")), "run", test_config.name],
+        cwd=model_folder,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + WAIT
+        while not healthy(port):
+            log.seek(0)
+            assert process.poll() is None and time.monotonic() < deadline, log.read()
+            time.sleep(0.2)
+        yield port
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def healthy(port: int) -> bool:
+    try:
+        return ask(port, "GET", "/-/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+def ask(port: int, method: str, path: str, body: bytes | str | None = None, sent: dict[str, str] | None = None):
+    """(status, content type, body) of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body, sent or {})
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("content-type"), answer.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.ray
+def test_ray_serve_answers_as_the_toolkit_does(ray_serve, toolkit):
+    for body, sent in (
+        (PHOTO, headers("image/jpeg")),
+        (PHOTO, headers("image/jpeg", "top_k=3")),
+        (as_json(PHOTO, top_k=2), headers("application/json")),
+    ):
+        status, kind, answer = ask(ray_serve, "POST", "/", body, sent)
+        assert (status, kind) == (200, "application/json")
+        assert json.loads(answer) == json.loads(transform(toolkit, body, sent).body)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(("body", "kind", "attributes", "status", "code"), MISTAKES.values(), ids=MISTAKES)
+def test_ray_serve_answers_a_clients_mistake_in_the_contracts_words(ray_serve, body, kind, attributes, status, code):
+    found, _, answer = ask(ray_serve, "POST", "/", body, headers(kind, attributes))
+    assert found == status
+    assert read_error(status, answer).code == code
