@@ -1,4 +1,4 @@
-"""Start and stop the local AWS: `python -m localaws up | down | restart | status | serve`.
+"""Start and stop the local AWS: `python -m localaws up | down | restart | status | serve | operations`.
 
 LOCALAWS_PORT (4566) and LOCALAWS_HOME (.local/localaws in the repository) say where. The log is `server.log` there.
 """
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from localaws.context import REPOSITORY, configured_home, configured_port
+from localaws.operations import table
 from localaws.supervisor import Supervisor, start_time
 
 START_SECONDS = 60
@@ -110,7 +111,7 @@ def status(home: Path, port: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["up", "down", "restart", "status", "serve"])
+    parser.add_argument("command", choices=["up", "down", "restart", "status", "serve", "operations"])
     command = parser.parse_args().command
     home, port = configured_home(), configured_port()
     if command == "serve":
@@ -118,6 +119,8 @@ def main() -> None:
 
         serve()
         return
+    if command == "operations":
+        print(table())
     if command in ("down", "restart"):
         print(down(home))
     if command in ("up", "restart"):

@@ -41,6 +41,22 @@ def _each(level: str, *names: str) -> dict[str, str]:
 
 OPERATIONS: dict[str, dict[str, str]] = {service: {} for service in SERVICES}
 
+OPERATIONS["s3"] = _each(
+    RUNS,
+    "CreateBucket DeleteBucket HeadBucket ListBuckets GetBucketLocation PutBucketVersioning GetBucketVersioning",
+    "PutObject GetObject HeadObject CopyObject DeleteObject DeleteObjects ListObjects ListObjectsV2",
+    "ListObjectVersions CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload",
+    "AbortMultipartUpload ListMultipartUploads ListParts",
+)
+
+OPERATIONS["logs"] = _each(
+    RUNS,
+    "CreateLogGroup DeleteLogGroup DescribeLogGroups CreateLogStream DeleteLogStream DescribeLogStreams",
+    "PutLogEvents GetLogEvents FilterLogEvents",
+)
+
+OPERATIONS["sts"] = _each(RUNS, "GetCallerIdentity")
+
 OPERATIONS["sagemaker"] = {
     **_each(
         RUNS,
@@ -121,3 +137,15 @@ def level(service: str, operation: str) -> str:
     if service not in SERVICES:
         return REFUSED
     return OPERATIONS[service].get(operation, DEFAULTS[service])
+
+
+def table() -> str:
+    """The table of docs/LOCALAWS.md, in Markdown: `python -m localaws operations` prints it."""
+    rows = ["| service | runs | stored | refused |", "|---|---|---|---|"]
+    for service in SERVICES:
+        named = {level: [] for level in (RUNS, STORED, REFUSED)}
+        for operation, worth in sorted(OPERATIONS[service].items()):
+            named[worth].append(operation)
+        named[DEFAULTS[service]].append("everything else" if OPERATIONS[service] else "everything")
+        rows.append(f"| {service} | {' | '.join(', '.join(each) for each in named.values())} |")
+    return "\n".join([*rows, "| any other | | | everything |"])

@@ -67,8 +67,7 @@ class MetadataOperations(Operations):
                 f"Production variant {variant['VariantName']} has no InstanceType: "
                 "the local AWS supports instance-based endpoints, not serverless ones."
             )
-        if variant.setdefault("InitialInstanceCount", 1) < 1:
-            raise InvalidRequest("InitialInstanceCount must be at least 1.")
+        variant.setdefault("InitialInstanceCount", 1)
         variant.setdefault("InitialVariantWeight", 1.0)
 
     def describe_endpoint_config(self) -> ActionResult:

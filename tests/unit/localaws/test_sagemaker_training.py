@@ -288,16 +288,3 @@ def test_a_name_is_used_once_and_an_unknown_one_is_not_found(sagemaker):
     with pytest.raises(ClientError) as caught:
         sagemaker.api.stop_training_job(TrainingJobName=unique("nobody"))
     assert caught.value.response["Error"]["Code"] == "ResourceNotFound"
-
-
-def test_tuning_jobs_are_refused_and_not_pretended(sagemaker):
-    with pytest.raises(ClientError) as caught:
-        sagemaker.api.create_hyper_parameter_tuning_job(
-            HyperParameterTuningJobName="x",
-            HyperParameterTuningJobConfig={
-                "Strategy": "Random",
-                "ResourceLimits": {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
-            },
-        )
-    assert caught.value.response["Error"]["Code"] == "UnknownOperationException"
-    assert "CreateHyperParameterTuningJob" in caught.value.response["Error"]["Message"]
