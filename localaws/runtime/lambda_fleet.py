@@ -25,8 +25,9 @@ class Throttled(Exception):
 class Fleet:
     """Safe to use from many threads. `idle_seconds`: how long an environment without a request is kept."""
 
-    def __init__(self, idle_seconds: float = IDLE_SECONDS):
+    def __init__(self, idle_seconds: float = IDLE_SECONDS, unreserved_limit: int = UNRESERVED_LIMIT):
         self._idle_seconds = idle_seconds
+        self._unreserved_limit = unreserved_limit
         self._environments: dict[Function, list[Environment]] = {}
         self._idle: dict[Function, list[Environment]] = {}
         self._busy: Counter[Function] = Counter()
@@ -80,7 +81,7 @@ class Fleet:
         _stop(everything)
 
     def _take_turn(self, function: Function, reserved: int | None, wait: bool) -> None:
-        limit = UNRESERVED_LIMIT if reserved is None else reserved
+        limit = self._unreserved_limit if reserved is None else reserved
         with self._changed:
             while self._busy[function] >= limit:
                 if reserved is not None and (reserved == 0 or not wait):

@@ -1,8 +1,10 @@
 """The fleet of Lambda environments, in this process, with real ones."""
 
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,15 @@ from localaws.runtime.lambda_environment import Revision, unpack
 from localaws.runtime.lambda_fleet import Fleet
 from localaws.supervisor import Supervisor
 
-CODE = b"import os\ndef handler(event, context): return os.getpid()"
+CODE = """
+import os, pathlib, time
+def handler(event, context):
+    if "here" in event:
+        pathlib.Path(event["here"]).touch()
+        while not pathlib.Path(event["until"]).exists():
+            time.sleep(0.01)
+    return os.getpid()
+"""
 
 
 @pytest.fixture
@@ -48,8 +58,8 @@ def fleet(ctx: Context) -> Iterator[Callable[..., Fleet]]:
         each.close()
 
 
-def invoke(fleet: Fleet, revision: Revision) -> int:
-    outcome = fleet.invoke(revision, Invocation("the-id", b"{}", "arn", "trace"))
+def invoke(fleet: Fleet, revision: Revision, **event: str) -> int:
+    outcome = fleet.invoke(revision, Invocation("the-id", json.dumps(event).encode(), "arn", "trace"))
     assert outcome.function_error is None, outcome.payload
     return int(outcome.payload)
 
@@ -59,6 +69,17 @@ def test_an_idle_environment_ends_after_a_while(fleet, revision, ctx, wait_until
     invoke(short, revision)
     wait_until(lambda: not ctx.supervisor.children("lambda/f"), "the idle environment has ended")
     invoke(short, revision)
+
+
+def test_requests_over_the_limit_wait_for_their_turn(fleet, revision, tmp_path, wait_until):
+    narrow = fleet(unreserved_limit=1)
+    here, until = tmp_path / "here", tmp_path / "until"
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(invoke, narrow, revision, here=str(here), until=str(until))
+        wait_until(here.exists, "the first request is being served")
+        second = pool.submit(invoke, narrow, revision)
+        until.touch()
+        assert first.result() == second.result()
 
 
 def test_an_environment_that_died_while_it_was_idle_is_replaced(fleet, revision, ctx):

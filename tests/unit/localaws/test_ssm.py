@@ -92,7 +92,7 @@ def test_a_shebang_chooses_the_interpreter(target):
 
 
 def test_output_is_in_the_log_while_the_command_runs(target):
-    command = target.send("echo begun; while [ ! -e go-on ]; do sleep 0.05; done; echo ended; echo oops >&2")
+    command = target.send("echo begun; while [ ! -e go-on ]; do sleep 0.05; done; printf ended; printf oops >&2")
     target.wait_until(lambda: target.log(command) == ["begun"], "the first line is in the log")
     assert target.invocation(command)["Status"] == "InProgress"
     (target.root / "go-on").touch()
