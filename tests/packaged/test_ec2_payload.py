@@ -1,0 +1,239 @@
+"""The EC2 archive as an instance runs it: prepared by bootstrap.sh, its data and results in an S3 of sockets."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from classifier import artifact
+
+TIMEOUT = 300  # seconds until a run that hangs is given up
+BUCKET = "pawprint-artifacts"
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory) -> Iterator[str]:
+    """moto's server, a process of its own, on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("moto") / "log.txt").open("w+")
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 60
+        while not listening(port):
+            log.seek(0)
+            assert process.poll() is None and time.monotonic() < deadline, log.read()
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def s3(endpoint, squares, archives):
+    """A client; the bucket holds the dataset `squares` and the serving code."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    client.create_bucket(Bucket=BUCKET)
+    for path in squares.rglob("*.jpg"):
+        client.upload_file(str(path), BUCKET, f"datasets/squares/{path.relative_to(squares).as_posix()}")
+    client.put_object(Bucket=BUCKET, Key="datasets/squares/dataset.json", Body=b"{}")
+    client.upload_file(str(archives["inference"]), BUCKET, "payloads/inference/abc.tar.gz")
+    return client
+
+
+@pytest.fixture(scope="module")
+def instance(unpacked, endpoint, tmp_path_factory):
+    """An instance's root with the payload in it; `run` starts the trainer there."""
+    root = tmp_path_factory.mktemp("instance")
+    shutil.copytree(unpacked["ec2"], root / "opt" / "pawprint" / "payload")
+
+    def run(*more: str, run: str = "squares-1", environment: dict | None = None, **changes: str):
+        options = {
+            "--run": run,
+            "--dataset": f"s3://{BUCKET}/datasets/squares",
+            "--serving": f"s3://{BUCKET}/payloads/inference/abc.tar.gz",
+            "--output": f"s3://{BUCKET}/models/{run}/output/",
+        } | {f"--{name}": value for name, value in changes.items()}
+        given = [part for option in options.items() for part in option]
+        known = {
+            "PATH": os.defpath,
+            "HOME": str(root / "root"),
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_MAX_ATTEMPTS": "2",
+        } | (environment or {})
+        command = [sys.executable, "-u", "opt/pawprint/payload/train_ec2.py", *given, *more]
+        return subprocess.run(command, cwd=root, env=known, capture_output=True, text=True, timeout=TIMEOUT)
+
+    run.root = root
+    return run
+
+
+@pytest.fixture(scope="module")
+def trained(instance, s3) -> subprocess.CompletedProcess:
+    return instance("--threads", "2", "--workers", "2")
+
+
+def test_it_trains_from_s3_and_leaves_both_archives_in_s3(trained, s3, tmp_path):
+    assert trained.returncode == 0, trained.stderr
+    assert "download 48/48" in trained.stdout
+    assert re.search(r"^epoch=1 train_loss=[\d.]+ valid_loss=[\d.]+ valid_accuracy=[\d.]+$", trained.stdout, re.M)
+    assert re.search(r"^test_accuracy=1\.0000 test_loss=[\d.]+ epochs=\d+$", trained.stdout, re.M)
+    s3.download_file(BUCKET, "models/squares-1/output/model.tar.gz", str(tmp_path / "model.tar.gz"))
+    card = artifact.validate(tmp_path / "model.tar.gz")
+    assert (card.name, card.labels) == ("squares-1", ("red square", "green square", "blue square"))
+    s3.download_file(BUCKET, "models/squares-1/output/output.tar.gz", str(tmp_path / "output.tar.gz"))
+    artifact.extract(tmp_path / "output.tar.gz", tmp_path)
+    assert '"test_accuracy": 1.0' in (tmp_path / "metrics.json").read_text()
+
+
+def test_another_run_takes_the_images_from_the_cache_and_follows_what_changed(trained, instance, s3):
+    cached = {path: path.stat().st_mtime_ns for path in (instance.root / "opt/pawprint/cache").iterdir()}
+    assert len(cached) == 48
+    changed, removed = "datasets/squares/train/001.red_square/000.jpg", "datasets/squares/train/001.red_square/001.jpg"
+    source = {"Bucket": BUCKET, "Key": "datasets/squares/train/001.red_square/002.jpg"}
+    s3.copy_object(Bucket=BUCKET, Key=changed, CopySource=source)
+    s3.delete_object(Bucket=BUCKET, Key=removed)
+
+    again = instance(run="squares-1")
+    assert re.search(r"TrainingError: .*another run: data_sha256 was", again.stderr)
+    data = instance.root / "opt/pawprint/runs/squares-1/data/train/001.red_square"
+    assert not (data / "001.jpg").exists()
+    assert (data / "000.jpg").read_bytes() == (data / "002.jpg").read_bytes()
+    for path, modified in cached.items():
+        assert path.stat().st_mtime_ns == modified
+
+
+def test_a_run_that_was_cut_short_goes_on_under_its_name(instance, s3):
+    first = instance(run="squares-2", epochs="2")
+    assert first.returncode == 0, first.stderr
+    second = instance(run="squares-2", epochs="4")
+    assert second.returncode == 0, second.stderr
+    assert "resumed after epoch 2" in second.stdout
+    assert "epoch=3 " in second.stdout and "epoch=2 " not in second.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"dataset": "s3://no-such-bucket/datasets/x"},
+            r"StorageError: s3://no-such-bucket/\S+: there is no such bucket",
+        ),
+        ({"dataset": f"s3://{BUCKET}/datasets/nothing"}, r"StorageError: s3://\S+/nothing holds no .*make data"),
+        ({"dataset": "datasets/squares"}, r"StorageError: 'datasets/squares' is no s3://bucket/key"),
+        ({"serving": f"s3://{BUCKET}/payloads/none.tar.gz"}, r"StorageError: s3://\S+/none\.tar\.gz: there is no such"),
+        ({"output": "s3://no-such-bucket/models"}, r"StorageError: s3://no-such-bucket: there is no such bucket"),
+        ({"serving": f"s3://{BUCKET}/datasets/squares/dataset.json"}, r"ArtifactError: .* is not a \.tar\.gz"),
+        ({"run": "../../etc"}, r"train_ec2\.py: error: argument --run: '\.\./\.\./etc' must be letters"),
+    ],
+    ids=["bucket", "prefix", "no uri", "serving code", "output", "not an archive", "name"],
+)
+def test_what_is_wrong_is_the_last_line(instance, s3, changes, reason):
+    result = instance(**{"run": "squares-3"} | changes)
+    assert result.returncode in (1, 2)
+    assert re.match(reason, result.stderr.strip().splitlines()[-1]), result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_nothing_is_uploaded_by_a_run_that_failed(instance, s3):
+    assert instance(run="squares-4", arch="resnet51").returncode == 1
+    assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="models/squares-4/")
+
+
+def test_an_unreachable_s3_is_named(instance):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and never listens
+        result = instance(
+            run="squares-5", environment={"AWS_ENDPOINT_URL": f"http://127.0.0.1:{closed.getsockname()[1]}"}
+        )
+    assert result.returncode == 1
+    assert re.match(r"StorageError: .*Could not connect", result.stderr.strip().splitlines()[-1])
+
+
+# ---- bootstrap.sh ---------------------------------------------------------------------------------------------
+
+
+def prepare(root: Path, python: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["bash", "opt/pawprint/payload/bootstrap.sh"],
+        cwd=root,
+        env={"PATH": os.defpath, "HOME": str(root), "PYTHON": python} | environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+
+
+def test_an_interpreter_that_has_everything_is_used_as_it_is(instance):
+    for _ in range(2):  # at the first boot, and whenever somebody runs it again
+        result = prepare(instance.root, sys.executable)
+        assert result.returncode == 0, result.stderr
+        assert (instance.root / "opt/pawprint/python").read_text() == f"{sys.executable}\n"
+        assert not (instance.root / "opt/pawprint/venv").exists()
+
+
+def test_a_bare_interpreter_gets_an_environment_of_its_own(unpacked, tmp_path):
+    """What is installed is a stand-in made here, so that the test needs no registry."""
+    payload = tmp_path / "opt" / "pawprint" / "payload"
+    shutil.copytree(unpacked["ec2"], payload)
+    wheels = tmp_path / "wheels"
+    make_wheel(wheels, "stand_in", "1.5+cpu")
+    (payload / "requirements.txt").write_text(f"# versions\n--find-links {wheels}\nstand-in==1.5\n")
+    offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+    first = prepare(tmp_path, sys.executable, **offline)
+    assert first.returncode == 0, first.stderr
+    interpreter = (tmp_path / "opt/pawprint/python").read_text().strip()
+    assert interpreter == f"{tmp_path}/opt/pawprint/venv/bin/python"
+    subprocess.run([interpreter, "-c", "import stand_in"], check=True)
+
+    shutil.rmtree(wheels)  # it is there already: nothing is installed again
+    assert prepare(tmp_path, sys.executable, **offline).returncode == 0
+
+
+def test_where_the_requirements_cannot_be_had_nothing_claims_to_be_prepared(unpacked, tmp_path):
+    payload = tmp_path / "opt" / "pawprint" / "payload"
+    shutil.copytree(unpacked["ec2"], payload)
+    (payload / "requirements.txt").write_text("no-such-thing==1.0\n")
+    result = prepare(tmp_path, sys.executable, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    assert result.returncode != 0
+    assert "lacks no-such-thing==1.0 (not installed)" in result.stderr
+    assert not (tmp_path / "opt/pawprint/python").exists()
+
+
+def make_wheel(folder: Path, name: str, version: str) -> None:
+    folder.mkdir()
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
