@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from localaws.context import REPOSITORY, configured_home, configured_port
+from localaws.context import ALREADY_RUNNING, REPOSITORY, configured_home, configured_port
 from localaws.operations import table
 from localaws.supervisor import Supervisor, start_time
 
@@ -74,7 +74,8 @@ def up(home: Path, port: int) -> str:
     while time.monotonic() < deadline:
         if (found := ask(port)) and found.get("home") == str(home):
             return f"The local AWS answers on http://127.0.0.1:{port} (state in {home})."
-        if process.poll() is not None and found is None:
+        # One that found another server on the same state, not answering yet, leaves the waiting to this loop.
+        if found is None and process.poll() not in (None, ALREADY_RUNNING):
             with log.open("rb") as text:
                 text.seek(begin)
                 said = text.read().decode(errors="replace").strip().splitlines()

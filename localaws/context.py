@@ -16,6 +16,7 @@ ACCOUNT_ID = "123456789012"
 DEFAULT_PORT = 4566
 DEFAULT_REGION = "us-east-1"
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 AWS's form of "none": this server takes any
+ALREADY_RUNNING = 3  # the exit status of a server that finds another one on its state
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

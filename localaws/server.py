@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from localaws.context import ACCOUNT_ID, Context, configured_home, configured_port, set_context
+from localaws.context import ACCOUNT_ID, ALREADY_RUNNING, Context, configured_home, configured_port, set_context
 from localaws.supervisor import Supervisor, start_time
 
 # Read by moto when it is imported: one account, and no CORS headers but those of a function URL.
@@ -144,7 +144,8 @@ def serve() -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise SystemExit(f"Another local AWS runs on {home}.") from None
+        log.error("another local AWS runs on %s", home)
+        raise SystemExit(ALREADY_RUNNING) from None
 
     ctx = Context(home=home, port=port, supervisor=Supervisor(home))
     set_context(ctx)

@@ -11,6 +11,7 @@ import io
 import logging
 import pickle
 import threading
+import time
 import weakref
 from collections import defaultdict
 from collections.abc import Callable
@@ -106,15 +107,19 @@ def _path() -> Path:
 
 
 def _save_when_touched() -> None:
+    pause = DEBOUNCE_SECONDS
     while True:
         _dirty.wait()
-        if _closing.wait(DEBOUNCE_SECONDS):
+        if _closing.wait(pause):
             return
+        began = time.monotonic()
         try:
             save()
         except Exception:
             # A snapshot that fails must not end the snapshots: the next change tries again.
             log.exception("the state could not be written")
+        # Nothing else runs in Python while a large state is pickled: at most a tenth of the time goes there.
+        pause = max(DEBOUNCE_SECONDS, 10 * (time.monotonic() - began))
 
 
 def _pickled() -> bytes:

@@ -125,8 +125,10 @@ class Model:
         try:
             return self._answer(body, context)
         except Exception as error:
-            print(traceback.format_exc(), file=sys.stderr, flush=True)
-            return failure(error)
+            answer = failure(error)
+            if answer.status_code >= 500:  # a request that was refused is no fault of the model's
+                print(traceback.format_exc(), file=sys.stderr, flush=True)
+            return answer
 
     def _answer(self, body: bytes, context: Context) -> Response:
         content_type = context.get_request_header(0, "Content-Type") or "application/json"

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,6 +15,14 @@ def test_up_is_idempotent_and_down_ends_it(own_server):
     assert f"http://127.0.0.1:{own_server.port}" in own_server.command("status").stdout
     assert "stopped" in own_server.command("down").stdout
     assert "does not run" in own_server.command("status").stdout
+
+
+def test_two_that_start_it_at_once_both_find_it_running(own_server):
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(own_server.command, ["up", "up"])
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    log = (own_server.home / "server.log").read_text()
+    assert log.count("the local AWS answers on") == 1
 
 
 def test_up_names_the_way_out_where_the_port_is_taken(own_server):
@@ -80,10 +89,10 @@ def test_a_browser_never_gets_html_either(localaws, path):
     assert "text/html" not in answer.headers.get("Content-Type", "")
 
 
-def test_a_refused_request_leaves_the_connection_usable(localaws):
+def test_a_refused_upload_is_read_to_its_end_so_that_its_answer_arrives(localaws):
     connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=10)
     headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, x"}
-    connection.request("POST", "/", body=b"x" * 100_000, headers=headers)
+    connection.request("POST", "/", body=b"x" * 20_000_000, headers=headers)
     refused = connection.getresponse()
     refused.read()
     connection.request("GET", "/_localaws/health")
