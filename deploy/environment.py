@@ -10,6 +10,7 @@ client is made, and the Terraform provider accepts the local account only (`allo
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,16 @@ class Environment:
     @property
     def tfvars(self) -> Path:
         return TERRAFORM / "environments" / f"{self.name}.tfvars"
+
+    def require_reachable(self) -> None:
+        """Raise Failure at once where the local AWS does not run; Terraform would go on trying for half a minute."""
+        if not self.is_local:
+            return
+        port = int(os.environ["LOCALAWS_PORT"])
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except OSError:
+            raise Failure(f"The local AWS does not answer on 127.0.0.1:{port}. Start it: make local-up") from None
 
     def client(self, service: str, region: str, **config):
         """A boto3 client. S3 by path: the local AWS has one host name, and AWS accepts it for this bucket too."""

@@ -164,6 +164,7 @@ def main() -> int:
     if command == "output":
         print(json.dumps(stack.require_outputs(), indent=2))
         return 0
+    env.require_reachable()
     package.build()
     if command == "plan":
         return stack.plan()

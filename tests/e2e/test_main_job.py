@@ -309,6 +309,14 @@ def test_a_command_without_a_deployment_names_the_way_out(tmp_path: Path):
     assert "make apply" in result.stdout
 
 
+@pytest.mark.parametrize("target", ["plan", "apply", "destroy"])
+def test_without_the_local_aws_terraform_is_not_even_started(tmp_path: Path, target: str):
+    result = Deployment(home=tmp_path, port=1).run(target)
+
+    assert result.returncode != 0
+    assert "make local-up" in result.stdout
+
+
 @pytest.mark.parametrize("target", ["plan", "train"])
 def test_an_unknown_environment_is_refused(tmp_path: Path, target: str):
     result = Deployment(home=tmp_path, port=1).run(target, "ENV=staging")
