@@ -85,9 +85,10 @@ local-down: ## Stop it, with every process that it started; its state stays in .
 ##@ Development
 .PHONY: test test-fast test-terraform lint fmt lock clean
 test: setup lint test-terraform ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
-	@$(PY) -m pytest tests
+	@$(PY) -m pytest tests/unit tests/packaged -q -n 2
+	@$(PY) -m pytest tests/e2e
 test-fast: setup ## The unit tests
-	@$(PY) -m pytest tests/unit -q
+	@$(PY) -m pytest tests/unit -q -n 2
 test-terraform: setup ## Plan contracts of the Terraform modules
 	@$(PY) -m deploy.terraform_checks
 lint: setup ## Check the form of Python and Terraform
