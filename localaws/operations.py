@@ -63,6 +63,8 @@ OPERATIONS["sagemaker"] = {
         "CreateEndpoint DescribeEndpoint ListEndpoints UpdateEndpoint UpdateEndpointWeightsAndCapacities",
         "DeleteEndpoint",
         "CreateTrainingJob DescribeTrainingJob ListTrainingJobs StopTrainingJob",
+        "CreateHyperParameterTuningJob DescribeHyperParameterTuningJob ListHyperParameterTuningJobs",
+        "ListTrainingJobsForHyperParameterTuningJob StopHyperParameterTuningJob",
     ),
     **_each(
         STORED,
