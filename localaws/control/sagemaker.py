@@ -3,7 +3,7 @@
 from moto.sagemaker import urls
 
 from localaws import state
-from localaws.control import sagemaker_endpoints, sagemaker_training, sagemaker_tuning
+from localaws.control import sagemaker_endpoints, sagemaker_notebooks, sagemaker_training, sagemaker_tuning
 from localaws.control.sagemaker_endpoints import EndpointOperations
 from localaws.control.sagemaker_invoke import application, matches
 from localaws.control.sagemaker_metadata import MetadataOperations
@@ -24,3 +24,4 @@ def install() -> None:
     state.register("sagemaker-training", sagemaker_training.restore, sagemaker_training.stop)
     # After training: stopped before it, so that no trial is started while trials are stopped; restored after it.
     state.register("sagemaker-tuning", sagemaker_tuning.restore, sagemaker_tuning.stop)
+    state.register("sagemaker-notebooks", sagemaker_notebooks.restore, sagemaker_notebooks.stop)

@@ -1,10 +1,14 @@
-"""SageMaker's notebook instances and their lifecycle configurations: stored; nothing runs in them."""
+"""SageMaker's operations on notebook instances and their lifecycle configurations."""
 
+import base64
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
+from moto.sagemaker.models import sagemaker_backends
 
-from localaws.control.sagemaker_records import InvalidRequest, Operations, Record, now
+from localaws.context import ACCOUNT_ID
+from localaws.control.sagemaker_notebook import AT_REST, NotebookInstance
+from localaws.control.sagemaker_records import InvalidRequest, Operations, Record
 
 NO_NOTEBOOK = "RecordNotFound"
 NO_LIFECYCLE = (
@@ -33,38 +37,54 @@ class NotebookOperations(Operations):
         notebooks = self.table("notebook-instance")
         if name in notebooks:
             raise InvalidRequest(f"Cannot create a duplicate Notebook Instance ({notebooks[name].arn})")
-        notebook = notebooks[name] = Record("notebook-instance", name, self.region, request)
-        notebook.status = "InService"
+        notebook = NotebookInstance(name, self.region, request)
+        notebook.start(self._scripts(notebook, "OnCreate", "OnStart"))
+        notebooks[name] = notebook
         return ActionResult({"NotebookInstanceArn": notebook.arn})
 
-    def _notebook(self) -> Record:
+    def _scripts(self, notebook: NotebookInstance, *hooks: str) -> dict[str, bytes]:
+        """The scripts of the instance's lifecycle configuration for these hooks, in this order."""
+        name = notebook.request.get("LifecycleConfigName")
+        if name is None:
+            return {}
+        config = self.find("notebook-instance-lifecycle-config", name, NO_LIFECYCLE).request
+        return {hook: base64.b64decode(script["Content"]) for hook in hooks for script in config.get(hook) or []}
+
+    def _notebook(self) -> NotebookInstance:
         return self.find("notebook-instance", self.request["NotebookInstanceName"], NO_NOTEBOOK)
 
     def describe_notebook_instance(self) -> ActionResult:
         notebook = self._notebook()
         described = {**NOTEBOOK_DEFAULTS, **notebook.request}
         described["SecurityGroups"] = described.pop("SecurityGroupIds", [])
-        return ActionResult({**described, **_notebook_summary(notebook)})
+        reason = {"FailureReason": notebook.failure_reason} if notebook.failure_reason else {}
+        return ActionResult({**described, **_notebook_summary(notebook), **reason})
 
     def list_notebook_instances(self) -> ActionResult:
         records = self.table("notebook-instance").values()
         return ActionResult(self.page(records, "NotebookInstances", _notebook_summary))
 
     def start_notebook_instance(self) -> ActionResult:
-        return self._move_notebook("Stopped", "InService")
+        notebook = self._notebook()
+        notebook.start(self._scripts(notebook, "OnStart"))
+        return EmptyResult()
 
     def stop_notebook_instance(self) -> ActionResult:
-        return self._move_notebook("InService", "Stopped")
-
-    def _move_notebook(self, source: str, target: str) -> ActionResult:
-        notebook = self._notebook()
-        _require_notebook(notebook, source, target)
-        notebook.status, notebook.modified = target, now()
+        self._notebook().stop()
         return EmptyResult()
+
+    def create_presigned_notebook_instance_url(self) -> ActionResult:
+        """The URL's token holds as long as the server runs, whatever SessionExpirationDurationInSeconds says."""
+        notebook = self._notebook()
+        if notebook.status != "InService":
+            raise InvalidRequest(
+                f"Notebook Instance ({notebook.arn}) is {notebook.status}: a URL exists only while it is InService."
+            )
+        return ActionResult({"AuthorizedUrl": notebook.machine.url()})
 
     def update_notebook_instance(self) -> ActionResult:
         notebook = self._notebook()
-        _require_notebook(notebook, "Stopped", "Updating")
+        notebook.require(AT_REST, "Updating")
         changes = self.request
         for flag, name in DISASSOCIATIONS.items():
             if changes.pop(flag, False):
@@ -74,7 +94,8 @@ class NotebookOperations(Operations):
 
     def delete_notebook_instance(self) -> ActionResult:
         notebook = self._notebook()
-        _require_notebook(notebook, "Stopped", "Deleting")
+        notebook.leave(AT_REST, "Deleting")
+        notebook.machine.erase()
         del self.table("notebook-instance")[notebook.name]
         return EmptyResult()
 
@@ -109,15 +130,26 @@ class NotebookOperations(Operations):
         return EmptyResult()
 
 
-def _require_notebook(notebook: Record, status: str, target: str) -> None:
-    if notebook.status != status:
-        raise InvalidRequest(
-            f"Status ({notebook.status}) not in ([{status}]). Unable to transition to ({target}) "
-            f"for Notebook Instance ({notebook.arn})"
-        )
+def all_notebooks() -> list[NotebookInstance]:
+    """The notebook instances of every region in use."""
+    backends = sagemaker_backends[ACCOUNT_ID].values()
+    return [notebook for backend in backends for notebook in backend.notebook_instances.values()]
 
 
-def _notebook_summary(notebook: Record) -> dict[str, Any]:
+def restore() -> None:
+    for notebook in all_notebooks():
+        if notebook.status not in AT_REST:
+            notebook.suspend()
+
+
+def stop() -> None:
+    for notebook in all_notebooks():
+        if notebook.status not in AT_REST:
+            notebook.suspend()
+            notebook.machine.halt()
+
+
+def _notebook_summary(notebook: NotebookInstance) -> dict[str, Any]:
     return {
         "NotebookInstanceName": notebook.name,
         "NotebookInstanceArn": notebook.arn,

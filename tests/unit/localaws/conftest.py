@@ -103,7 +103,7 @@ def localaws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until() -> Callable:
     """`until`, for tests: fixtures are what a conftest can share under importlib import mode."""
     return until

@@ -1,4 +1,4 @@
-"""Models, endpoint configurations, notebooks and tags: what was asked for is what is described."""
+"""Models, endpoint configurations and tags: what was asked for is what is described."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -82,45 +82,6 @@ def test_lists_come_in_pages_the_newest_first(sagemaker):
     pages = sagemaker.api.get_paginator("list_models").paginate(NameContains=prefix, PaginationConfig={"PageSize": 2})
     found = [[model["ModelName"][-1] for model in page["Models"]] for page in pages]
     assert found == [["4", "3"], ["2", "1"], ["0"]]
-
-
-def test_a_notebook_instance_goes_through_its_states(sagemaker):
-    api, name = sagemaker.api, unique("notebook")
-    script = [{"Content": "ZWNobw=="}]
-    config = api.create_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=name, OnStart=script)
-    api.create_notebook_instance(
-        NotebookInstanceName=name,
-        InstanceType="ml.t3.medium",
-        RoleArn=ROLE,
-        SecurityGroupIds=["sg-1"],
-        LifecycleConfigName=name,
-        PlatformIdentifier="notebook-al2-v3",
-    )
-    described = api.describe_notebook_instance(NotebookInstanceName=name)
-    assert described["NotebookInstanceStatus"] == "InService"
-    assert (described["SecurityGroups"], described["VolumeSizeInGB"]) == (["sg-1"], 5)
-    assert described["NotebookInstanceLifecycleConfigName"] == name
-    for refused in (api.delete_notebook_instance, api.start_notebook_instance):
-        with pytest.raises(ClientError, match="Unable to transition"):
-            refused(NotebookInstanceName=name)
-    api.stop_notebook_instance(NotebookInstanceName=name)
-    api.update_notebook_instance(
-        NotebookInstanceName=name, InstanceType="ml.t3.large", DisassociateLifecycleConfig=True
-    )
-    described = api.describe_notebook_instance(NotebookInstanceName=name)
-    assert described["InstanceType"] == "ml.t3.large"
-    assert "NotebookInstanceLifecycleConfigName" not in described
-    api.delete_notebook_instance(NotebookInstanceName=name)
-    with pytest.raises(ClientError, match="RecordNotFound"):
-        api.describe_notebook_instance(NotebookInstanceName=name)
-
-    arn = config["NotebookInstanceLifecycleConfigArn"]
-    assert api.list_tags(ResourceArn=arn)["Tags"] == []
-    found = api.describe_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=name)
-    assert (found["OnStart"], found["NotebookInstanceLifecycleConfigArn"]) == (script, arn)
-    api.delete_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=name)
-    with pytest.raises(ClientError, match="does not exist"):
-        api.describe_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=name)
 
 
 def test_tags_are_added_replaced_and_taken_away(sagemaker):
