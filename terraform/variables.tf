@@ -71,7 +71,7 @@ variable "artifacts" {
 }
 
 variable "notebook" {
-  description = "The SageMaker notebook instance. Without a platform AWS takes its newest: since July 2026 it starts no notebook on Amazon Linux 2, the newest that provider 5.100 can name. The instance stops itself after idle_minutes without a running kernel."
+  description = "The SageMaker notebook instance. Without a platform AWS takes its newest: since July 2026 it starts no notebook on Amazon Linux 2, the newest that provider 5.100 can name. The instance stops itself after idle_minutes without a running kernel; with 0 it never does."
   type = object({
     instance_type = optional(string, "ml.t3.medium")
     volume_gb     = optional(number, 5)

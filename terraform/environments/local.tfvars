@@ -7,6 +7,11 @@ artifacts = {
   force_destroy = true # `make destroy` leaves nothing behind
 }
 
+# A notebook on this machine costs nothing, and its watch is a timer of the instance's own system.
+notebook = {
+  idle_minutes = 0
+}
+
 # The interpreter of the project and its packages are already there: nothing to install.
 ec2 = {
   packages = []

@@ -38,7 +38,7 @@ run "instance" {
   }
 
   assert {
-    condition     = strcontains(base64decode(aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.on_start), "s3://the-bucket/payloads/notebook/0123456789abcdef.tar.gz")
+    condition     = strcontains(base64decode(aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.on_start), "s3://the-bucket/payloads/notebook/0123456789abcdef.tar.gz") && strcontains(base64decode(aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.on_start), "/pawprint-0123456789abcdef\"")
     error_message = "Each start must bring the notebook payload of this build."
   }
 
@@ -89,7 +89,7 @@ run "role" {
   assert {
     condition = [for statement in jsondecode(aws_iam_role_policy.notebook.policy).Statement :
       statement.Sid if contains(flatten([statement.Resource]), "*")
-    ] == ["ListJobs"]
+    ] == ["ListJobs", "SeeHowEndpointsScale"]
     error_message = "Only what AWS cannot bind to a resource may be granted on all of them."
   }
 
@@ -115,6 +115,23 @@ run "given_platform" {
   assert {
     condition     = aws_sagemaker_notebook_instance.notebook.platform_identifier == "notebook-al2-v3"
     error_message = "A given platform must be taken."
+  }
+}
+
+run "never_stops_itself_where_told_so" {
+  command = plan
+
+  module {
+    source = "./modules/notebook"
+  }
+
+  variables {
+    idle_minutes = 0
+  }
+
+  assert {
+    condition     = !strcontains(base64decode(aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.on_start), "systemd-run")
+    error_message = "With 0 idle minutes nothing may watch for idleness."
   }
 }
 

@@ -31,7 +31,8 @@ resource "aws_sagemaker_notebook_instance_lifecycle_configuration" "notebook" {
     name           = var.name
     notebook       = local.notebook
     region         = var.account.region
-    payload_url    = "s3://${var.artifacts.bucket}/${var.payload_key}"
+    payload        = { bucket = var.artifacts.bucket, key = var.payload_key }
+    build          = trimsuffix(basename(var.payload_key), ".tar.gz")
     deployment     = jsonencode(var.deployment)
     idle_minutes   = var.idle_minutes
     stop_when_idle = file("${path.module}/stop_when_idle.py")

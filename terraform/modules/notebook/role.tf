@@ -72,6 +72,13 @@ resource "aws_iam_role_policy" "notebook" {
         Resource = "*"
       },
       {
+        # "*": the same holds for these.
+        Sid      = "SeeHowEndpointsScale"
+        Effect   = "Allow"
+        Action   = ["application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"]
+        Resource = "*"
+      },
+      {
         Sid    = "TryModels"
         Effect = "Allow"
         Action = [
@@ -87,6 +94,7 @@ resource "aws_iam_role_policy" "notebook" {
           "sagemaker:DescribeModel",
           "sagemaker:InvokeEndpoint",
           "sagemaker:UpdateEndpoint",
+          "sagemaker:UpdateEndpointWeightsAndCapacities",
         ]
         # Everything under the notebook's own name, so nothing that Terraform made.
         Resource = [for kind in ["model", "endpoint-config", "endpoint"] : "${local.sagemaker}:${kind}/${local.notebook}-*"]

@@ -59,11 +59,11 @@ variable "platform" {
 }
 
 variable "idle_minutes" {
-  description = "The minutes without a running kernel after which the instance stops itself."
+  description = "The minutes without a running kernel after which the instance stops itself; 0: it never does."
   type        = number
 
   validation {
-    condition     = var.idle_minutes >= 10
-    error_message = "The notebook must be allowed at least 10 idle minutes, because it takes about 5 to start."
+    condition     = var.idle_minutes == 0 || var.idle_minutes >= 10
+    error_message = "The notebook must be allowed at least 10 idle minutes, because it takes about 5 to start; or 0, and it never stops itself."
   }
 }
