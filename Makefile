@@ -15,13 +15,15 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/payloads/shared
 export TF_CLI_CONFIG_FILE := $(PAWPRINT_HOME)/terraform.rc
 
 PY := .venv/bin/python
-# --name value, where the make variable was given
-option = $(if $($(1)),--$(2) '$($(1))')
+# The value of a make variable reaches a command through the environment, so that it may hold any character:
+# --name value, or the value alone, where the variable was given.
+option = $${$(1):+--$(2) "$$$(1)"}
+argument = $${$(1):+"$$$(1)"}
 
 ##@ Start here
 .PHONY: help setup up
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Prepare this checkout: packages from the hashed lock, Terraform, its provider
 	@$(PYTHON) deploy/setup.py
@@ -41,7 +43,7 @@ apply: setup ## Deploy the stack, on freshly packaged payloads
 	@$(PY) -m deploy.stack apply
 destroy: setup ## Remove everything that was deployed (asks first on AWS)
 	@$(PY) -m deploy.stack destroy
-output: ## Print the outputs of the stack as JSON
+output: setup ## Print the outputs of the stack as JSON
 	@$(PY) -m deploy.stack output
 package: setup ## Package the payloads into build/, byte for byte the same each time
 	@$(PY) -m deploy.package
@@ -50,36 +52,38 @@ upload: setup ## Upload the packages to the artifacts bucket, skipping what is t
 
 ##@ Model
 .PHONY: data train train-ec2 promote
-data: ## Check and upload labelled photographs: DATA=dir; default: the built-in sample
-	@$(PY) -m deploy.data $(if $(DATA),'$(DATA)')
-train: ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= INSTANCES= FINE_TUNE=1 SPOT=1
+data: setup ## Check and upload labelled photographs: DATA=dir; default: the built-in sample
+	@$(PY) -m deploy.data $(call argument,DATA)
+train: setup ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= INSTANCES= FINE_TUNE=1 SPOT=1
 	@$(PY) -m deploy.train $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
 		$(call option,LR,lr) $(call option,BATCH,batch-size) $(call option,SEED,seed) \
 		$(call option,INSTANCES,instances) $(if $(FINE_TUNE),--fine-tune) $(if $(SPOT),--spot)
-train-ec2: ## Train on the EC2 instance, over SSM: DATA= EPOCHS= ARCH= THREADS= WORKERS= FINE_TUNE=1
+train-ec2: setup ## Train on the EC2 instance, over SSM: DATA= EPOCHS= ARCH= THREADS= WORKERS= FINE_TUNE=1
 	@$(PY) -m deploy.train_ec2 $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
 		$(call option,THREADS,threads) $(call option,WORKERS,workers) $(if $(FINE_TUNE),--fine-tune)
-promote: ## Put a model behind the URL, blue/green: MODEL=run|s3-uri|previous; default: the last one trained
-	@$(PY) -m deploy.promote $(if $(MODEL),'$(MODEL)')
+promote: setup ## Put a model behind the URL, blue/green: MODEL=run|s3-uri|previous; default: the last one trained
+	@$(PY) -m deploy.promote $(call argument,MODEL)
 
 ##@ Use
-.PHONY: predict url curl status logs
-predict: ## Ask the URL about a picture: IMAGE=file-or-url TOP_K=
-	@$(PY) -m deploy.predict $(if $(IMAGE),'$(IMAGE)') $(call option,TOP_K,top-k)
-url: ## Print the function URL
+.PHONY: predict url curl notebook status logs
+predict: setup ## Ask the URL about a picture: IMAGE=file-or-url TOP_K=
+	@$(PY) -m deploy.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
+url: setup ## Print the function URL
 	@$(PY) -m deploy.url
-curl: ## Print a ready curl line: IMAGE=file
+curl: setup ## Print a ready curl line: IMAGE=file
 	@$(PY) -m deploy.url --curl $(call option,IMAGE,image)
-status: ## One screen about the deployment
+notebook: setup ## Open the notebook instance's JupyterLab, starting it if it is stopped
+	@$(PY) -m deploy.notebook
+status: setup ## One screen about the deployment
 	@$(PY) -m deploy.status
-logs: ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
+logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
 	@$(PY) -m deploy.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
 
 ##@ The local AWS
 .PHONY: local-up local-down
 local-up: setup ## Start the local AWS on 127.0.0.1:4566 (LOCALAWS_PORT)
 	@$(PY) -m localaws up
-local-down: ## Stop it, with every process that it started; its state stays in .local/
+local-down: setup ## Stop it, with every process that it started; its state stays in .local/
 	@$(PY) -m localaws down
 
 ##@ Development

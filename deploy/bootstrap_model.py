@@ -22,10 +22,9 @@ CREATED = datetime(2020, 3, 16, tzinfo=UTC)
 
 def build(serving_archive: Path, out: Path) -> None:
     """Write the artifact to `out`. Raises ArtifactError or ModelError."""
-    from torchvision.models._meta import _IMAGENET_CATEGORIES
-
     from classifier import artifact, graph, report
     from classifier.model import load_classifier
+    from torchvision.models._meta import _IMAGENET_CATEGORIES
 
     backbone, head = load_classifier()
     weight, bias = head.weight.detach(), head.bias.detach()

@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 import tempfile
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,26 +75,29 @@ def put_sample(env: Environment, outputs: dict) -> Uploaded:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / SAMPLE
         write_sample(root)
-        return put(env, outputs, root)
+        return put(env, outputs, root, shown="the built-in sample, handwritten digits")
 
 
-def put(env: Environment, outputs: dict, root: Path) -> Uploaded:
+def put(env: Environment, outputs: dict, root: Path, shown: str | None = None) -> Uploaded:
     """Check the folder, then make `datasets/<name>/` in the bucket equal to it.
 
     Raises Failure that names the file or class at fault, before anything was uploaded.
     """
     from classifier.data import DatasetError, inspect_dataset
 
-    console.step(f"Checking {root}")
+    console.step(f"Checking {shown or root}")
     try:
         dataset = inspect_dataset(root)
     except DatasetError as error:
         raise Failure(f"{error}\nNothing was uploaded.") from error
-    name = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower()).strip("-")
+    name = dataset_name(root)
     if not name:
         raise Failure(f"The folder {root} needs a name with letters or digits: it becomes the dataset's name.")
     for split in dataset.splits.values():
         console.out.print(f"  {split.name:<6} {len(split.samples):>7,} images in {len(dataset.classes)} classes")
+    if dataset.ignored:
+        some = ", ".join(str(path.relative_to(root)) for path in dataset.ignored[:3])
+        console.warn(f"{len(dataset.ignored):,} files are no images and are passed over: {some}")
 
     files = {
         f"datasets/{name}/{split.name}/{path.parent.name}/{path.name}": path
@@ -116,6 +120,11 @@ def put(env: Environment, outputs: dict, root: Path) -> Uploaded:
     uri = f"s3://{outputs['artifacts_bucket']}/datasets/{name}"
     console.done(f"{uri} ({sent:,} files sent, {kept:,} already there, {removed:,} removed)")
     return Uploaded(name, uri)
+
+
+def dataset_name(root: Path) -> str:
+    """The folder's name in letters and digits of any script, lower case, joined by hyphens; empty if it has none."""
+    return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", root.resolve().name).lower()).strip("-")
 
 
 def mirror(env: Environment, outputs: dict, prefix: str, files: dict[str, Path]) -> tuple[int, int, int]:

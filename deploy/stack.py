@@ -26,7 +26,8 @@ from deploy import console, environment, jobs, package, releases
 from deploy.console import Failure
 from deploy.environment import TERRAFORM, Environment
 
-CHANGE = re.compile(r"module\.\S+: (Creat|Modif|Destr|Still)")
+# What a person wants to see of an apply: each change when it is done, what takes long, and the sums.
+PROGRESS = re.compile(r"module\.\S+: (\w+ complete|Still)|Plan: |No changes|(Apply|Destroy) complete")
 
 
 class Stack:
@@ -70,7 +71,7 @@ class Stack:
     def apply(self) -> int:
         """Apply everything without asking. Returns Terraform's exit status."""
         with self._inputs() as arguments:
-            return self._run("apply", **arguments, auto_approve=IsFlagged)
+            return self._run_briefly("apply", **arguments, auto_approve=IsFlagged)
 
     def apply_release(self, release: releases.Releases) -> int:
         """Apply other releases to the endpoint, and nothing else. Returns Terraform's exit status."""
@@ -80,7 +81,7 @@ class Stack:
     def destroy(self) -> int:
         with self._inputs() as arguments:
             # python-terraform's own destroy() passes -force, which Terraform no longer has.
-            return self._run("destroy", **arguments, auto_approve=IsFlagged)
+            return self._run_briefly("destroy", **arguments, auto_approve=IsFlagged)
 
     def outputs(self) -> dict:
         """The outputs of the stack by name; empty where nothing is applied."""
@@ -120,13 +121,14 @@ class Stack:
         return code
 
     def _run_briefly(self, command: str, **arguments) -> int:
-        """Run Terraform, showing what it changes and what goes wrong, without its plan, warnings and outputs."""
+        """Run Terraform, showing what it changes and what goes wrong, without its plan (which `make plan` shows in
+        full), its warnings and its outputs."""
         argv = self._terraform.generate_cmd_string(command, **arguments, no_color=IsFlagged)
         with subprocess.Popen(argv, cwd=TERRAFORM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
             error = False
             for line in run.stdout:
                 error = error or line.startswith("Error")
-                if error or CHANGE.match(line):
+                if error or PROGRESS.match(line):
                     console.out.print(f"  {line.rstrip()}", markup=False)
         return run.returncode
 
@@ -171,7 +173,10 @@ def main() -> int:
     if command == "apply":
         code = stack.apply()
         if code == 0:
-            verify_endpoint(env, stack.outputs())
+            outputs = stack.outputs()
+            verify_endpoint(env, outputs)
+            console.done(f"{outputs['name']} is deployed; the endpoint serves {outputs['release']}")
+            console.out.print(f"  {outputs['function_url']}")
         return code
     outputs = stack.outputs()
     confirm_destroy(env, outputs)

@@ -21,19 +21,75 @@ SPLITS = ("train", "valid", "test")
 METRICS = ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
 
 
+OPTIONS = ("epochs", "arch", "batch_size", "lr", "seed")
+
+
 def hyperparameters(arguments: argparse.Namespace) -> dict[str, str]:
     """The training program's options that were given; the rest keeps its own defaults."""
-    given = {
-        "epochs": arguments.epochs,
-        "arch": arguments.arch,
-        "batch-size": arguments.batch_size,
-        "lr": arguments.lr,
-        "seed": arguments.seed,
-    }
+    given = {name.replace("_", "-"): getattr(arguments, name, None) for name in OPTIONS}
     chosen = {name: str(value) for name, value in given.items() if value is not None}
     if arguments.fine_tune:
         chosen["fine-tune"] = "True"
     return chosen
+
+
+def program(outputs: dict, payloads: dict, job: str) -> dict[str, str]:
+    """The hyperparameters that tell a training container which program to run."""
+    return {
+        "sagemaker_program": "train.py",
+        "sagemaker_submit_directory": payloads["train"],
+        "sagemaker_region": outputs["region"],
+        "sagemaker_job_name": job,
+        "sagemaker_container_log_level": "20",
+    }
+
+
+def definition(outputs: dict, payloads: dict, dataset: data.Uploaded, arguments: argparse.Namespace) -> dict:
+    """What a training job and the trials of a tuning job have in common, as arguments for the SDK's classes."""
+    from sagemaker.core import shapes
+
+    def channel(name: str, uri: str) -> shapes.Channel:
+        source = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
+        return shapes.Channel(channel_name=name, data_source=shapes.DataSource(s3_data_source=source))
+
+    return {
+        "role_arn": outputs["training_role_arn"],
+        "input_data_config": [
+            *(channel(split, f"{dataset.uri}/{split}/") for split in SPLITS),
+            channel("serving", payloads["inference"]),
+        ],
+        "output_data_config": shapes.OutputDataConfig(s3_output_path=f"s3://{outputs['artifacts_bucket']}/models"),
+        "resource_config": shapes.ResourceConfig(
+            instance_type=outputs["training_instance_type"],
+            instance_count=getattr(arguments, "instances", 1),
+            volume_size_in_gb=30,
+        ),
+        "stopping_condition": shapes.StoppingCondition(max_runtime_in_seconds=arguments.max_minutes * 60),
+    }
+
+
+def algorithm(outputs: dict) -> dict:
+    """The image, and where in its log the metrics stand, as arguments for the SDK's classes."""
+    from sagemaker.core import shapes
+
+    return {
+        "training_image": outputs["training_image"],
+        "training_input_mode": "File",
+        "metric_definitions": [
+            shapes.MetricDefinition(name=metric, regex=rf"\b{metric}=([0-9.]+)") for metric in METRICS
+        ],
+    }
+
+
+def origin(outputs: dict, dataset: data.Uploaded) -> dict:
+    """Tags, session and region, as arguments for the SDK's `create`."""
+    import boto3
+
+    return {
+        "tags": [{"key": "project", "value": outputs["name"]}, {"key": "dataset", "value": dataset.name}],
+        "session": boto3.Session(region_name=outputs["region"]),
+        "region": outputs["region"],
+    }
 
 
 def submit(env: Environment, outputs: dict, arguments: argparse.Namespace) -> str:
@@ -42,58 +98,24 @@ def submit(env: Environment, outputs: dict, arguments: argparse.Namespace) -> st
     dataset = data.resolve(env, outputs, arguments.data)
     console.step("Submitting the training job")
     # Imported here: the SDK takes seconds to import, and everything that can go wrong before comes first.
-    import boto3
     from sagemaker.core import resources, shapes
 
-    def channel(name: str, uri: str) -> shapes.Channel:
-        source = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
-        return shapes.Channel(channel_name=name, data_source=shapes.DataSource(s3_data_source=source))
-
     name = jobs.new_name(outputs["name"], "train")
-    bucket = outputs["artifacts_bucket"]
-    program = {
-        "sagemaker_program": "train.py",
-        "sagemaker_submit_directory": payloads["train"],
-        "sagemaker_region": outputs["region"],
-        "sagemaker_job_name": name,
-        "sagemaker_container_log_level": "20",
-    }
+    given = {**program(outputs, payloads, name), **hyperparameters(arguments)}
     if arguments.instances > 1:
-        program["sagemaker_torch_distributed_enabled"] = "true"
-    optional = {}
+        given["sagemaker_torch_distributed_enabled"] = "true"
+    request = definition(outputs, payloads, dataset, arguments)
     if arguments.spot:
-        optional["enable_managed_spot_training"] = True
-        optional["checkpoint_config"] = shapes.CheckpointConfig(s3_uri=f"s3://{bucket}/checkpoints/{name}")
-    longest = arguments.max_minutes * 60
+        checkpoints = f"s3://{outputs['artifacts_bucket']}/checkpoints/{name}"
+        request["enable_managed_spot_training"] = True
+        request["checkpoint_config"] = shapes.CheckpointConfig(s3_uri=checkpoints)
+        request["stopping_condition"].max_wait_time_in_seconds = 2 * arguments.max_minutes * 60
     resources.TrainingJob.create(
         training_job_name=name,
-        role_arn=outputs["training_role_arn"],
-        algorithm_specification=shapes.AlgorithmSpecification(
-            training_image=outputs["training_image"],
-            training_input_mode="File",
-            metric_definitions=[
-                shapes.MetricDefinition(name=metric, regex=rf"\b{metric}=([0-9.]+)") for metric in METRICS
-            ],
-        ),
-        hyper_parameters={**program, **hyperparameters(arguments)},
-        input_data_config=[
-            *(channel(split, f"{dataset.uri}/{split}/") for split in SPLITS),
-            channel("serving", payloads["inference"]),
-        ],
-        output_data_config=shapes.OutputDataConfig(s3_output_path=f"s3://{bucket}/models"),
-        resource_config=shapes.ResourceConfig(
-            instance_type=outputs["training_instance_type"],
-            instance_count=arguments.instances,
-            volume_size_in_gb=30,
-        ),
-        stopping_condition=shapes.StoppingCondition(
-            max_runtime_in_seconds=longest,
-            **({"max_wait_time_in_seconds": 2 * longest} if arguments.spot else {}),
-        ),
-        tags=[{"key": "project", "value": outputs["name"]}, {"key": "dataset", "value": dataset.name}],
-        session=boto3.Session(region_name=outputs["region"]),
-        region=outputs["region"],
-        **optional,
+        algorithm_specification=shapes.AlgorithmSpecification(**algorithm(outputs)),
+        hyper_parameters=given,
+        **request,
+        **origin(outputs, dataset),
     )
     return name
 
@@ -112,17 +134,22 @@ def summary(job: dict) -> str:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train in SageMaker.")
-    parser.add_argument("--data", help="a dataset's name or a folder; default: the last one uploaded, or the sample")
+    add_common(parser)
     parser.add_argument("--instances", type=int, default=1)
-    parser.add_argument("--epochs", type=int)
     parser.add_argument("--arch")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--lr", type=float)
+    parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
+    return parser.parse_args()
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """The options of a training job that a tuning job has for all its trials."""
+    parser.add_argument("--data", help="a dataset's name or a folder; default: the last one uploaded, or the sample")
+    parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--fine-tune", action="store_true")
-    parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
-    parser.add_argument("--max-minutes", type=int, default=120)
-    return parser.parse_args()
+    parser.add_argument("--max-minutes", type=int, default=120, help="for one training job")
 
 
 def main() -> None:

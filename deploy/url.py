@@ -6,6 +6,7 @@ python -m deploy.url [--curl [--image FILE] [--run]]
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,11 @@ def curl_line(env: Environment, outputs: dict, image: Path) -> str:
             parts.append('-H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"')
     _, content_type = payload(str(image))
     shown = image.relative_to(Path.cwd()) if image.is_relative_to(Path.cwd()) else image
-    parts += [f"-H 'Content-Type: {content_type}'", f"--data-binary '@{shown}'", outputs["function_url"]]
+    parts += [
+        f"-H 'Content-Type: {content_type}'",
+        f"--data-binary {shlex.quote(f'@{shown}')}",
+        outputs["function_url"],
+    ]
     return " ".join(parts)
 
 

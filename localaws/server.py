@@ -52,8 +52,11 @@ class Application:
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if not environ.get("wsgi.input_terminated"):  # whoever reads, reads no further than this request
-            length = int(environ.get("CONTENT_LENGTH") or 0)
-            environ["wsgi.input"] = LimitedStream(environ["wsgi.input"], length)
+            length = environ.get("CONTENT_LENGTH") or "0"
+            if not length.isdecimal():  # nobody can tell where such a request ends
+                start_response("400 Bad Request", [("Content-Type", "text/plain"), ("Connection", "close")])
+                return [b"Content-Length is no number.\n"]
+            environ["wsgi.input"] = LimitedStream(environ["wsgi.input"], int(length))
         if path == HEALTH_PATH:
             body = json.dumps(self._health()).encode()
             return _send((200, {"Content-Type": "application/json"}, body), environ, start_response)

@@ -59,3 +59,19 @@ def test_an_upload_that_never_ended_is_no_dataset(account):
     account.client("s3").put_object(Bucket="pawprint-test", Key="datasets/half/train/cat/0.png", Body=b"x")
 
     assert data.uploaded(account.env, account.outputs) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("My Pets (2)", "my-pets-2"), ("фото", "фото"), ("photos ü", "photos-ü"), ("...", "")]
+)
+def test_a_dataset_is_named_after_its_folder_in_any_script(tmp_path: Path, folder: str, name: str):
+    assert data.dataset_name(tmp_path / folder) == name
+
+
+def test_files_that_are_no_images_are_named_and_passed_over(account, folder: Path, capsys: pytest.CaptureFixture):
+    (folder / "train" / "cat" / "notes.txt").write_text("n")
+
+    data.put(account.env, account.outputs, folder)
+
+    assert "train/cat/notes.txt" in capsys.readouterr().err
+    assert not [key for key in account.stored() if key.endswith(".txt")]

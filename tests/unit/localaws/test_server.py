@@ -106,3 +106,12 @@ def test_only_this_machine_can_ask(localaws):
     """127.0.0.2 is this machine too, but not where the server listens: a server on 0.0.0.0 would answer."""
     with pytest.raises(OSError), socket.create_connection(("127.0.0.2", localaws.port), timeout=3):
         pytest.fail("something answered")
+
+
+def test_a_length_that_is_no_number_is_a_bad_request(localaws):
+    with socket.create_connection(("127.0.0.1", localaws.port), timeout=10) as connection:
+        connection.sendall(b"POST /lambda-url/x/ HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n")
+        answer = connection.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"<html" not in answer.lower()
