@@ -86,6 +86,15 @@ def test_it_trains_and_reports_in_the_form_that_metric_definitions_read(trained)
     assert result.stderr == ""
 
 
+def test_the_last_values_of_validation_in_its_log_are_those_of_the_model_it_kept(job):
+    """With such a learning rate the first epoch is the best one."""
+    result = job.run("--lr", "5", "--epochs", "2", "--dropout", "0.9")
+    last = {name: re.findall(rf"\b{name}=([0-9.]+)", result.stdout)[-1] for name in ("valid_loss", "valid_accuracy")}
+
+    assert last == {name: f"{job.metrics['metrics'][name]:.4f}" for name in last}
+    assert last["valid_loss"] != f"{job.metrics['history'][-1]['valid_loss']:.4f}"
+
+
 def test_it_leaves_an_artifact_that_says_what_it_is(trained):
     job, _ = trained
     card = artifact.validate(job.base / "model")

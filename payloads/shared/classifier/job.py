@@ -76,6 +76,8 @@ def run(name: str, places: Places, settings: Settings, machine: Machine | None =
     clock.lap("train")
 
     valid_score = head.evaluate(valid)
+    # Whoever reads metrics in the log takes the last of each: that must be the model's, not the last epoch's.
+    print(f"kept valid_loss={valid_score.loss:.4f} valid_accuracy={valid_score.accuracy:.4f}", flush=True)
     test_score = head.evaluate(_features(network, dataset, "test", machine))
     clock.lap("test")
     print(f"test_accuracy={test_score.accuracy:.4f} test_loss={test_score.loss:.4f} epochs={len(history)}", flush=True)
