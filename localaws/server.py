@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterable
@@ -81,8 +82,10 @@ class Application:
 
         try:
             body = self._moto(environ, keep)
-        except NotImplementedError:
-            operation = errors.operation_of(service, environ)
+        except NotImplementedError as error:
+            # Where the operation is named in the body, moto's words have it: "The x_y action has not been ...".
+            said = re.match(r"The (\w+) action", str(error))
+            operation = errors.operation_of(service, environ) or (said and said[1])
             return _send(errors.unsupported(service, operation, environ), environ, start_response)
         except Exception as error:
             log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])

@@ -56,26 +56,28 @@ def test_a_service_that_is_not_there_refuses_at_once_in_its_own_protocol(localaw
 
 
 @pytest.mark.parametrize(
-    ("service", "call", "arguments"),
+    ("service", "call", "arguments", "named"),
     [
-        ("logs", "describe_deliveries", {}),  # json
-        ("ec2", "describe_fast_launch_images", {}),  # ec2
-        ("iam", "get_context_keys_for_custom_policy", {"PolicyInputList": ["{}"]}),  # query
-        ("lambda", "list_layers", {"CompatibleArchitecture": "x86_64"}),  # rest-json, known
-        ("lambda", "get_runtime_management_config", {"FunctionName": "f"}),  # rest-json
-        ("s3", "list_bucket_metrics_configurations", {"Bucket": "nobody"}),  # rest-xml
+        ("kms", "describe_custom_key_stores", {}, "DescribeCustomKeyStores"),  # json
+        ("ec2", "describe_fast_launch_images", {}, "describe_fast_launch_images"),  # ec2
+        ("iam", "get_context_keys_for_custom_policy", {"PolicyInputList": ["{}"]}, "get_context_keys"),  # query
+        ("lambda", "get_runtime_management_config", {"FunctionName": "f"}, "GetRuntimeManagementConfig"),  # rest-json
     ],
 )
-def test_no_answer_is_html(localaws, service, call, arguments):
-    client = localaws.client(service)
-    seen = {}
-    client.meta.events.register("after-call", lambda http_response, **_: seen.update(r=http_response))
-    try:
-        getattr(client, call)(**arguments)
-    except ClientError as error:
-        assert "<html" not in str(error).lower()
-        assert error.response["Error"]["Code"]
-    assert "text/html" not in seen["r"].headers.get("Content-Type", "")
+def test_an_operation_that_moto_lacks_is_refused_by_name_in_the_services_protocol(
+    localaws, service, call, arguments, named
+):
+    with pytest.raises(ClientError) as caught:
+        getattr(localaws.client(service), call)(**arguments)
+    error = caught.value.response
+    assert (error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]) == ("UnknownOperationException", 400)
+    assert f"does not support {service} {named}" in error["Error"]["Message"]
+
+
+def test_an_error_of_motos_own_comes_as_it_is(localaws):
+    with pytest.raises(ClientError) as caught:
+        localaws.client("s3").list_bucket_metrics_configurations(Bucket="nobody")
+    assert caught.value.response["Error"]["Code"] == "NoSuchBucket"
 
 
 @pytest.mark.parametrize("path", ["/", "/no/such/path", "/moto-api/data.json", "/favicon.ico", "/latest/meta-data/"])
