@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,12 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 class Failure(Exception):
     """A command cannot go on. The message names the thing that is wrong and the way out."""
+
+
+def make(target: str) -> str:
+    """The command for a make target in the environment at hand, to be pasted as it stands."""
+    env = os.environ.get("ENV") or "local"
+    return f"make {target}" if env == "local" else f"make {target} ENV={env}"
 
 
 def step(message: str) -> None:

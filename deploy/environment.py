@@ -14,6 +14,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy import console
 from deploy.console import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,9 +37,16 @@ class Environment:
     def tfvars(self) -> Path:
         return TERRAFORM / "environments" / f"{self.name}.tfvars"
 
-    def require_reachable(self) -> None:
-        """Raise Failure at once where the local AWS does not run; Terraform would go on trying for half a minute."""
+    def require_access(self) -> None:
+        """Raise at once where the local AWS does not run or the caller has no AWS credentials.
+
+        Terraform would go on trying for half a minute, and packaging comes before it. On AWS, say whose account it is.
+        """
         if not self.is_local:
+            import boto3
+
+            account = boto3.client("sts", region_name="us-east-1").get_caller_identity()
+            console.step(f"AWS account {account['Account']} as {account['Arn'].rsplit(':', 1)[-1]}")
             return
         port = int(os.environ["LOCALAWS_PORT"])
         try:

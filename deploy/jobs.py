@@ -51,10 +51,12 @@ def follow(env: Environment, outputs: dict, name: str) -> dict:
                 break
             time.sleep(1 if env.is_local else 5)
     except KeyboardInterrupt:
-        raise Failure(f"Stopped watching; the job goes on. To see it: make logs JOB={name}") from None
+        raise Failure(f"Stopped watching; the job goes on. To see it: {console.make(f'logs JOB={name}')}") from None
     if job["TrainingJobStatus"] != "Completed":
         reason = job.get("FailureReason") or "no reason was given"
-        raise Failure(f"The training job {name} is {job['TrainingJobStatus']}: {reason}\nIts log: make logs JOB={name}")
+        raise Failure(
+            f"The training job {name} is {job['TrainingJobStatus']}: {reason}\nIts log: {console.make(f'logs JOB={name}')}"
+        )
     return job
 
 
@@ -63,14 +65,35 @@ def final_metrics(job: dict) -> dict[str, float]:
 
 
 def stop_all(env: Environment, outputs: dict) -> None:
-    """Stop this deployment's unfinished training jobs and wait until they have."""
+    """Stop this deployment's unfinished tuning and training jobs and wait until they have."""
     sagemaker = env.client("sagemaker", outputs["region"])
+    stop_tuning(env, outputs)  # first: it would start other training jobs for those that are stopped
     running = [job["TrainingJobName"] for job in recent(env, outputs, 100) if job["TrainingJobStatus"] in UNFINISHED]
     for name in running:
         console.step(f"Stopping the training job {name}")
         sagemaker.stop_training_job(TrainingJobName=name)
     for name in running:
         sagemaker.get_waiter("training_job_completed_or_stopped").wait(TrainingJobName=name)
+
+
+def stop_tuning(env: Environment, outputs: dict) -> None:
+    """Stop this deployment's unfinished tuning jobs, and so their trials, and wait until they have."""
+    sagemaker = env.client("sagemaker", outputs["region"])
+    pages = sagemaker.get_paginator("list_hyper_parameter_tuning_jobs").paginate(NameContains=f"{outputs['name']}-")
+    running = [
+        job["HyperParameterTuningJobName"]
+        for page in pages
+        for job in page["HyperParameterTuningJobSummaries"]
+        if job["HyperParameterTuningJobStatus"] in UNFINISHED
+    ]
+    for name in running:
+        console.step(f"Stopping the tuning job {name}")
+        sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    for name in running:
+        described = {"HyperParameterTuningJobStatus": "Stopping"}
+        while described["HyperParameterTuningJobStatus"] in UNFINISHED:  # SageMaker's clients have no waiter for it
+            time.sleep(1 if env.is_local else 5)
+            described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
 
 
 def delete_log_streams(env: Environment, outputs: dict) -> None:

@@ -21,7 +21,7 @@ def source(env: environment.Environment, outputs: dict, what: str, job: str | No
     if what == "train":
         name = job or jobs.last(env, outputs)
         if not name:
-            raise Failure("No training job has run yet. Start one: make train")
+            raise Failure(f"No training job has run yet. Start one: {console.make('train')}")
         return outputs["training_log_group"], f"{name}/"
     groups = {"endpoint": "endpoint_log_group", "lambda": "function_log_group", "ec2": "ec2_log_group"}
     return outputs[groups[what]], ""

@@ -2,10 +2,11 @@
 
     python -m deploy.promote [MODEL]
 
-MODEL is a run's name, an `s3://…/model.tar.gz`, or `previous`; by default the model trained last. The archive is
-checked before anything changes. Then Terraform makes the SageMaker model and endpoint configuration of the new
-release beside those of the old one and updates the endpoint; the old ones stay, so that a roll back is one more
-update. What is live is read from SageMaker afterwards, and asked for one prediction.
+MODEL is a run's name, a tuning job's (its best trial is meant), an `s3://…/model.tar.gz`, or `previous`; by default the
+model trained last, or, where that was a trial, the best of its tuning job. The archive is checked before anything
+changes. Then Terraform makes the SageMaker model and endpoint configuration of the new release beside those of the old
+one and updates the endpoint; the old ones stay, so that a roll back is one more update. What is live is read from
+SageMaker afterwards, and asked for one prediction.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import io
 import json
 import re
 
-from deploy import console, environment, releases
+from deploy import console, environment, releases, trials
 from deploy.console import Failure
 from deploy.environment import Environment
 from deploy.releases import Release, Releases
@@ -23,7 +24,10 @@ from deploy.stack import Stack, verify_endpoint
 
 
 def find_model(env: Environment, outputs: dict, wanted: str | None) -> str:
-    """The S3 URI of the archive that `wanted` means: a run, a URI, or by default the newest trained model."""
+    """The S3 URI of the archive that `wanted` means: a run, a tuning job, a URI, or by default the newest model.
+
+    Where the newest is a trial of a tuning job, the best trial is the default: the newest may have been stopped early.
+    """
     bucket = outputs["artifacts_bucket"]
     if wanted and wanted.startswith("s3://"):
         return wanted
@@ -35,10 +39,21 @@ def find_model(env: Environment, outputs: dict, wanted: str | None) -> str:
     trained.sort(key=lambda item: item["LastModified"], reverse=True)
     runs = [item["Key"].split("/")[1] for item in trained]
     if not runs:
-        raise Failure("No model was trained yet. Train one: make train, or make train-ec2")
-    if wanted and wanted not in runs:
-        raise Failure(f"There is no model {wanted}. The last ones: {', '.join(runs[:5])}")
-    return f"s3://{bucket}/models/{wanted or runs[0]}/output/model.tar.gz"
+        raise Failure(f"No model was trained yet. Train one: {console.make('train')}, or {console.make('train-ec2')}")
+    if wanted is None:
+        tuning_job = trials.tuning_job_of(runs[0])
+        run = (tuning_job and best_trial(env, outputs, tuning_job)) or runs[0]
+    else:
+        run = wanted if wanted in runs else best_trial(env, outputs, wanted)
+    if run not in runs:
+        raise Failure(f"There is no model {wanted or run}. The last ones: {', '.join(runs[:5])}")
+    return f"s3://{bucket}/models/{run}/output/model.tar.gz"
+
+
+def best_trial(env: Environment, outputs: dict, tuning_job: str) -> str | None:
+    """The run that a tuning job found best, so far if it still runs; None where there is no such job or run."""
+    job = trials.describe(env, outputs, tuning_job) or {}
+    return job.get("BestTrainingJob", {}).get("TrainingJobName")
 
 
 def check_archive(env: Environment, outputs: dict, uri: str):
@@ -83,7 +98,7 @@ def switch(env: Environment, stack: Stack, old: Releases, new: Releases) -> None
     except Failure as failure:
         console.warn(f"{failure}\nGoing back to {old.current}.")
         if stack.apply_release(old):
-            raise Failure("Going back failed as well. See: make status, make logs WHAT=endpoint") from failure
+            raise Failure(f"Going back failed as well. See: {console.make('logs WHAT=endpoint')}") from failure
         verify_endpoint(env, stack.outputs())
         raise Failure(f"{new.current} was not promoted; the endpoint serves {old.current} again.") from failure
 
@@ -133,7 +148,7 @@ def main() -> None:
     console.step(f"Promoting {name}: {card.architecture}, {len(card.classes)} classes")
     switch(env, stack, old, new)
     releases.write(env, outputs, new)
-    console.done(f"{name} serves. Go back with: make promote MODEL=previous")
+    console.done(f"{name} serves. Go back with: {console.make('promote MODEL=previous')}")
 
 
 def live_instance_count(env: Environment, outputs: dict) -> int | None:

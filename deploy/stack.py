@@ -97,7 +97,7 @@ class Stack:
         """The outputs, or Failure where nothing is applied."""
         outputs = self.outputs()
         if "artifacts_bucket" not in outputs:
-            raise Failure(f"Nothing is deployed in ENV={self.env.name}. Deploy it first: make apply")
+            raise Failure(f"Nothing is deployed in ENV={self.env.name}. Deploy it first: {console.make('apply')}")
         return outputs
 
     @contextmanager
@@ -141,7 +141,7 @@ def verify_endpoint(env: Environment, outputs: dict) -> None:
         raise Failure(
             f"The endpoint {outputs['endpoint_name']} is {live['EndpointStatus']} on the configuration "
             f"{live['EndpointConfigName']}, not on {outputs['endpoint_config_name']}: "
-            f"{live.get('FailureReason') or 'SageMaker gave no reason'}. Its log: make logs WHAT=endpoint"
+            f"{live.get('FailureReason') or 'SageMaker gave no reason'}. Its log: {console.make('logs WHAT=endpoint')}"
         )
 
 
@@ -154,7 +154,8 @@ def confirm_destroy(env: Environment, outputs: dict) -> None:
         f"{outputs['artifacts_bucket']} with its datasets and trained models included."
     )
     if not sys.stdin.isatty() or input("Type the name of the stack to go on: ") != outputs["name"]:
-        raise Failure(f"Nothing was destroyed. To confirm without a terminal: make destroy CONFIRM={outputs['name']}")
+        confirmed = console.make(f"destroy CONFIRM={outputs['name']}")
+        raise Failure(f"Nothing was destroyed. To confirm without a terminal: {confirmed}")
 
 
 def main() -> int:
@@ -166,7 +167,7 @@ def main() -> int:
     if command == "output":
         print(json.dumps(stack.require_outputs(), indent=2))
         return 0
-    env.require_reachable()
+    env.require_access()
     package.build()
     if command == "plan":
         return stack.plan()

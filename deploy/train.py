@@ -128,7 +128,7 @@ def summary(job: dict) -> str:
         f"{job['TrainingJobName']}: test accuracy {metrics['test_accuracy']:.4f}, "
         f"validation accuracy {metrics.get('valid_accuracy', float('nan')):.4f}, "
         f"{job['TrainingTimeInSeconds']} s of training\n"
-        f"  {job['ModelArtifacts']['S3ModelArtifacts']}\n  Put it behind the URL: make promote"
+        f"  {job['ModelArtifacts']['S3ModelArtifacts']}\n  Put it behind the URL: {console.make('promote')}"
     )
 
 

@@ -72,7 +72,7 @@ def wake(env: Environment, outputs: dict) -> None:
         if state == "stopped":
             ec2.start_instances(InstanceIds=[instance])
         elif state in ("terminated", "shutting-down"):
-            raise Failure(f"The instance {instance} is {state}. Make a new one: make apply")
+            raise Failure(f"The instance {instance} is {state}. Make a new one: {console.make('apply')}")
         elif state == "running":
             filters = [{"Key": "InstanceIds", "Values": [instance]}]
             answer = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
@@ -143,12 +143,14 @@ def follow(env: Environment, outputs: dict, run: str, command: str) -> None:
         result = wait(env, outputs, command)
     except KeyboardInterrupt:
         raise Failure(
-            f"Stopped watching; {run} goes on. To see it: make logs WHAT=ec2. "
+            f"Stopped watching; {run} goes on. To see it: {console.make('logs WHAT=ec2')}. "
             f"To end it: aws ssm cancel-command --command-id {command}"
         ) from None
     if result["Status"] != "Success":
         last = "\n".join(result.get("StandardErrorContent", "").strip().splitlines()[-5:])
-        raise Failure(f"{run} on the instance ended as {result['Status']}:\n{last}\nIts log: make logs WHAT=ec2")
+        raise Failure(
+            f"{run} on the instance ended as {result['Status']}:\n{last}\nIts log: {console.make('logs WHAT=ec2')}"
+        )
 
 
 def parse() -> argparse.Namespace:
@@ -178,7 +180,7 @@ def main() -> None:
     console.done(
         f"{run} is trained: s3://{outputs['artifacts_bucket']}/models/{run}/output/model.tar.gz\n"
         f"  The instance stops itself after {outputs['ec2_idle_minutes']} idle minutes. "
-        "Put the model behind the URL: make promote"
+        f"Put the model behind the URL: {console.make('promote')}"
     )
 
 

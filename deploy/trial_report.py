@@ -29,7 +29,7 @@ def show(env: Environment, job: dict, trials: list[Trial]) -> None:
     picture = plot(trials, winner, metric, env.home / "tuning" / f"{name}.png")
     console.done(
         f"{winner.name} is the best of {len(trials)}: {metric} {winner.objective:.4f}\n"
-        f"  {picture}\n  Put it behind the URL: make promote MODEL={winner.name}"
+        f"  {picture}\n  Put it behind the URL: {console.make(f'promote MODEL={winner.name}')}"
     )
     overall = job.get("OverallBestTrainingJob", {}).get("TrainingJobName")
     if overall not in (None, best):
@@ -59,17 +59,17 @@ def table(trials: list[Trial], best: str | None) -> Table:
 
 
 def plot(trials: list[Trial], winner: Trial, metric: str, path: Path) -> Path:
-    """Draw the objective against the trial's number and against the learning rate; return the PNG's path."""
+    """Draw the objective against the trial's number and, if it was tuned, the learning rate; return the PNG's path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    over_time, over_lr = figure.subplots(1, 2, sharey=True)
-    _draw_over_time(over_time, trials, winner)
-    _draw_over_lr(over_lr, trials, winner)
-    over_time.set_ylabel(metric.replace("_", " "), color=INK)
-    for axes in (over_time, over_lr):
+    panels = figure.subplots(1, 2 if "lr" in winner.hyperparameters else 1, sharey=True, squeeze=False)[0]
+    for axes, draw in zip(panels, (_draw_over_time, _draw_over_lr), strict=False):
+        draw(axes, trials, winner)
+    panels[0].set_ylabel(metric.replace("_", " "), color=INK)
+    for axes in panels:
         axes.grid(color="#e4e7eb", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -110,9 +110,9 @@ def _draw_over_lr(axes, trials: list[Trial], winner: Trial) -> None:
     """One colour for each network, where several were tried, or else for each batch size; hollow: stopped early."""
     having = [trial for trial in trials if trial.objective is not None]
     by = "arch" if "arch" in winner.hyperparameters else "batch-size"
-    groups = sorted({trial.hyperparameters[by] for trial in having}, key=lambda value: (len(value), value))
+    groups = sorted({trial.hyperparameters.get(by, "any") for trial in having}, key=lambda value: (len(value), value))
     for group, colour in zip(groups, itertools.cycle(COLOURS), strict=False):
-        own = [trial for trial in having if trial.hyperparameters[by] == group]
+        own = [trial for trial in having if trial.hyperparameters.get(by, "any") == group]
         rates = [float(trial.hyperparameters["lr"]) for trial in own]
         faces = ["white" if trial.status == "Stopped" else colour for trial in own]
         axes.scatter(rates, [trial.objective for trial in own], s=DOT, c=faces, edgecolors=colour, zorder=3)

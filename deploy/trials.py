@@ -106,7 +106,7 @@ def follow(env: Environment, outputs: dict, name: str) -> tuple[dict, list[Trial
             time.sleep(1 if env.is_local else 10)
     except KeyboardInterrupt:
         raise Failure(
-            f"Stopped watching; the job goes on. To see it again: make tune JOB={name}. To end it: "
+            f"Stopped watching; the job goes on. To see it again: {console.make(f'tune JOB={name}')}. To end it: "
             f"aws sagemaker stop-hyper-parameter-tuning-job --hyper-parameter-tuning-job-name {name}"
         ) from None
     if job["HyperParameterTuningJobStatus"] == "Failed":
