@@ -51,17 +51,22 @@ upload: setup ## Upload the packages to the artifacts bucket, skipping what is t
 	@$(PY) -m deploy.upload
 
 ##@ Model
-.PHONY: data train train-ec2 promote
+.PHONY: data train tune train-ec2 promote
 data: setup ## Check and upload labelled photographs: DATA=dir; default: the built-in sample
 	@$(PY) -m deploy.data $(call argument,DATA)
 train: setup ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= INSTANCES= FINE_TUNE=1 SPOT=1
 	@$(PY) -m deploy.train $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
 		$(call option,LR,lr) $(call option,BATCH,batch-size) $(call option,SEED,seed) \
 		$(call option,INSTANCES,instances) $(if $(FINE_TUNE),--fine-tune) $(if $(SPOT),--spot)
+tune: setup ## Tune in SageMaker: JOBS= PARALLEL= DATA= EPOCHS= ARCH=a,b STRATEGY= WARM_START=job SEED= FINE_TUNE=1 JOB=job
+	@$(PY) -m deploy.tune $(call option,JOBS,jobs) $(call option,PARALLEL,parallel) $(call option,DATA,data) \
+		$(call option,EPOCHS,epochs) $(call option,ARCH,arch) $(call option,STRATEGY,strategy) \
+		$(call option,WARM_START,warm-start) $(call option,SEED,seed) $(if $(FINE_TUNE),--fine-tune) \
+		$(call option,JOB,follow)
 train-ec2: setup ## Train on the EC2 instance, over SSM: DATA= EPOCHS= ARCH= THREADS= WORKERS= FINE_TUNE=1
 	@$(PY) -m deploy.train_ec2 $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
 		$(call option,THREADS,threads) $(call option,WORKERS,workers) $(if $(FINE_TUNE),--fine-tune)
-promote: setup ## Put a model behind the URL, blue/green: MODEL=run|s3-uri|previous; default: the last one trained
+promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s3-uri|previous; default: the last one trained
 	@$(PY) -m deploy.promote $(call argument,MODEL)
 
 ##@ Use
