@@ -64,5 +64,9 @@ def test_a_learning_rate_beyond_reason_is_named():
 
 def test_the_threads_of_the_caller_are_as_before():
     before = torch.get_num_threads()
-    train_head(clouds(5, 1), clouds(5, 2), 3, Settings(epochs=1))
-    assert torch.get_num_threads() == before
+    try:
+        torch.set_num_threads(2)
+        train_head(clouds(5, 1), clouds(5, 2), 3, Settings(epochs=1))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
