@@ -7,7 +7,11 @@ In a training job SageMaker names the folders (channels `train`, `valid`, `test`
 backbone's weights are brought along) and passes the hyperparameters as arguments. With the 20 breeds of dogs, 2,400
 photographs, two cores need half a minute for 0.95 of the test photographs right.
 
-Where a run fails, the last line on stderr is the reason.
+On several instances, or several GPUs, torchrun starts one process for each part of the machine (a job asks for it by
+the hyperparameter `sagemaker_torch_distributed_enabled`). They share the work of every batch, so the result is that
+of one.
+
+Where a run fails, the last line of its own on stderr is the reason.
 """
 
 import argparse
@@ -32,8 +36,15 @@ def main() -> int:
     if missing:
         options = ", ".join(f"--{name}" for name in missing)
         parser.error(f"{options} not given (in a training job: the channel of that name).")
-    if len(json.loads(os.environ.get("SM_HOSTS", "[]"))) > 1:
-        parser.error("this program trains on one instance; set the instance count to 1.")
+    hosts = json.loads(os.environ.get("SM_HOSTS", "[]"))
+    if len(hosts) > 1 and "WORLD_SIZE" not in os.environ:
+        parser.error(
+            f"{len(hosts)} instances would each train the same model by itself: let torchrun start this program "
+            "(hyperparameter sagemaker_torch_distributed_enabled=true), or set the instance count to 1."
+        )
+    if interface := os.environ.get("SM_NETWORK_INTERFACE_NAME"):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)  # by itself gloo goes by the host's name
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
 
     from classifier import job  # imports torch: not before --help and mistakes in the arguments were dealt with
 
@@ -45,8 +56,10 @@ def main() -> int:
         weights=arguments.weights,
         checkpoints=arguments.checkpoint_dir,
     )
+    processors = int(os.environ.get("SM_NUM_CPUS") or 0) or None
+    machine = job.Machine(arguments.threads, arguments.workers, processors)
     try:
-        job.run(arguments.name, places, from_arguments(arguments), job.Machine(arguments.threads, arguments.workers))
+        job.run(arguments.name, places, from_arguments(arguments), machine)
     except job.EXPECTED_ERRORS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

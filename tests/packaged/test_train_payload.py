@@ -248,7 +248,7 @@ def test_a_missing_channel_is_named(job):
 def test_several_instances_are_refused_rather_than_training_the_same_model_several_times(job):
     result = job.run(SM_HOSTS='["algo-1", "algo-2"]')
     assert result.returncode == 2
-    assert "one instance" in last_line(result.stderr)
+    assert "let torchrun start this program" in last_line(result.stderr)
 
 
 @pytest.mark.parametrize("payload", ["train", "ec2"])

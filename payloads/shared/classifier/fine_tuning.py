@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from classifier.data import Dataset, Split, read_ahead, read_image
+from classifier.distributed import ALONE, World
 from classifier.head import Head
 from classifier.image import decode_whole
 from classifier.model import Backbone
@@ -24,62 +25,101 @@ NETWORK_LR = 1e-4
 Item = TypeVar("Item")
 
 
-class NetworkLearner:
-    """Learns backbone and head from the training split's images, and validates on the validation split's."""
+class Network(nn.Module):
+    """Backbone and head. `keep` [images, width] is what dropout multiplies the features by; None for none."""
 
-    def __init__(self, backbone: Backbone, head: Head, dataset: Dataset, settings: Settings, workers: int | None):
-        self.backbone = backbone.to(memory_format=torch.channels_last)
-        self.dropout = nn.Dropout(settings.dropout)
-        self.head = head.linear()
-        self.model = nn.ModuleDict({"backbone": backbone, "head": self.head})
+    def __init__(self, backbone: Backbone, head: nn.Linear):
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, pixels: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        features = self.backbone(pixels)
+        return self.head(features if keep is None else features * keep)
+
+
+class NetworkLearner:
+    """Learns backbone and head from the training split's images, and validates on those of the validation split.
+
+    The processes of a `world` share each batch, and the images to validate on. What is left to chance follows from
+    the seed, the epoch and the image, not from the process that sees it, so the number of processes changes nothing
+    but the order in which numbers are added up.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: Head,
+        dataset: Dataset,
+        settings: Settings,
+        workers: int | None,
+        world: World,
+    ):
+        self.backbone, self.head = backbone, head.linear()
+        # In eval mode for training as well. The statistics of ImageNet stay: those of small batches of few images are
+        # worse. And nothing in the network is left to chance: stochastic depth would not be the same for a batch in
+        # one piece and in several.
+        self.model = Network(backbone, self.head).eval().to(world.device, memory_format=torch.channels_last)
+        self.parallel = world.parallel(self.model)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=settings.lr or NETWORK_LR, weight_decay=settings.weight_decay
         )
         self.dataset = dataset
         self.settings = settings
         self.workers = workers
+        self.world = world
         self.augment = v2.Compose([v2.RandomResizedCrop(backbone.size, scale=(0.4, 1.0)), v2.RandomHorizontalFlip()])
 
     def train_epoch(self, epoch: int) -> float:
-        split = self.dataset.splits["train"]
-        self._train_mode()
+        split, world = self.dataset.splits["train"], self.world
+        targets = torch.from_numpy(split.targets)
+        order = torch.randperm(len(split), generator=torch.Generator().manual_seed(self._seed(epoch)))
+        batches = order.split(self.settings.batch_size)
+        # A last batch may have fewer images than there are processes; one without a share takes an image for nothing.
+        shares = [
+            (world.share(batch), 1 / len(batch)) if len(batch) > world.rank else (batch[:1], 0.0) for batch in batches
+        ]
+        rows = torch.cat([share for share, _ in shares])
+        images = progress(self._whole_images(split, rows), len(rows), f"epoch {epoch}, training,")
         total = 0.0
-        order = torch.randperm(len(split))
-        images = progress(self._whole_images(split, order), len(split), f"epoch {epoch}, training,")
-        size = self.settings.batch_size
-        for group, batch in zip(_grouped(images, size), order.split(size), strict=True):
-            # Augmented here and not in the reading threads, so that the same seed gives the same pictures.
-            pixels = torch.stack([_to_tensor(self.augment(image)) for image in group])
-            logits = self.head(self.dropout(self.backbone(pixels)))
-            loss = F.cross_entropy(logits, torch.from_numpy(split.targets)[batch])
+        for (share, weight), batch in zip(shares, batches, strict=True):
+            group = [self._augmented(next(images), epoch, row) for row in share.tolist()]
+            pixels, keep = (torch.stack(each).to(world.device) for each in zip(*group, strict=True))
+            logits = self.parallel(pixels, keep)
+            # The mean over the whole batch: this process's part of it, times what the gradients will be divided by.
+            loss = weight * F.cross_entropy(logits, targets[share].to(world.device), reduction="sum")
             self.optimizer.zero_grad()
-            loss.backward()
+            (loss * world.size).backward()
             self.optimizer.step()
             total += loss.item() * len(batch)
-        return total / len(split)
+        return world.sum(total) / len(split)
 
     @torch.inference_mode()
     def validate(self) -> Score:
+        """Each process classifies its share; the writer scores the whole, and its score is everyone's."""
         split = self.dataset.splits["valid"]
-        self.model.eval()
-        paths = [path for path, _ in split.samples]
+        paths = [path for path, _ in self.world.share(split.samples)]
         images = read_ahead(lambda path: read_image(path, self.backbone.size), paths, self.workers)
-        images = progress(images, len(split), "validating")
-        logits = []
+        images = progress(images, len(paths), "validating")
+        logits = [torch.empty(0, self.head.out_features)]
         for group in _grouped(images, self.settings.batch_size):
-            logits.append(self.head(self.backbone(torch.from_numpy(np.stack(group)))))
-        return score(torch.cat(logits), torch.from_numpy(split.targets))
+            pixels = torch.from_numpy(np.stack(group)).to(self.world.device)
+            logits.append(self.model(pixels).cpu())
+        whole = self.world.gather(torch.cat(logits).numpy(), len(split))
+        scored = None if whole is None else score(torch.from_numpy(whole), torch.from_numpy(split.targets))
+        return self.world.broadcast_as(Score, scored)
 
-    def _train_mode(self) -> None:
-        self.model.train()
-        self.dropout.train()
-        # The statistics of ImageNet stay: those of small batches of few images are worse.
-        for module in self.backbone.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+    def _augmented(self, image: Image.Image, epoch: int, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels, and what dropout keeps of the features: by chance, with a seed of the image's own in this epoch."""
+        torch.random.default_generator.manual_seed(self._seed(epoch, row))
+        keep = F.dropout(torch.ones(self.head.in_features), self.settings.dropout)
+        return _to_tensor(self.augment(image)), keep
 
-    def _whole_images(self, split: Split, order: torch.Tensor) -> Iterator[Image.Image]:
-        paths = (split.samples[row][0] for row in order.tolist())
+    def _seed(self, *numbers: int) -> int:
+        sequence = np.random.SeedSequence([self.settings.seed % 2**32, *numbers])
+        return int(sequence.generate_state(1, np.uint64)[0])
+
+    def _whole_images(self, split: Split, rows: torch.Tensor) -> Iterator[Image.Image]:
+        paths = (split.samples[row][0] for row in rows.tolist())
         return read_ahead(lambda path: read_image(path, self.backbone.size, decode_whole), paths, self.workers)
 
 
@@ -90,16 +130,18 @@ def fine_tune(
     settings: Settings,
     checkpoint: Checkpoint | None = None,
     workers: int | None = None,
+    world: World = ALONE,
 ) -> tuple[Head, list[Epoch]]:
     """Train `backbone`, in place, and a head that starts as `head`; the head of the best epoch, and every epoch.
+
+    The processes of a `world` call it together and come to the same; the batch size is that of all of them.
 
     `head` should fit the frozen backbone: a random one would first wreck the features. Where no epoch beats the
     start, the start is kept.
     """
-    torch.manual_seed(settings.seed)
-    learner = NetworkLearner(backbone, head, dataset, settings, workers)
-    history = fit(learner, settings, checkpoint, from_baseline=True)
-    backbone.eval()
+    learner = NetworkLearner(backbone, head, dataset, settings, workers, world)
+    history = fit(learner, settings, checkpoint, from_baseline=True, world=world)
+    learner.model.cpu()
     return Head(learner.head.weight.detach(), learner.head.bias.detach()), history
 
 

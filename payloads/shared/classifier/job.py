@@ -1,14 +1,16 @@
 """A whole training run: from folders of photographs to a model artifact and a report. Every trainer calls `run`."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
-from classifier import artifact, graph, report
+from classifier import artifact, distributed, graph, report
 from classifier.artifact import ArtifactError, ModelCard
 from classifier.data import Dataset, DatasetError, inspect_splits
+from classifier.distributed import DistributedError, World
 from classifier.features import Features, extract
 from classifier.graph import GraphError
 from classifier.head import Head, train_head
@@ -18,7 +20,7 @@ from classifier.settings import Settings
 from classifier.training import Checkpoint, TrainingError
 
 # What a run raises for a reason that its caller can mend; anything else is a defect.
-EXPECTED_ERRORS = (ArtifactError, DatasetError, GraphError, ModelError, TrainingError)
+EXPECTED_ERRORS = (ArtifactError, DatasetError, DistributedError, GraphError, ModelError, TrainingError)
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,31 @@ class Places:
 class Machine:
     """How much of it to use; None means all of it."""
 
-    threads: int | None = None  # that compute
-    workers: int | None = None  # that read and decode images
+    threads: int | None = None  # of each process, that compute
+    workers: int | None = None  # of each process, that read and decode images
+    processors: int | None = None  # that all processes of this training may use, where they are not all there are
+
+    def shared_by(self, processes: int) -> "Machine":
+        """One process's part of it, where threads and workers were not given."""
+        everything = os.cpu_count() or 1
+        own = max(1, (self.processors or everything) // processes)
+        if own >= everything:
+            return self
+        return replace(self, threads=self.threads or own, workers=self.workers or own)
 
 
-def run(name: str, places: Places, settings: Settings, machine: Machine | None = None) -> ModelCard:
+def run(name: str, places: Places, settings: Settings, machine: Machine | None = None) -> ModelCard | None:
     """Train as `settings` say; write the artifact's files and metrics.json; return the model's card.
 
     The best epoch is chosen by the validation split. The test split is looked at once, after everything else was
-    decided. Raises one of EXPECTED_ERRORS.
+    decided. Where torchrun started several processes, each calls this: every image is seen by one of them, the
+    writer alone writes, and the others return None. Raises one of EXPECTED_ERRORS.
     """
-    machine = machine or Machine()
+    with distributed.joined() as world:
+        return _run(name, places, settings, (machine or Machine()).shared_by(world.local_size), world)
+
+
+def _run(name: str, places: Places, settings: Settings, machine: Machine, world: World) -> ModelCard | None:
     if machine.threads:
         torch.set_num_threads(machine.threads)
     clock = report.Clock()
@@ -62,23 +78,28 @@ def run(name: str, places: Places, settings: Settings, machine: Machine | None =
     network = graph.convert(backbone)
     clock.lap("prepare")
 
-    train, valid = (_features(network, dataset, split, machine) for split in ("train", "valid"))
+    train, valid = (_features(network, dataset, split, machine, world) for split in ("train", "valid"))
     clock.lap("features")
+    head, history = None, []
     if settings.fine_tune:
         from classifier.fine_tuning import fine_tune  # torchvision takes a second to import
 
-        head = _head_to_start_from(train, valid, dataset, settings)
-        head, history = fine_tune(backbone, head, dataset, settings, checkpoint, machine.workers)
+        start = _head_to_start_from(train, valid, dataset, settings) if world.is_writer else None
+        start = world.broadcast_as(Head, start)
+        head, history = fine_tune(backbone, start, dataset, settings, checkpoint, machine.workers, world)
         network = graph.convert(backbone)
-        valid = _features(network, dataset, "valid", machine)
-    else:
+        valid = _features(network, dataset, "valid", machine, world)
+    elif world.is_writer:  # it takes milliseconds an epoch, less than sharing it would
         head, history = train_head(train, valid, len(dataset.classes), settings, checkpoint)
     clock.lap("train")
+    test = _features(network, dataset, "test", machine, world)
+    if not world.is_writer:
+        return None
 
     valid_score = head.evaluate(valid)
     # Whoever reads metrics in the log takes the last of each: that must be the model's, not the last epoch's.
     print(f"kept valid_loss={valid_score.loss:.4f} valid_accuracy={valid_score.accuracy:.4f}", flush=True)
-    test_score = head.evaluate(_features(network, dataset, "test", machine))
+    test_score = head.evaluate(test)
     clock.lap("test")
     print(f"test_accuracy={test_score.accuracy:.4f} test_loss={test_score.loss:.4f} epochs={len(history)}", flush=True)
 
@@ -128,8 +149,13 @@ def _checkpoint(folder: Path | None, settings: Settings, data_sha256: str) -> Ch
     return Checkpoint(folder, identity | {"data_sha256": data_sha256})
 
 
-def _features(network: ov.Model, dataset: Dataset, split: str, machine: Machine) -> Features:
-    return extract(network, dataset.splits[split], threads=machine.threads, workers=machine.workers)
+def _features(network: ov.Model, dataset: Dataset, split: str, machine: Machine, world: World) -> Features | None:
+    """Of a whole split, computed by all processes, each its share; on the writer, None on the others."""
+    whole = dataset.splits[split]
+    part = replace(whole, samples=world.share(whole.samples))
+    own = extract(network, part, threads=machine.threads, workers=machine.workers)
+    values = world.gather(own.values, len(whole))
+    return None if values is None else Features(values, whole.targets)
 
 
 def _head_to_start_from(train: Features, valid: Features, dataset: Dataset, settings: Settings) -> Head:

@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 
+from classifier.distributed import ALONE, World
 from classifier.settings import Settings
 
 
@@ -44,7 +45,8 @@ class Epoch:
 
 
 class Learner(Protocol):
-    """Something that gets better by the epoch. Its randomness is torch's global generator alone."""
+    """Something that gets better by the epoch. Its randomness is torch's global generator, or follows from the
+    settings and the number of the epoch."""
 
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
@@ -72,15 +74,17 @@ def fit(
     checkpoint: "Checkpoint | None" = None,
     *,
     from_baseline: bool = False,
+    world: World = ALONE,
     announce: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> list[Epoch]:
     """Train until the validation loss stops falling or the epochs are used up; the learner's model is then that of
     its best epoch. Returns every epoch, also those that ran before a resume.
 
-    With `from_baseline` the model as it came counts as well: where no epoch is better, it stays. Raises TrainingError
-    if the loss is no number any more, or the checkpoint belongs to another run.
+    With `from_baseline` the model as it came counts as well: where no epoch is better, it stays. The processes of a
+    `world` call it together: the writer's checkpoint counts, and learners have to come to the same score. Raises
+    TrainingError if the loss is no number any more, or the checkpoint belongs to another run.
     """
-    resumed = checkpoint.load() if checkpoint else None
+    resumed = _resume(checkpoint, world)
     if resumed:
         history, best_loss, best_model = resumed.restore(learner)
         announce(f"resumed after epoch {len(history)}")
@@ -97,11 +101,18 @@ def fit(
         history.append(Epoch(len(history) + 1, train_loss, valid.loss, valid.accuracy, time.monotonic() - began))
         if valid.loss < best_loss:
             best_loss, best_model = valid.loss, copy.deepcopy(learner.model.state_dict())
-        if checkpoint:
+        if checkpoint and world.is_writer:
             checkpoint.save(Snapshot.of(learner, history, best_loss, best_model))
         announce(str(history[-1]))  # last: an epoch that was announced is one that is not lost
     learner.model.load_state_dict(best_model)
     return history
+
+
+def _resume(checkpoint: "Checkpoint | None", world: World) -> "Snapshot | None":
+    """The writer's snapshot, on every process: on the instances of a job, only the writer's folder is sure."""
+    snapshot = checkpoint.load() if checkpoint and world.is_writer else None
+    content = world.broadcast(vars(snapshot) if snapshot else None)
+    return Snapshot(**content) if content else None
 
 
 def _stalled(history: list[Epoch], best_loss: float, patience: int) -> bool:
@@ -162,7 +173,7 @@ class Checkpoint:
             return None
         way_out = "Give another --checkpoint-dir, or remove the file to start again."
         try:
-            content = torch.load(self.path, weights_only=True)
+            content = torch.load(self.path, weights_only=True, map_location="cpu")
             identity = content.pop("identity")
             snapshot = Snapshot(**content)
         except Exception:  # torch raises a dozen kinds, and advises to trust the file

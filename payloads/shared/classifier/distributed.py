@@ -1,0 +1,152 @@
+"""The processes that train together: which of them this is, and what they tell one another.
+
+torchrun starts one process a GPU, or one an instance where there is no GPU, and tells each its place in the
+environment. A program that was started by itself is a world of one, and runs the same code: what would be gathered
+or sent is then there already.
+
+Rank 0 is the writer: it alone prints, and writes checkpoints and results. Processes send one another tensors, by
+gloo from memory to memory and by NCCL from GPU to GPU; what arrives is never unpickled.
+"""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import distributed as dist
+from torch import nn
+
+GATHERED_ROWS = 4096  # at a time: what is on its way stays small whatever the number of images
+# The longest that one process waits for another: while the writer trains a head, the others do nothing.
+PATIENCE = timedelta(hours=2)
+
+Value = TypeVar("Value")
+
+
+class DistributedError(Exception):
+    """Another process of the same training is gone; the message says that its own log has the reason."""
+
+
+@dataclass(frozen=True)
+class World:
+    """This process's place among `size`; `local_size` of them share its machine."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+
+    @property
+    def is_writer(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def device(self) -> torch.device:
+        """The GPU of this process, or the processor where the machine has none."""
+        return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+
+    def share(self, rows: Any) -> Any:
+        """The rows of a sequence or tensor that are this process's: every `size`th, so that no share is longer
+        than another by more than one."""
+        return rows[self.rank :: self.size]
+
+    def gather(self, own: np.ndarray, total: int) -> np.ndarray | None:
+        """The `total` rows that `share` dealt out, in their order again, on the writer; None on the others."""
+        if self.size == 1:
+            return own
+        whole = np.empty((total, *own.shape[1:]), own.dtype) if self.is_writer else None
+        longest = -(-total // self.size)
+        for start in range(0, longest, GATHERED_ROWS):
+            rows = torch.from_numpy(own[start : start + GATHERED_ROWS])
+            # Equally long on every process, as gathering asks for; what is beyond a share is cut off below.
+            sent = torch.zeros(min(GATHERED_ROWS, longest - start), *own.shape[1:], dtype=rows.dtype)
+            sent[: len(rows)] = rows
+            received = [torch.empty_like(sent) for _ in range(self.size)] if self.is_writer else None
+            dist.gather(sent, received)
+            if whole is not None:
+                for rank, part in enumerate(received):
+                    place = whole[rank :: self.size][start : start + GATHERED_ROWS]
+                    place[:] = part[: len(place)].numpy()
+        return whole
+
+    def sum(self, value: float) -> float:
+        """The sum of what each process has, on every process."""
+        if self.size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64)
+        dist.all_reduce(total)
+        return total.item()
+
+    def broadcast(self, value: Any) -> Any:
+        """The writer's value, on every process: numbers, text, tensors, and the lists and dicts of them. What the
+        others give is passed over."""
+        if self.size == 1:
+            return value
+        buffer = io.BytesIO()
+        if self.is_writer:
+            torch.save(value, buffer)
+        length = torch.tensor(buffer.tell())
+        dist.broadcast(length, 0)
+        content = torch.empty(int(length), dtype=torch.uint8)
+        if self.is_writer:
+            content.numpy()[:] = np.frombuffer(buffer.getbuffer(), np.uint8)
+        dist.broadcast(content, 0)
+        if self.is_writer:
+            return value
+        return torch.load(io.BytesIO(content.numpy().tobytes()), weights_only=True, map_location="cpu")
+
+    def broadcast_as(self, kind: type[Value], value: Value | None) -> Value:
+        """As `broadcast`, for a dataclass `kind` of such values."""
+        return kind(**self.broadcast(vars(value) if self.is_writer else None))
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        """The network for training: going backward, each gradient becomes its mean over the processes."""
+        if self.size == 1:
+            return network
+        devices = [self.local_rank] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(network, device_ids=devices)
+
+
+ALONE = World()
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[World]:
+    """This process's place in the world that torchrun's variables describe, connected with the others.
+
+    Raises DistributedError where another process is lost on the way.
+    """
+    names = {"rank": "RANK", "size": "WORLD_SIZE", "local_rank": "LOCAL_RANK", "local_size": "LOCAL_WORLD_SIZE"}
+    world = World(**{name: int(os.environ[variable]) for name, variable in names.items() if variable in os.environ})
+    if world.device.type == "cuda":
+        torch.cuda.set_device(world.device)
+    if world.size == 1:
+        yield world
+        return
+    backend = "cpu:gloo,cuda:nccl" if world.device.type == "cuda" else "gloo"
+    with contextlib.ExitStack() as stack:
+        if not world.is_writer:
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
+        try:
+            dist.init_process_group(backend, timeout=PATIENCE)
+            yield world
+        except RuntimeError as error:
+            if not _is_lost_connection(error):
+                raise
+            raise DistributedError(
+                f"Process {world.rank} of {world.size} lost the others: one of them ended, and the log of its "
+                f"instance says why ({str(error).splitlines()[0]})"
+            ) from None
+        # Only in order: after a failure it could wait for those that are gone.
+        dist.destroy_process_group()
+
+
+def _is_lost_connection(error: RuntimeError) -> bool:
+    """Gloo has no exception of its own for it, only words."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "connection" in str(error).lower()
