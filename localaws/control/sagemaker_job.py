@@ -210,6 +210,7 @@ class TrainingJob(Record):
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
             "PYTHONPATH": f"{host.code}:{host.packages}",
+            **({"OMP_NUM_THREADS": str(training.processors(host))} if len(host.names) > 1 else {}),
         }
         given = self.request.get("Environment") or {}
         environment = context().child_environment(self.region, **own | training.environment(host) | given)

@@ -6,8 +6,10 @@ place of `/opt/ml`, for one host of a job:
     input/config/{hyperparameters,inputdataconfig,resourceconfig}.json   input/data/<channel>/
     code/   model/   output/data/   checkpoints/ (where the job asked for them)
 
-The differences: containers share this machine, so the master's address is 127.0.0.1 and its port the job's own; and
-`requirements.txt` is installed beside the code, and only where this interpreter does not satisfy it already.
+The differences: containers share this machine, so the master's address is 127.0.0.1 and its port the job's own, and a
+host of several has its share of the processors (SM_NUM_CPUS, OMP_NUM_THREADS), as nothing else would keep two from
+running twice the threads there are processors for; and `requirements.txt` is installed beside the code, and only where
+this interpreter does not satisfy it already.
 """
 
 import json
@@ -132,7 +134,7 @@ def environment(host: Host) -> dict[str, str]:
         "module_dir": str(own.get(SUBMIT_DIRECTORY, host.code)),
         "module_name": module,
         "network_interface_name": resources["network_interface_name"],
-        "num_cpus": os.cpu_count(),
+        "num_cpus": processors(host),
         "num_gpus": count_gpus(),
         "num_neurons": 0,
         "output_data_dir": str(host.output / "data"),
@@ -249,6 +251,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def processors(host: Host) -> int:
+    """How many processors a host has for itself: the instances of a job share this machine's."""
+    return max(1, (os.cpu_count() or 1) // len(host.names))
 
 
 def count_gpus() -> int:

@@ -64,8 +64,12 @@ def test_the_variables_and_arguments_are_those_of_the_toolkit(tmp_path, hosts, h
     )
     variables, arguments = json.loads(ran.stdout.partition("@@")[2])
     ours = training.environment(host)
+    # Here the instances of a job share the processors.
+    assert int(ours.pop("SM_NUM_CPUS")) == max(1, os.cpu_count() // len(hosts))
+    assert int(variables.pop("SM_NUM_CPUS")) == os.cpu_count()
     # The training environment is compared as what it says: it is JSON within a variable.
-    assert json.loads(ours.pop("SM_TRAINING_ENV")) == json.loads(variables.pop("SM_TRAINING_ENV"))
+    told, expected = (json.loads(each.pop("SM_TRAINING_ENV")) for each in (ours, variables))
+    assert told == {**expected, "num_cpus": told["num_cpus"]}
     assert ours == variables
     assert training.command(host, sys.executable, 1)[-len(arguments) :] == arguments or not arguments
 
