@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -41,6 +42,11 @@ def processes_of(server, endpoint: str) -> list[int]:
     return [entry["pid"] for entry in entries if entry["owner"].startswith(f"endpoint {endpoint}/")]
 
 
+def waiting_for(gate: Path) -> str:
+    """Code that waits until the file is there: the test says how long a model takes to load."""
+    return f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
+
+
 def test_an_endpoint_answers_with_what_its_model_computes(sagemaker):
     code = (
         MODEL.format(answer="one")
@@ -66,7 +72,7 @@ def test_an_endpoint_answers_with_what_its_model_computes(sagemaker):
 
 def test_an_endpoint_is_creating_until_its_container_is_healthy(sagemaker, tmp_path):
     gate = tmp_path / "open"
-    waiting = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\n" + MODEL.format(answer="x")
+    waiting = waiting_for(gate) + MODEL.format(answer="x")
     name = unique("endpoint")
     sagemaker.api.create_endpoint(EndpointName=name, EndpointConfigName=sagemaker.config(waiting))
     assert sagemaker.api.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Creating"
@@ -80,9 +86,10 @@ def test_an_endpoint_is_creating_until_its_container_is_healthy(sagemaker, tmp_p
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 1
 
 
-def test_an_update_loses_no_request_and_ends_with_the_new_model_alone(sagemaker):
+def test_an_update_loses_no_request_and_ends_with_the_new_model_alone(sagemaker, tmp_path):
+    gate = tmp_path / "open"
     name = sagemaker.endpoint(MODEL.format(answer="old"), count=2)
-    target = sagemaker.config(MODEL.format(answer="new"), count=2)
+    target = sagemaker.config(waiting_for(gate) + MODEL.format(answer="new"), count=2)
     seen, failures, over = [], [], threading.Event()
 
     def client() -> None:
@@ -100,6 +107,7 @@ def test_an_update_loses_no_request_and_ends_with_the_new_model_alone(sagemaker)
         during = sagemaker.api.describe_endpoint(EndpointName=name)
         assert during["EndpointStatus"] == "Updating"
         assert during["PendingDeploymentSummary"]["EndpointConfigName"] == target
+        gate.touch()
         described = sagemaker.settled(name)
         count = len(seen)
         sagemaker.until(lambda: len(seen) >= count + 5, "the client goes on asking")
@@ -290,7 +298,7 @@ def test_what_is_not_there_is_named(sagemaker):
 
 def test_a_change_waits_for_the_one_before_it(sagemaker, tmp_path):
     gate = tmp_path / "open"
-    waiting = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)\n" + MODEL.format(answer="x")
+    waiting = waiting_for(gate) + MODEL.format(answer="x")
     name = sagemaker.endpoint(MODEL.format(answer="old"))
     target = sagemaker.config(waiting)
     sagemaker.api.update_endpoint(EndpointName=name, EndpointConfigName=target)
