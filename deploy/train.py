@@ -1,6 +1,7 @@
 """Train in SageMaker: a training job, followed to its end.
 
     python -m deploy.train [--data NAME|DIR] [--instances N] [--epochs N] [--arch NAME] [--fine-tune] [--spot]
+    python -m deploy.train --resume JOB
 
 The job is submitted through the SageMaker SDK's typed layer over the API (`sagemaker.core.resources`), with full
 image URIs, since the SDK's own image list ends before the image that is supported now.
@@ -10,13 +11,15 @@ from __future__ import annotations
 
 import argparse
 
-from deploy import console, data, environment, jobs
+from deploy import console, data, environment, jobs, resume
 from deploy.console import Failure
 from deploy.environment import Environment
 from deploy.stack import Stack
 from deploy.upload import upload
 
 SPLITS = ("train", "valid", "test")
+# Instance types that may have several GPUs: torchrun starts a process for each.
+GPU_FAMILIES = ("ml.g", "ml.p")
 # One form of metric line, `epoch=3 train_loss=0.1234 …`, is what the training program prints.
 METRICS = ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
 
@@ -102,7 +105,7 @@ def submit(env: Environment, outputs: dict, arguments: argparse.Namespace) -> st
 
     name = jobs.new_name(outputs["name"], "train")
     given = {**program(outputs, payloads, name), **hyperparameters(arguments)}
-    if arguments.instances > 1:
+    if arguments.instances > 1 or outputs["training_instance_type"].startswith(GPU_FAMILIES):
         given["sagemaker_torch_distributed_enabled"] = "true"
     request = definition(outputs, payloads, dataset, arguments)
     if arguments.spot:
@@ -140,7 +143,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--lr", type=float)
     parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
-    return parser.parse_args()
+    parser.add_argument("--resume", metavar="JOB", help="start an interrupted spot job again from its checkpoints")
+    arguments = parser.parse_args()
+    changed = [
+        name for name, value in vars(arguments).items() if name != "resume" and value != parser.get_default(name)
+    ]
+    if arguments.resume and changed:
+        parser.error(f"--resume takes everything from the interrupted job; leave out {', '.join(changed)}.")
+    return arguments
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -156,7 +166,8 @@ def main() -> None:
     arguments = parse()
     env = environment.current()
     outputs = Stack(env).require_outputs()
-    name = submit(env, outputs, arguments)
+    resumed = arguments.resume
+    name = resume.start_again(env, outputs, resumed) if resumed else submit(env, outputs, arguments)
     console.done(summary(jobs.follow(env, outputs, name)))
 
 

@@ -16,7 +16,8 @@ MAX_MESSAGE_CHARS = 256 * 1024  # CloudWatch's own limit for one event, which co
 
 TAIL_BYTES = 64 * 1024
 
-_EXCEPTION = re.compile(r"^[\w.]*(Error|Exception|Interrupt|Exit)\b")
+# torchrun ends with an exception of its own after the program's.
+_EXCEPTION = re.compile(r"^(?!torch\.distributed\.elastic\.)[\w.]*(Error|Exception|Interrupt|Exit)\b")
 _lock = threading.Lock()
 
 

@@ -186,9 +186,11 @@ class TrainingJob(Record):
     def _watch(self, children: dict[Host, Child], deadline: float) -> bool:
         """Wait until all have ended, one has failed, the job is to stop, or the time is up (True). Raises JobFailed."""
         while not self._stop_asked.is_set():
-            for host, child in children.items():
-                if not child.running and child.returncode:
-                    raise JobFailed(training.failure_reason(host, child.returncode)[:MAX_REASON_CHARS])
+            failed = [(host, child) for host, child in children.items() if not child.running and child.returncode]
+            if failed:
+                # A host that was killed comes first: the others may have failed for want of it.
+                host, child = min(failed, key=lambda each: each[1].returncode >= 0)
+                raise JobFailed(training.failure_reason(host, child.returncode)[:MAX_REASON_CHARS])
             if not any(child.running for child in children.values()):
                 return False
             if time.monotonic() > deadline:

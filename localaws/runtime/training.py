@@ -236,6 +236,7 @@ def say(host: Host, text: str) -> None:
 def failure_reason(host: Host, returncode: int, error: str = "ExecuteUserScriptError") -> str:
     """Why a host's program failed: what it wrote to `output/failure`, or the last error in its log."""
     code = returncode if returncode >= 0 else 128 - returncode
+    error = f"on {host.name}: {error}" if len(host.names) > 1 else error
     written = host.output / "failure"
     if written.is_file():
         return f"AlgorithmError: {written.read_text(errors='replace').strip()}, exit code: {code}"
