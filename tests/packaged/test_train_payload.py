@@ -193,6 +193,26 @@ def test_another_network_with_weights_from_the_channel(job, tmp_path):
     assert (card.architecture, len(job.metrics["history"])) == ("resnet18", 2)
 
 
+def test_two_processes_leave_what_one_does_and_one_of_them_speaks(trained, job):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    result = subprocess.run(
+        [*launcher, "train.py"],
+        cwd=job.code,
+        env=job.environment | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("test_accuracy=") == 1
+    assert "features train 12/12" in result.stdout
+    alone = trained[0].metrics
+    assert job.metrics["metrics"] == pytest.approx(alone["metrics"], abs=1e-4)
+    assert job.metrics["confusion"] == alone["confusion"]
+    assert len(job.metrics["history"]) == len(alone["history"])
+    assert artifact.validate(job.base / "model").data_sha256 == artifact.validate(trained[0].base / "model").data_sha256
+
+
 # ---- what goes wrong ------------------------------------------------------------------------------------------
 
 
