@@ -9,8 +9,9 @@ client is made, and the Terraform provider accepts the local account only (`allo
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,21 +39,36 @@ class Environment:
         return TERRAFORM / "environments" / f"{self.name}.tfvars"
 
     def require_access(self) -> None:
-        """Raise at once where the local AWS does not run or the caller has no AWS credentials.
+        """Raise where the local AWS does not run, or the caller has no AWS credentials; on AWS say whose account it is.
 
-        Terraform would go on trying for half a minute, and packaging comes before it. On AWS, say whose account it is.
+        Asked before anything is packaged, since Terraform would only find out later and go on trying.
         """
-        if not self.is_local:
-            import boto3
-
-            account = boto3.client("sts", region_name="us-east-1").get_caller_identity()
-            console.step(f"AWS account {account['Account']} as {account['Arn'].rsplit(':', 1)[-1]}")
+        if self.is_local:
+            self.require_own_local_aws()
             return
-        port = int(os.environ["LOCALAWS_PORT"])
+        import boto3
+
+        account = boto3.client("sts", region_name="us-east-1").get_caller_identity()
+        console.step(f"AWS account {account['Account']} as {account['Arn'].rsplit(':', 1)[-1]}")
+
+    def require_own_local_aws(self) -> None:
+        """Raise Failure where no local AWS answers, or another checkout's does. Nothing to check on AWS."""
+        if not self.is_local:
+            return
+        port, home = int(os.environ["LOCALAWS_PORT"]), os.environ["LOCALAWS_HOME"]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except OSError:
+            connection.request("GET", "/_localaws/health")
+            found = json.loads(connection.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError):
             raise Failure(f"The local AWS does not answer on 127.0.0.1:{port}. Start it: make local-up") from None
+        finally:
+            connection.close()
+        if found.get("home") != home:
+            raise Failure(
+                f"The local AWS on 127.0.0.1:{port} is another checkout's ({found.get('home')}). "
+                "Start one of your own on another port: export LOCALAWS_PORT=4567; make local-up"
+            )
 
     def client(self, service: str, region: str, **config):
         """A boto3 client. S3 by path: the local AWS has one host name, and AWS accepts it for this bucket too."""

@@ -54,9 +54,8 @@ def follow(env: Environment, outputs: dict, name: str) -> dict:
         raise Failure(f"Stopped watching; the job goes on. To see it: {console.make(f'logs JOB={name}')}") from None
     if job["TrainingJobStatus"] != "Completed":
         reason = job.get("FailureReason") or "no reason was given"
-        raise Failure(
-            f"The training job {name} is {job['TrainingJobStatus']}: {reason}\nIts log: {console.make(f'logs JOB={name}')}"
-        )
+        see = console.make(f"logs JOB={name}")
+        raise Failure(f"The training job {name} is {job['TrainingJobStatus']}: {reason}\nIts log: {see}")
     return job
 
 

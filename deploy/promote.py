@@ -76,7 +76,8 @@ def check_archive(env: Environment, outputs: dict, uri: str):
         return validate(local), etag
     except ArtifactError as error:
         local.unlink()
-        raise Failure(f"{uri} cannot be promoted: {error}\nNothing was changed.") from error
+        reason = str(error).replace(str(local), "the archive")
+        raise Failure(f"{uri} cannot be promoted: {reason}\nNothing was changed.") from error
 
 
 def release_id(uri: str, etag: str) -> str:
@@ -91,16 +92,24 @@ def switch(env: Environment, stack: Stack, old: Releases, new: Releases) -> None
     """Apply the new releases to the endpoint; where that fails, apply the old ones again and raise Failure."""
     try:
         if stack.apply_release(new):
-            raise Failure("Terraform could not change the endpoint; its message stands above.")
+            raise Failure(f"Terraform could not change the endpoint. {failure_reason(env, stack.outputs())}".strip())
         outputs = stack.outputs()
         verify_endpoint(env, outputs)
         ask_once(env, outputs, new.current)
     except Failure as failure:
-        console.warn(f"{failure}\nGoing back to {old.current}.")
+        console.warn(f"The endpoint did not take {new.current}: going back to {old.current}.")
         if stack.apply_release(old):
             raise Failure(f"Going back failed as well. See: {console.make('logs WHAT=endpoint')}") from failure
         verify_endpoint(env, stack.outputs())
-        raise Failure(f"{new.current} was not promoted; the endpoint serves {old.current} again.") from failure
+        raise Failure(
+            f"{new.current} was not promoted; the endpoint serves {old.current} again.\n{failure}"
+        ) from failure
+
+
+def failure_reason(env: Environment, outputs: dict) -> str:
+    """What SageMaker says about the last change of the endpoint, which after a roll back is still to be read."""
+    sagemaker = env.client("sagemaker", outputs["region"])
+    return sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"]).get("FailureReason", "")
 
 
 def ask_once(env: Environment, outputs: dict, release: str) -> None:

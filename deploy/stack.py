@@ -98,6 +98,7 @@ class Stack:
         outputs = self.outputs()
         if "artifacts_bucket" not in outputs:
             raise Failure(f"Nothing is deployed in ENV={self.env.name}. Deploy it first: {console.make('apply')}")
+        self.env.require_own_local_aws()
         return outputs
 
     @contextmanager

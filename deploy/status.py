@@ -23,7 +23,9 @@ def endpoint_row(env: Environment, outputs: dict) -> tuple[str, str, str]:
         f"{variant.get('CurrentInstanceCount', 0)} of {variant.get('DesiredInstanceCount', 0)} instances"
         for variant in variants
     )
-    details = [f"serves {outputs['release']}", counts, endpoint.get("FailureReason", "")]
+    # SageMaker keeps the reason of a change that it rolled back; beside a healthy endpoint it would only mislead.
+    reason = "" if endpoint["EndpointStatus"] == "InService" else endpoint.get("FailureReason", "")
+    details = [f"serves {outputs['release']}", counts, reason]
     return "endpoint", endpoint["EndpointStatus"], "; ".join(filter(None, details))
 
 

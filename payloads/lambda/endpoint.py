@@ -83,8 +83,12 @@ def _from_service(error: ClientError) -> ApiError:
     return ApiError("endpoint_unavailable", "The endpoint is not available; try again later.")
 
 
+def _failed() -> ApiError:
+    return ApiError("model_failed", "The model failed on this request.")
+
+
 def _from_model(status: int, message: str) -> ApiError:
     """What the container answered, as SageMaker passes it on in a ModelError."""
-    if status == 0:  # SageMaker's way to say that the container did not answer within its 60 s
-        return ApiError("endpoint_timeout", TOO_SLOW)
-    return read_error(status, message) or ApiError("model_failed", "The model failed on this request.")
+    if status == 0:  # SageMaker's way to say that the container did not answer, in its 60 s or ever
+        return ApiError("endpoint_timeout", TOO_SLOW) if "timed out" in message else _failed()
+    return read_error(status, message) or _failed()

@@ -146,6 +146,8 @@ def validate(path: Path) -> ModelCard:
                 present[name] = _hash(content)
         _check_complete(path, [*present, *([CARD] if text is not None else [])])
         card = ModelCard.from_json(text)
+    if unlisted := sorted(set(present) - set(card.files) - {CARD}):
+        raise ArtifactError(f"{path} holds {unlisted[0]}, which {CARD} does not describe.")
     for name, expected in card.files.items():
         if name not in present:
             raise ArtifactError(f"{path} lacks {name}.")

@@ -110,6 +110,13 @@ def test_a_file_that_was_changed_is_named(folder, tmp_path):
             artifact.validate(path)
 
 
+def test_a_file_that_the_card_does_not_describe_is_refused(folder, tmp_path):
+    (folder / "code" / "extra.py").write_text("1")
+    artifact.pack(folder, tmp_path / "model.tar.gz")
+    with pytest.raises(ArtifactError, match=r"code/extra\.py.*does not describe"):
+        artifact.validate(tmp_path / "model.tar.gz")
+
+
 @pytest.mark.parametrize("kept", [0, 1, 15, 0.5, 0.99, -9])
 def test_an_archive_that_was_cut_off(archive, kept):
     data = archive.read_bytes()

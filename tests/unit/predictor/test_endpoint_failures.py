@@ -52,6 +52,11 @@ def test_a_model_that_never_answered_is_504(predictor, fake_endpoint):
     assert ask(predictor) == (504, "endpoint_timeout")
 
 
+def test_a_model_that_ended_in_the_middle_of_a_request_is_502(predictor, fake_endpoint):
+    fake_endpoint.fails(424, "ModelError", OriginalStatusCode=0, OriginalMessage="The container closed the connection.")
+    assert ask(predictor) == (502, "model_failed")
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [(400, "ThrottlingException"), (429, "ModelNotReadyException"), (429, "SomethingNew")],
