@@ -49,3 +49,13 @@ def test_only_options_that_were_given_become_hyperparameters(monkeypatch: pytest
     assert train.hyperparameters(train.parse()) == {"epochs": "3", "arch": "resnet50", "fine-tune": "True"}
     monkeypatch.setattr(sys, "argv", ["train"])
     assert train.hyperparameters(train.parse()) == {}
+
+
+def test_resuming_takes_no_settings_but_the_jobs_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    monkeypatch.setattr(sys, "argv", ["train", "--resume", "pawprint-train-1"])
+    assert train.parse().resume == "pawprint-train-1"
+
+    monkeypatch.setattr(sys, "argv", ["train", "--resume", "pawprint-train-1", "--lr", "0.1", "--fine-tune"])
+    with pytest.raises(SystemExit):
+        train.parse()
+    assert "leave out fine_tune, lr" in capsys.readouterr().err
