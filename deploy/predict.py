@@ -46,6 +46,7 @@ def ask(env: Environment, outputs: dict, body: bytes, content_type: str, query: 
         response = connection.getresponse()
         return response.status, response.read()
     except OSError as error:
+        env.require_own_local_aws()
         raise Failure(f"{outputs['function_url']} does not answer: {error}") from error
     finally:
         connection.close()

@@ -97,6 +97,7 @@ def switch(env: Environment, stack: Stack, old: Releases, new: Releases) -> None
         verify_endpoint(env, outputs)
         ask_once(env, outputs, new.current)
     except Failure as failure:
+        env.require_own_local_aws()  # where it has gone there is nothing to go back on: promote again once it is up
         console.warn(f"The endpoint did not take {new.current}: going back to {old.current}.")
         if stack.apply_release(old):
             raise Failure(f"Going back failed as well. See: {console.make('logs WHAT=endpoint')}") from failure

@@ -25,7 +25,9 @@ def endpoint_row(env: Environment, outputs: dict) -> tuple[str, str, str]:
     )
     # SageMaker keeps the reason of a change that it rolled back; beside a healthy endpoint it would only mislead.
     reason = "" if endpoint["EndpointStatus"] == "InService" else endpoint.get("FailureReason", "")
-    details = [f"serves {outputs['release']}", counts, reason]
+    applied = endpoint["EndpointConfigName"] == outputs["endpoint_config_name"]
+    serves = outputs["release"] if applied else f"{endpoint['EndpointConfigName']}, which is not what was applied last"
+    details = [f"serves {serves}", counts, reason]
     return "endpoint", endpoint["EndpointStatus"], "; ".join(filter(None, details))
 
 
