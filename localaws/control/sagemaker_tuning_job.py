@@ -222,9 +222,9 @@ def _follow(search: Search, running: dict[Trial, Suggestion]) -> None:
     """Bring the search what the running trials logged, stop those that it gives up, take out those that ended."""
     for trial, suggestion in list(running.items()):
         ended = trial.status not in UNFINISHED  # before its values are read, so that none can come after
-        for value in trial.values[len(suggestion.reported) :]:
-            if not search.is_worth_finishing(suggestion, value):
-                _stop([trial])
+        new = trial.values[len(suggestion.reported) :]
+        if new and not search.is_worth_finishing(suggestion, new):
+            _stop([trial])
         if ended:
             del running[trial]
             search.close(suggestion, trial.value, stopped=trial.status == "Stopped")

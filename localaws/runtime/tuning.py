@@ -81,23 +81,25 @@ class Search:
         self._open[trial.number] = trial
         return Suggestion(trial.number, texts)
 
-    def is_worth_finishing(self, suggestion: Suggestion, value: float) -> bool:
-        """Take the objective of one more epoch; False where the trial should be stopped.
+    def is_worth_finishing(self, suggestion: Suggestion, values: list[float]) -> bool:
+        """Take the objectives of one or more epochs; False where the trial should be stopped.
 
-        Early stopping is SageMaker's median rule: an epoch's value is held against the median, over the trials that
-        ended before, of their running averages up to the same epoch.
+        Of several the last counts: what an epoch was worth is no matter once a later one is known. Early stopping is
+        SageMaker's median rule: a value is held against the median, over the trials that ended before, of their
+        running averages up to the same epoch.
         """
-        suggestion.reported.append(value)
-        epoch = len(suggestion.reported)
         trial = self._open[suggestion.number]
-        trial.report(value, epoch)
+        for value in values:
+            suggestion.reported.append(value)
+            trial.report(value, len(suggestion.reported))
+        epoch = len(suggestion.reported)
         if self.plan.strategy == HYPERBAND:
             # A trial that reports its last epoch still has to save its work; one epoch more is one too many.
             return epoch <= self.plan.resources[1] and not trial.should_prune()
         if not self.plan.early_stopping:
             return True
         averages = [statistics.fmean(each.reported[:epoch]) for each in self._ended if len(each.reported) >= epoch]
-        return not averages or not self._is_worse(value, statistics.median(averages))
+        return not averages or not self._is_worse(suggestion.reported[-1], statistics.median(averages))
 
     def close(self, suggestion: Suggestion, value: float | None, stopped: bool = False) -> None:
         """Say how a trial ended: with its objective, stopped before its end, or (None) with nothing."""

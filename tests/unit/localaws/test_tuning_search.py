@@ -126,7 +126,7 @@ def test_results_from_outside_the_ranges_teach_nothing(values):
 def reported(study: Search, *values: float) -> list[bool]:
     """A trial that reports these values and ends: after which of them it would have gone on."""
     suggestion = study.suggest()
-    verdicts = [study.is_worth_finishing(suggestion, value) for value in values]
+    verdicts = [study.is_worth_finishing(suggestion, [value]) for value in values]
     study.close(suggestion, values[-1], stopped=not all(verdicts))
     return verdicts
 
@@ -141,6 +141,14 @@ def test_the_median_rule_holds_a_value_against_running_averages_up_to_the_same_e
     verdicts = reported(study, *(sign * value for value in (0.31, 0.44, 0.56, 0.1)))
 
     assert verdicts == [True, False, True, True]
+
+
+def test_of_values_that_come_together_the_last_decides():
+    study = search(continuous("0.00001", "1"), early_stopping=True)
+    reported(study, 0.5, 0.6, 0.7)  # averages 0.5 0.55 0.6
+
+    assert study.is_worth_finishing(study.suggest(), [0.1, 0.2, 0.61])
+    assert not study.is_worth_finishing(study.suggest(), [0.9, 0.9, 0.59])
 
 
 def test_without_early_stopping_every_trial_is_finished():
