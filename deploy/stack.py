@@ -22,7 +22,7 @@ from pathlib import Path
 
 from python_terraform import IsFlagged, Terraform
 
-from deploy import console, environment, jobs, package, releases
+from deploy import console, environment, jobs, package, releases, trial_endpoints
 from deploy.console import Failure
 from deploy.environment import TERRAFORM, Environment
 
@@ -185,6 +185,7 @@ def main() -> int:
     if outputs:
         jobs.stop_all(env, outputs)
         jobs.delete_log_streams(env, outputs)
+        trial_endpoints.delete_all(env, outputs)
     return stack.destroy()
 
 

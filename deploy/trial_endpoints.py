@@ -1,0 +1,28 @@
+"""What the notebook made to try models and did not delete: endpoints, which cost money, configurations, models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deploy import console
+from deploy.environment import Environment
+
+KINDS = (("Endpoint", "endpoint"), ("EndpointConfig", "endpoint_config"), ("Model", "model"))
+
+
+def delete_all(env: Environment, outputs: dict) -> None:
+    """Delete what stands under the notebook's name and is not Terraform's."""
+    sagemaker = env.client("sagemaker", outputs["region"])
+    for kind, word in KINDS:
+        for name in list(_left(sagemaker, kind, word, f"{outputs['notebook_name']}-")):
+            console.step(f"Deleting the {word.replace('_', ' ')} {name}, which the notebook left")
+            getattr(sagemaker, f"delete_{word}")(**{f"{kind}Name": name})
+
+
+def _left(sagemaker, kind: str, word: str, prefix: str) -> Iterator[str]:
+    for page in sagemaker.get_paginator(f"list_{word}s").paginate(NameContains=prefix):
+        for found in page[f"{kind}s"]:
+            # Another deployment may be named like this one's notebook: what Terraform made says so.
+            tags = {tag["Key"] for tag in sagemaker.list_tags(ResourceArn=found[f"{kind}Arn"])["Tags"]}
+            if found[f"{kind}Name"].startswith(prefix) and "ManagedBy" not in tags:
+                yield found[f"{kind}Name"]
