@@ -96,6 +96,12 @@ def switch(env: Environment, stack: Stack, old: Releases, new: Releases) -> None
         outputs = stack.outputs()
         verify_endpoint(env, outputs)
         ask_once(env, outputs, new.current)
+    except KeyboardInterrupt:
+        again = console.make(f"promote MODEL={new.current.rpartition('-')[0]}")
+        raise Failure(
+            f"Interrupted: the endpoint may serve either model, and {old.current} is still the one on record. "
+            f"To go on: {again}. To go back: {console.make('apply')}"
+        ) from None
     except Failure as failure:
         env.require_own_local_aws()  # where it has gone there is nothing to go back on: promote again once it is up
         console.warn(f"The endpoint did not take {new.current}: going back to {old.current}.")
@@ -147,18 +153,23 @@ def main() -> None:
     console.step(f"Checking {uri}")
     card, etag = check_archive(env, outputs, uri)
     name = name or release_id(uri, etag)
-    if name == old.current:
+    if name == old.current and serves(env, outputs, uri):
         console.done(f"{name} is what the endpoint serves already.")
         return
 
-    new = Releases(
-        current=name,
-        models={name: Release(uri, live_instance_count(env, outputs)), old.current: old.models[old.current]},
-    )
+    other = old.current if old.current != name else old.previous()
+    kept = {other: old.models[other]} if other else {}
+    new = Releases(current=name, models={name: Release(uri, live_instance_count(env, outputs)), **kept})
     console.step(f"Promoting {name}: {card.architecture}, {len(card.classes)} classes")
     switch(env, stack, old, new)
     releases.write(env, outputs, new)
     console.done(f"{name} serves. Go back with: {console.make('promote MODEL=previous')}")
+
+
+def serves(env: Environment, outputs: dict, uri: str) -> bool:
+    """Whether the endpoint really runs this archive; after an interrupted promotion the record may say otherwise."""
+    live = releases.live(env, outputs)
+    return live.models[live.current].model_data_url == uri
 
 
 def live_instance_count(env: Environment, outputs: dict) -> int | None:

@@ -12,7 +12,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from moto.core.responses import ActionResult
 from moto.s3 import models, responses
 from moto.s3.models import s3_backends
 from moto.s3.utils import _VersionedKeyStore
@@ -110,7 +112,29 @@ def _dispose(_marker: models.FakeDeleteMarker, *_given: Any) -> None:
     """A delete marker has no bytes. moto forgets that it may stand among the versions that it disposes of."""
 
 
+_serialized = responses.S3Response.serialized
+
+
+def _serialized_with_encoded_names(response: responses.S3Response, answer: ActionResult) -> Any:
+    """Encode the names in a listing of versions where the client asked for that; moto does it for the others only.
+
+    Without it a client that decodes them, as Terraform's provider does to empty a bucket, gets other names.
+    """
+    encoding = response.querystring.get("encoding-type", [None])[0]
+    if response.data.get("Action") == "ListObjectVersions" and encoding == "url":
+        listing = answer.result
+        for entries, name in (("Versions", "Key"), ("DeleteMarkers", "Key"), ("CommonPrefixes", "Prefix")):
+            for entry in listing.get(entries, []):
+                entry[name] = quote(entry[name])
+        for name in ("Prefix", "Delimiter", "KeyMarker", "NextKeyMarker"):
+            if listing.get(name):
+                listing[name] = quote(listing[name])
+        listing["EncodingType"] = encoding
+    return _serialized(response, answer)
+
+
 def install() -> None:
+    responses.S3Response.serialized = _serialized_with_encoded_names
     models.FakeDeleteMarker.dispose = _dispose
     state.pickle_with(_VersionedKeyStore, _all_versions)
     models.FakeKey = responses.FakeKey = StoredKey

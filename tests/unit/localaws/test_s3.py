@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import Iterator
 
 import pytest
+
+SIGNED_FOR_S3 = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
 
 @pytest.fixture
@@ -31,6 +34,25 @@ def test_a_bucket_with_delete_markers_can_be_emptied_after_its_versioning_was_su
 
     assert len(everything) == 3
     assert answer.get("Errors", []) == []
+    s3.delete_bucket(Bucket=bucket)
+
+
+def test_versions_of_names_that_need_encoding_are_listed_and_deleted(localaws, bucket: str):
+    s3 = localaws.client("s3")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    names = ["Schäfer hund & Co +#?%/ünï (1) +%41.JPG", "plain.jpg"]
+    for name in names:
+        s3.put_object(Bucket=bucket, Key=name, Body=b"1")
+    asked = http.client.HTTPConnection("127.0.0.1", localaws.port)
+    asked.request("GET", f"/{bucket}?versions&encoding-type=url", headers={"Authorization": SIGNED_FOR_S3})
+    assert b"%25/%C3%BCn%C3%AF%20%281%29%20%2B%2541.JPG" in asked.getresponse().read()
+    asked.close()
+
+    versions = s3.list_object_versions(Bucket=bucket)["Versions"]
+    assert sorted(version["Key"] for version in versions) == sorted(names)
+    objects = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": objects})
+
     s3.delete_bucket(Bucket=bucket)
 
 
