@@ -74,7 +74,7 @@ def plot(trials: list[Trial], winner: Trial, metric: str, path: Path) -> Path:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK)
-        axes.margins(y=0.12)
+        axes.margins(0.08, 0.12)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 4}
         axes.legend(frameon=False, fontsize=9, handletextpad=0.3, columnspacing=1.2, labelcolor=INK, **below)
     name = winner.name.rsplit("-", 2)[0]
@@ -100,7 +100,7 @@ def _draw_over_time(axes, trials: list[Trial], winner: Trial) -> None:
     if nothing:  # at the bottom, where they can be seen to have been tried
         bottom = {"transform": axes.get_xaxis_transform(), "marker": "x", "color": GREY}
         axes.scatter(nothing, [0.03] * len(nothing), label="no result", **bottom)
-    _draw_star(axes, winner.number, winner)
+    _draw_star(axes, winner.number, winner, BLUE)
     axes.set_xlim(0.5, edge)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("trial", color=INK)
@@ -118,13 +118,14 @@ def _draw_over_lr(axes, trials: list[Trial], winner: Trial) -> None:
         axes.scatter(rates, [trial.objective for trial in own], s=DOT, c=faces, edgecolors=colour, zorder=3)
         label = group if by == "arch" else f"batch {group}"
         axes.scatter([], [], s=DOT, color=colour, label=label)  # for the legend: solid, whatever came first
-    _draw_star(axes, float(winner.hyperparameters["lr"]), winner)
+        if winner in own:
+            _draw_star(axes, float(winner.hyperparameters["lr"]), winner, colour)
     axes.set_xscale("log")
     axes.set_xlabel("learning rate", color=INK)
 
 
-def _draw_star(axes, x: float, winner: Trial) -> None:
-    axes.scatter([x], [winner.objective], marker="*", s=STAR, color=ORANGE, edgecolors=INK, zorder=4)
+def _draw_star(axes, x: float, winner: Trial, colour: str) -> None:
+    axes.scatter([x], [winner.objective], marker="*", s=STAR, color=colour, edgecolors=INK, zorder=4)
     above = {"xytext": (0, 12), "textcoords": "offset points", "ha": "center"}
     axes.annotate(f"{winner.objective:.4f}", (x, winner.objective), color=INK, **above)
 
