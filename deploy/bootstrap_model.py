@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-# What the packages promise: the weights' version says nothing of time, and the time of the build would change the
-# bytes. The network's paper did appear then.
+# The time of the build would change the bytes, so the day stands here on which EfficientNet-Lite was published.
 CREATED = datetime(2020, 3, 16, tzinfo=UTC)
 
 

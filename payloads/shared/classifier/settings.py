@@ -15,7 +15,7 @@ class Settings:
     epochs: int = 30  # at most
     patience: int = 6  # epochs without a better validation loss before training stops
     batch_size: int = 64
-    lr: float | None = None  # None: 0.001 for a head, 0.0001 for a whole network
+    lr: float | None = None  # None: 0.001 for a head, 0.00001 for a whole network
     weight_decay: float = 0.01
     dropout: float = 0.3  # of the features, before the head
     seed: int = 0
@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="epochs without a lower validation loss (%(default)s)",
     )
     group.add_argument("--batch-size", type=whole_number, default=default.batch_size, help="images (%(default)s)")
-    group.add_argument("--lr", type=positive_number, help="learning rate (0.001 for the head, 0.0001 with --fine-tune)")
+    group.add_argument(
+        "--lr", type=positive_number, help="learning rate (0.001 for the head, 0.00001 with --fine-tune)"
+    )
     group.add_argument("--weight-decay", type=float, default=default.weight_decay, help="(%(default)s)")
     group.add_argument("--dropout", type=fraction, default=default.dropout, help="before the head (%(default)s)")
     group.add_argument("--seed", type=int, default=default.seed, help="(%(default)s)")
