@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -221,26 +220,6 @@ def test_stopping_in_the_middle_of_a_job_says_so_and_loses_nothing(deployment: D
 
     wait_until(answers_again)
     assert "No changes." in deployment.make("plan")
-
-
-def test_the_notebook_runs_from_top_to_bottom(deployment: Deployment, tmp_path: Path):
-    notebook = json.loads((ROOT / "payloads" / "notebook" / "train_and_deploy.ipynb").read_text())
-    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    (tmp_path / "deployment.json").write_text(deployment.make("output"))
-    script = "\n".join([*cells, "print(description['FinalMetricDataList'], answer)"])
-
-    environment = {
-        "PATH": os.environ["PATH"],
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{deployment.port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
-    ran = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
-    )
-
-    assert ran.returncode == 0, ran.stderr
-    assert "test_accuracy" in ran.stdout
 
 
 def test_status_and_logs_show_what_runs(deployment: Deployment):

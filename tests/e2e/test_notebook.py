@@ -1,0 +1,124 @@
+"""The notebook, as its instance has it, from top to bottom: the kernel and the work are real, as is what it leaves."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+from pathlib import Path
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from tests.conftest import ROOT
+from tests.e2e.deployment import Deployment
+
+PICTURES = {"examples", "curves", "confusion", "trials", "asking"}
+
+
+@pytest.fixture(scope="module")
+def folder(deployment: Deployment) -> Path:
+    """GIVEN a dataset and a running instance, the folder that its lifecycle script brought."""
+    deployment.make("data")
+    deployment.make("upload")
+    deployment.make("notebook")
+    volume = deployment.home / "localaws" / "notebooks" / "us-east-1" / "pawprint-notebook" / "home" / "SageMaker"
+    key = json.loads((ROOT / "build" / "manifest.json").read_text())["notebook"]["key"]
+    return volume / f"pawprint-{Path(key).name.removesuffix('.tar.gz')}"
+
+
+@pytest.fixture(scope="module")
+def executed(deployment: Deployment, folder: Path) -> dict[str, nbformat.NotebookNode]:
+    """WHEN every cell is run, in order, in a kernel with the instance's environment; the cells by their id."""
+    notebook = nbformat.read(folder / "train_and_deploy.ipynb", as_version=4)
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            environment.delenv(name)
+        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deployment.port}")
+        environment.setenv("AWS_ACCESS_KEY_ID", "test")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        client.execute()
+    return {cell["id"]: cell for cell in notebook.cells}
+
+
+def printed(cell: nbformat.NotebookNode) -> str:
+    """What a cell wrote, and its last value as plain text."""
+    texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    return "\n".join(texts)
+
+
+def test_the_instance_has_the_notebook_of_this_build(folder: Path):
+    brought = (folder / "train_and_deploy.ipynb").read_bytes()
+    assert brought == (ROOT / "payloads" / "notebook" / "train_and_deploy.ipynb").read_bytes()
+
+
+def test_make_notebook_prints_the_url_of_a_jupyterlab_that_has_the_notebook(deployment: Deployment, folder: Path):
+    url = deployment.make("notebook").strip().splitlines()[-1]
+    server, _, token = url.partition("/lab?")
+
+    with urlopen(f"{server}/api/contents/{folder.name}?{token}", timeout=30) as answer:  # noqa: S310 our own server
+        names = {entry["name"] for entry in json.load(answer)["content"]}
+    assert names == {"train_and_deploy.ipynb", "deployment.json"}
+
+
+def test_it_runs_from_top_to_bottom_without_a_warning(executed):
+    noise = {
+        name: output.text
+        for name, cell in executed.items()
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream" and output.name == "stderr"
+    }
+    assert noise == {}
+
+
+def test_its_pictures_are_pictures(executed):
+    drawn = {
+        name: Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+        for name, cell in executed.items()
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    }
+    assert set(drawn) == PICTURES
+    for name, picture in drawn.items():
+        assert min(picture.size) > 300, name
+        assert len(picture.convert("RGB").quantize(16).getcolors()) > 3, f"{name} is empty"
+
+
+def test_the_jobs_that_it_started_are_there_with_their_results(deployment: Deployment, executed):
+    sagemaker = deployment.client("sagemaker")
+    tuning = sagemaker.describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=printed(executed["tuning"]).split()[0]
+    )
+    ended = tuning["TrainingJobStatusCounters"]
+    assert tuning["HyperParameterTuningJobStatus"] == "Completed"
+    assert ended["Completed"] + ended["Stopped"] == 4
+
+    one, two = (printed(executed[name]).split()[0] for name in ("training", "distributing"))
+    jobs = [sagemaker.describe_training_job(TrainingJobName=name) for name in (one, two)]
+    assert [job["ResourceConfig"]["InstanceCount"] for job in jobs] == [1, 2]
+    accuracies = [
+        metric["Value"]
+        for job in jobs
+        for metric in job["FinalMetricDataList"]
+        if metric["MetricName"] == "test_accuracy"
+    ]
+    assert min(accuracies) > 0.9
+    assert abs(accuracies[0] - accuracies[1]) < 0.02
+
+
+def test_its_endpoint_answered_was_scaled_and_is_gone(deployment: Deployment, executed):
+    assert "'predictions'" in printed(executed["asking"])
+    assert "1 of 1 instances" in printed(executed["scaling"])
+    assert "2 of 2 instances" in printed(executed["scaling"])
+    assert "SageMakerVariantInvocationsPerInstance" in printed(executed["policies"])
+
+    sagemaker = deployment.client("sagemaker")
+    assert [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints()["Endpoints"]] == ["pawprint"]
+    names = [config["EndpointConfigName"] for config in sagemaker.list_endpoint_configs()["EndpointConfigs"]]
+    names += [model["ModelName"] for model in sagemaker.list_models()["Models"]]
+    assert [name for name in names if "notebook" in name] == []
