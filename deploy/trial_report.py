@@ -108,6 +108,8 @@ def _draw_over_time(axes, trials: list[Trial], winner: Trial) -> None:
 
 def _draw_over_lr(axes, trials: list[Trial], winner: Trial) -> None:
     """One colour for each network, where several were tried, or else for each batch size; hollow: stopped early."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     having = [trial for trial in trials if trial.objective is not None]
     by = "arch" if "arch" in winner.hyperparameters else "batch-size"
     groups = sorted({trial.hyperparameters.get(by, "any") for trial in having}, key=lambda value: (len(value), value))
@@ -121,6 +123,9 @@ def _draw_over_lr(axes, trials: list[Trial], winner: Trial) -> None:
         if winner in own:
             _draw_star(axes, float(winner.hyperparameters["lr"]), winner, colour)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("learning rate", color=INK)
 
 
