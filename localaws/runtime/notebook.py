@@ -29,11 +29,10 @@ JUPYTERLAB = (
     "--allow-root",
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.port=0",
-    # The rehearsal needs no network: no news, no look for updates, no list of extensions.
-    "--LabApp.news_url=None",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 )
+# The rehearsal needs no network, and asks nobody for news and updates.
+PAGE_CONFIG = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 
 
 class ScriptFailed(Exception):
@@ -51,6 +50,7 @@ class NotebookMachine:
         self.volume = self.home / "SageMaker"
         self.log = self.directory / "jupyter.log"
         self.owner = f"notebook {region}/{name}"
+        self._config = self.directory / "config"
         self._runtime = self.directory / "runtime"
 
     def run_script(self, hook: str, content: bytes) -> None:
@@ -74,9 +74,16 @@ class NotebookMachine:
         self.volume.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._runtime, ignore_errors=True)  # the address of the server before
         self.log.unlink(missing_ok=True)
+        page_config = self._config / "labconfig" / "page_config.json"
+        page_config.parent.mkdir(parents=True, exist_ok=True)
+        page_config.write_text(json.dumps(PAGE_CONFIG))
         argv = [context().python, "-P", "-m", "jupyterlab", *JUPYTERLAB, f"--ServerApp.root_dir={self.volume}"]
-        token = {"JUPYTER_TOKEN": secrets.token_urlsafe(32), "JUPYTER_RUNTIME_DIR": str(self._runtime)}
-        return self._spawn(argv, "jupyter.log", self.log, self.volume, on_end, token)
+        settings = {
+            "JUPYTER_TOKEN": secrets.token_urlsafe(32),
+            "JUPYTER_RUNTIME_DIR": str(self._runtime),
+            "JUPYTER_CONFIG_PATH": str(self._config),
+        }
+        return self._spawn(argv, "jupyter.log", self.log, self.volume, on_end, settings)
 
     def answers(self) -> bool:
         """Whether the server answers to its token; False while it starts."""

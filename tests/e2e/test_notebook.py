@@ -57,7 +57,12 @@ def test_the_instance_has_the_notebook_of_this_build(folder: Path):
     assert brought == (ROOT / "payloads" / "notebook" / "train_and_deploy.ipynb").read_bytes()
 
 
-def test_make_notebook_prints_the_url_of_a_jupyterlab_that_has_the_notebook(deployment: Deployment, folder: Path):
+def test_make_notebook_starts_a_stopped_instance_and_prints_its_url(deployment: Deployment, folder: Path):
+    sagemaker = deployment.client("sagemaker")
+    sagemaker.stop_notebook_instance(NotebookInstanceName="pawprint-notebook")
+    stopped = sagemaker.get_waiter("notebook_instance_stopped")
+    stopped.wait(NotebookInstanceName="pawprint-notebook", WaiterConfig={"Delay": 1})
+
     url = deployment.make("notebook").strip().splitlines()[-1]
     server, _, token = url.partition("/lab?")
 
