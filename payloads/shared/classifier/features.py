@@ -18,12 +18,17 @@ class Features:
     targets: np.ndarray
 
 
-def extract(backbone: ov.Model, split: Split, *, threads: int | None = None, workers: int | None = None) -> Features:
+def extract(
+    backbone: ov.Model | ov.CompiledModel, split: Split, *, threads: int | None = None, workers: int | None = None
+) -> Features:
     """Run every image of the split through the backbone's graph.
 
-    `workers` threads decode while `threads` threads compute; None means as many as there are processors. Raises
-    DatasetError for an image that cannot be decoded. Prints `features train 512/1680` every few seconds.
+    `workers` threads decode while `threads` threads compute; None means as many as there are processors. A graph that
+    is compiled already keeps its own threads. Raises DatasetError for an image that cannot be decoded. Prints
+    `features train 512/1680` every few seconds.
     """
+    if isinstance(backbone, ov.Model):
+        backbone = graph.compile_for("THROUGHPUT", backbone, threads)
     size = backbone.input(0).get_partial_shape()[1].get_length()
     width = backbone.output(0).get_partial_shape()[1].get_length()
     values = np.empty((len(split), width), dtype=np.float32)
@@ -31,7 +36,7 @@ def extract(backbone: ov.Model, split: Split, *, threads: int | None = None, wor
     def keep(request: ov.InferRequest, row: int) -> None:
         values[row] = request.get_output_tensor().data[0]
 
-    requests = ov.AsyncInferQueue(graph.compile_for("THROUGHPUT", backbone, threads))
+    requests = ov.AsyncInferQueue(backbone)
     requests.set_callback(keep)
     paths = [path for path, _ in split.samples]
     images = read_ahead(lambda path: read_image(path, size), paths, workers)
