@@ -93,7 +93,7 @@ local-down: setup ## Stop it, with every process that it started; its state stay
 	@$(PY) -m localaws down
 
 ##@ Development
-.PHONY: test test-fast test-terraform lint fmt lock clean
+.PHONY: test test-fast test-terraform bench lint fmt lock clean
 test: setup lint test-terraform ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
 	@$(PY) -m pytest tests/unit tests/packaged -q -n 2
 	@$(PY) -m pytest tests/e2e
@@ -101,6 +101,8 @@ test-fast: setup ## The unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
 test-terraform: setup ## Plan contracts of the Terraform modules
 	@$(PY) -m deploy.terraform_checks
+bench: setup ## Measure speed against baselines, into bench/results and the README: ONLY=bench[/part] REPEATS= QUICK=1
+	@$(PY) -m bench $(call option,ONLY,only) $(call option,REPEATS,repeats) $(if $(QUICK),--quick)
 lint: setup ## Check the form of Python and Terraform
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .

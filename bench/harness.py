@@ -1,0 +1,180 @@
+"""Compare ways of doing one thing: each in a process of its own, in turn, several rounds.
+
+    compare("feature pass", [Candidate("eager", ...), Candidate("graph", ...)], unit="images/s", repeats=5)
+
+Two runtimes in one process would fight over the processors with their thread pools, so each candidate gets a process
+(`bench.worker`), which prepares once and then measures when it is told to; one at a time. In a round every candidate
+is measured once, and a ratio is taken within its round: a machine that is slower for a while, slows both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PATHS = os.pathsep.join([str(ROOT), str(ROOT / "payloads" / "shared")])
+
+
+class BenchError(Exception):
+    """A candidate could not be measured; the message has its name and the end of what it wrote."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way. `target` is `module:function`; the function, called once with `arguments`, returns the measurement:
+    a function that does the thing and returns a number, or a dict with that number as `value` and details beside it.
+    """
+
+    name: str
+    target: str
+    arguments: dict = field(default_factory=dict)  # to be JSON
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was measured of every candidate, in order of the rounds.
+
+    `target` is the ratio that was promised for `headline`, the candidate that the README shows; None for no promise.
+    """
+
+    what: str
+    unit: str  # "images/s", "s", "MB" ...
+    higher_is_better: bool
+    baseline: str
+    headline: str
+    values: dict[str, list[float]]
+    details: dict[str, list[dict]]
+    target: float | None = None
+    note: str = ""  # what a reader must know to judge the figure, such as what was extrapolated
+
+    def ratios(self, name: str) -> list[float]:
+        """How many times better than the baseline, round by round."""
+        pairs = zip(self.values[name], self.values[self.baseline], strict=True)
+        return [own / base if self.higher_is_better else base / own for own, base in pairs]
+
+    def to_json(self) -> dict:
+        return {
+            "what": self.what,
+            "unit": self.unit,
+            "higher_is_better": self.higher_is_better,
+            "baseline": self.baseline,
+            "headline": self.headline,
+            "target": self.target,
+            "note": self.note,
+            "candidates": {
+                name: {**summary(values), "ratio": summary(self.ratios(name)), "details": self.details[name]}
+                for name, values in self.values.items()
+            },
+        }
+
+
+def summary(values: Sequence[float]) -> dict:
+    return {
+        "median": rounded(statistics.median(values)),
+        "low": rounded(min(values)),
+        "high": rounded(max(values)),
+        "values": [rounded(value) for value in values],
+    }
+
+
+def rounded(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def compare(
+    what: str,
+    candidates: Sequence[Candidate],
+    *,
+    unit: str,
+    repeats: int,
+    higher_is_better: bool = True,
+    target: float | None = None,
+    headline: str | None = None,
+    note: str = "",
+) -> Comparison:
+    """Measure the candidates `repeats` times in turn; the first is the baseline, the last the headline if none is
+    named. Prints each figure as it comes. Raises BenchError."""
+    names = [candidate.name for candidate in candidates]
+    values: dict[str, list[float]] = {name: [] for name in names}
+    details: dict[str, list[dict]] = {name: [] for name in names}
+    width = max(map(len, names))
+    print(f"\n{what} ({unit}; {repeats} rounds)", flush=True)
+    with ExitStack() as stack:
+        workers = {}
+        for candidate in candidates:
+            print(f"  preparing {candidate.name}", flush=True)
+            workers[candidate.name] = stack.enter_context(Worker(candidate))
+        for turn in range(1, repeats + 1):
+            for name in names:
+                measured = workers[name].measure()
+                values[name].append(measured.pop("value"))
+                if measured:
+                    details[name].append(measured)
+                print(f"  {turn}/{repeats}  {name:<{width}}  {values[name][-1]:>10.4g} {unit}", flush=True)
+    done = Comparison(
+        what, unit, higher_is_better, names[0], headline or names[-1], values, details, target=target, note=note
+    )
+    for name in names[1:]:
+        ratio = summary(done.ratios(name))
+        print(
+            f"  {name}: {ratio['median']:.3g} times {names[0]} ({ratio['low']:.3g} to {ratio['high']:.3g})", flush=True
+        )
+    return done
+
+
+class Worker:
+    """The process of one candidate, prepared when entered. Raises BenchError if it ends early."""
+
+    def __init__(self, candidate: Candidate):
+        self.candidate = candidate
+
+    def __enter__(self) -> Worker:
+        self._log = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.worker", self.candidate.target, json.dumps(self.candidate.arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": PATHS} | self.candidate.env,
+        )
+        try:
+            self._answer()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Let it clean up after itself: the end of its input is the sign to end."""
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def measure(self) -> dict:
+        try:
+            self._process.stdin.write("measure\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it ended: the answer says so
+        return self._answer()
+
+    def _answer(self) -> dict:
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            end = "\n".join(self._log.read().strip().splitlines()[-8:])
+            raise BenchError(f"{self.candidate.name} ({self.candidate.target}) could not be measured:\n{end}")
+        return json.loads(line)

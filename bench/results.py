@@ -1,0 +1,74 @@
+"""Results: a JSON file for each bench in bench/results, and the README's table, which is made from them."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import machine
+from bench.harness import Comparison
+
+FOLDER = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- bench: made by `make bench` from bench/results -->", "<!-- /bench -->"
+
+
+def save(name: str, comparisons: Iterable[Comparison], folder: Path = FOLDER) -> None:
+    """Write <name>.json: when, on which machine, and every comparison with all its values.
+
+    Comparisons of another name that stand there already are kept: a bench can be run in parts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    now = datetime.now(UTC).strftime("%Y-%m-%d")
+    made = {each.what: {**each.to_json(), "measured": now, "machine": machine.describe()} for each in comparisons}
+    before = {each["what"]: each for each in json.loads(path.read_text())["comparisons"]} if path.exists() else {}
+    content = {"name": name, "comparisons": list((before | made).values())}
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def table(folder: Path = FOLDER) -> str:
+    """The README's table, in Markdown: one row a comparison, and the machines below it."""
+    files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    comparisons = [comparison for file in files for comparison in file["comparisons"]]
+    lines = ["| | measured | against | ratio (worst and best round) | promised |", "|---|---|---|---|---|"]
+    notes = []
+    for comparison in comparisons:
+        mark = ""
+        if comparison["note"]:
+            notes.append(comparison["note"])
+            mark = f" [{len(notes)}]"
+        lines.append(_row(comparison, mark))
+    lines += [""] + [f"[{number}] {note}\n" for number, note in enumerate(notes, 1)]
+    machines = sorted({machine.in_words(comparison["machine"]) for comparison in comparisons})
+    dates = sorted({comparison["measured"] for comparison in comparisons})
+    if comparisons:
+        lines.append(
+            f"Measured {' and '.join(dates)} on {'; '.join(machines)}. All values: [bench/results](bench/results)."
+        )
+    return "\n".join(lines)
+
+
+def update_readme(folder: Path = FOLDER, readme: Path = README) -> None:
+    """Put the table between its marks. Raises ValueError where README has none."""
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"{readme} lacks the line {BEGIN} or {END}.")
+    readme.write_text(f"{before}{BEGIN}\n{table(folder)}\n{END}{after}")
+
+
+def _row(comparison: dict, mark: str) -> str:
+    unit = comparison["unit"]
+    base, best = (comparison["candidates"][comparison[role]] for role in ("baseline", "headline"))
+    ratio = best["ratio"]
+    promised = f"{comparison['target']:g}" if comparison["target"] else ""
+    return (
+        f"| {comparison['what']}{mark} | {comparison['headline']}: {_number(best['median'])} {unit} "
+        f"| {comparison['baseline']}: {_number(base['median'])} {unit} "
+        f"| **{_number(ratio['median'])}** ({_number(ratio['low'])} to {_number(ratio['high'])}) | {promised} |"
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,80 @@
+"""The harness, on candidates whose figures are known."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import machine, results
+from bench.harness import BenchError, Candidate, Comparison, compare
+
+MADE = "tests.unit.bench.candidates"
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory) -> tuple[Comparison, list[str]]:
+    log = tmp_path_factory.mktemp("bench") / "log"
+    candidates = [
+        Candidate("slow", f"{MADE}:counting", {"start": 10, "step": 10, "log": str(log)}),
+        Candidate("fast", f"{MADE}:counting", {"start": 40, "step": 10, "log": str(log)}, env={"SEEN": "yes"}),
+    ]
+    done = compare("made", candidates, unit="images/s", repeats=3, target=2)
+    return done, log.read_text().splitlines()
+
+
+def test_rounds_are_in_turn_each_candidate_in_a_process_of_its_own_that_is_closed(measured):
+    _, log = measured
+    assert [line.split()[0] for line in log[:6]] == ["10", "40"] * 3
+    processes = [line.split()[1] for line in log[:6]]
+    assert (len(set(processes)), processes[0], processes[1]) == (2, processes[2], processes[3])
+    assert sorted(log[6:]) == ["closed 10", "closed 40"]
+
+
+def test_a_ratio_is_taken_within_its_round(measured):
+    done, _ = measured
+    assert done.values == {"slow": [10, 20, 30], "fast": [40, 50, 60]}
+    assert done.ratios("fast") == [4, 2.5, 2]
+    assert done.to_json()["candidates"]["fast"]["ratio"] == {"median": 2.5, "low": 2, "high": 4, "values": [4, 2.5, 2]}
+    assert [detail["seen"] for detail in done.details["fast"]] == ["yes"] * 3
+
+
+def test_of_times_the_shorter_is_the_better():
+    done = Comparison("made", "s", False, "slow", "fast", {"slow": [9.0], "fast": [3.0]}, {"slow": [], "fast": []})
+    assert done.ratios("fast") == [3]
+
+
+def test_a_candidate_that_fails_is_named_with_its_own_last_words():
+    with pytest.raises(BenchError, match=r"bad .*:failing\) could not be measured:\n.*out of luck"):
+        compare("made", [Candidate("bad", f"{MADE}:failing")], unit="s", repeats=1)
+
+
+def test_results_are_kept_by_comparison_and_shown_in_the_readme(measured, tmp_path):
+    done, _ = measured
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    other = Comparison("other", "s", False, "a", "b", {"a": [9.0], "b": [3.0]}, {"a": [], "b": []}, note="Said so.")
+    for comparison in (done, other, done):
+        results.save("made", [comparison], tmp_path)
+    kept = json.loads((tmp_path / "made.json").read_text())["comparisons"]
+    assert [each["what"] for each in kept] == ["made", "other"]
+    assert kept[0]["machine"] == machine.describe()
+
+    results.update_readme(tmp_path, readme)
+    lines = readme.read_text().splitlines()
+    assert "| made | fast: 50 images/s | slow: 20 images/s | **2.5** (2 to 4) | 2 |" in lines
+    assert "| other [1] | b: 3 s | a: 9 s | **3** (3 to 3) |  |" in lines
+    assert "[1] Said so." in lines
+    assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
+
+
+def test_the_readme_shows_the_results_that_are_kept():
+    text = Path(results.README).read_text()
+    shown = text.partition(results.BEGIN)[2].partition(results.END)[0].strip()
+    assert shown == results.table().strip()
+
+
+def test_the_machine_is_named():
+    found = machine.describe()
+    assert found["cores"] >= 1
+    assert found["libraries"]["torch"]
+    assert f"{found['cores']} cores" in machine.in_words(found)
