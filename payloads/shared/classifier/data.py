@@ -20,6 +20,7 @@ from PIL import Image
 
 from classifier.contract import ApiError
 from classifier.image import decode
+from classifier.samples import Samples
 
 SPLITS = ("train", "valid", "test")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -36,12 +37,12 @@ class Split:
     """The images of one split as (path, index of its class), sorted by class and name."""
 
     name: str
-    samples: tuple[tuple[Path, int], ...]
+    samples: Samples
 
     @property
     def targets(self) -> np.ndarray:
         """The class of each image, int64 of shape [images]."""
-        return np.array([target for _, target in self.samples], dtype=np.int64)
+        return self.samples.targets
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -104,27 +105,27 @@ def inspect_splits(folders: Mapping[str, Path], *, decoding: bool = True) -> Dat
         raise DatasetError(f"There is only one class, {classes[0]}; a classifier needs at least two.")
     splits = {}
     for name, (by_class, _) in found.items():
-        samples = ((path, target) for target, folder in enumerate(classes) for path in by_class[folder])
-        splits[name] = Split(name, tuple(samples))
+        splits[name] = Split(name, Samples((folders[name] / folder, by_class[folder]) for folder in classes))
     dataset = Dataset(classes, splits, tuple(path for _, ignored in found.values() for path in ignored))
     if decoding:
-        _check_decodable([path for split in splits.values() for path, _ in split.samples])
+        _check_decodable(path for split in splits.values() for path, _ in split.samples)
     return dataset
 
 
-def _scan_split(name: str, folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
-    """({class folder: its images}, the files ignored) of one split."""
+def _scan_split(name: str, folder: Path) -> tuple[dict[str, bytes], list[Path]]:
+    """({class folder: the packed names of its images}, the files ignored) of one split."""
     if not folder.is_dir():
         raise DatasetError(f"The split {name} is missing: {folder} is not a folder.")
-    by_class: dict[str, list[Path]] = {}
+    by_class: dict[str, bytes] = {}
     ignored: list[Path] = []
     for entry in sorted(_visible(folder)):
         if not entry.is_dir():
             ignored.append(entry)
             continue
-        files = sorted(path for path in _visible(entry) if path.is_file())
-        by_class[entry.name] = [path for path in files if path.suffix.lower() in SUFFIXES]
-        ignored += [path for path in files if path.suffix.lower() not in SUFFIXES]
+        with os.scandir(entry) as inside:
+            files = sorted(file.name for file in inside if not file.name.startswith(".") and file.is_file())
+        by_class[entry.name] = Samples.pack(file for file in files if file.lower().endswith(SUFFIXES))
+        ignored += [entry / file for file in files if not file.lower().endswith(SUFFIXES)]
     if not any(by_class.values()):
         kinds = " ".join(SUFFIXES)
         raise DatasetError(f"The split {name} has no image ({kinds}) in a class folder of {folder}.")
@@ -148,7 +149,7 @@ def _check_same_classes(split: str, present: set[str], expected: set[str]) -> No
         raise DatasetError(f"The classes differ: {split}, compared with train, {' and '.join(differences)}.")
 
 
-def _check_decodable(paths: list[Path]) -> None:
+def _check_decodable(paths: Iterable[Path]) -> None:
     for _ in read_ahead(lambda path: read_image(path, 32), paths):
         pass
 
