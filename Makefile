@@ -56,7 +56,7 @@ data: setup ## Check and upload labelled photographs: DATA=dir; default: the bui
 	@$(PY) -m deploy.data $(call argument,DATA)
 train: setup ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= INSTANCES= FINE_TUNE=1 SPOT=1 RESUME=job
 	@$(PY) -m deploy.train $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
-		$(call option,LR,lr) $(call option,BATCH,batch-size) $(call option,SEED,seed) \
+		$(call option,LR,lr) $(call option,BATCH,batch) $(call option,SEED,seed) \
 		$(call option,INSTANCES,instances) $(if $(FINE_TUNE),--fine-tune) $(if $(SPOT),--spot) \
 		$(call option,RESUME,resume)
 tune: setup ## Tune in SageMaker: JOBS= PARALLEL= DATA= EPOCHS= ARCH=a,b STRATEGY= WARM_START=job SEED= FINE_TUNE=1 JOB=job

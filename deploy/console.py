@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,6 +20,14 @@ class Failure(Exception):
     """A command cannot go on. The message names the thing that is wrong and the way out."""
 
 
+class Parser(argparse.ArgumentParser):
+    """The arguments of a make target, mistakes in which are told in the target's words: EPOCHS, not --epochs."""
+
+    def error(self, message: str) -> NoReturn:
+        words = re.sub(r"--([a-z][a-z-]*)", lambda option: option[1].upper().replace("-", "_"), message)
+        raise Failure(f"{words.removeprefix('argument ').rstrip('.')}. All targets and their variables: {make('help')}")
+
+
 def make(target: str) -> str:
     """The command for a make target in the environment at hand, to be pasted as it stands."""
     env = os.environ.get("ENV") or "local"
@@ -25,15 +36,20 @@ def make(target: str) -> str:
 
 def step(message: str) -> None:
     """Say what happens now."""
-    out.print(f"[bold cyan]▸[/] {message}")
+    _say(out, "[bold cyan]▸[/] ", message)
 
 
 def done(message: str) -> None:
-    out.print(f"[bold green]✓[/] {message}")
+    _say(out, "[bold green]✓[/] ", message)
 
 
 def warn(message: str) -> None:
-    err.print(f"[bold yellow]![/] {message}")
+    _say(err, "[bold yellow]![/] ", message)
+
+
+def _say(where: Console, sign: str, message: str) -> None:
+    where.print(sign, end="")
+    where.print(message, markup=False)  # it may hold anything that a file can be called
 
 
 def progress() -> Progress:
@@ -53,8 +69,7 @@ def run(command: Callable[[], int | None]) -> None:
         message = explain(error)
         if message is None:
             raise
-        err.print("[bold red]✗[/] ", end="")
-        err.print(message, markup=False)
+        _say(err, "[bold red]✗[/] ", message)
         sys.exit(1)
 
 

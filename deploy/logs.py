@@ -5,8 +5,9 @@ python -m deploy.logs [--what train|endpoint|lambda|ec2] [--job NAME] [--follow]
 
 from __future__ import annotations
 
-import argparse
 import time
+
+from rich.markup import escape
 
 from deploy import console, environment, jobs
 from deploy.console import Failure
@@ -28,7 +29,7 @@ def source(env: environment.Environment, outputs: dict, what: str, job: str | No
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Print logs.")
+    parser = console.Parser(description="Print logs.")
     parser.add_argument("--what", choices=WHAT, default="train")
     parser.add_argument("--job", help="a training job's name; default: the last one")
     parser.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
@@ -38,9 +39,12 @@ def main() -> None:
     group, prefix = source(env, outputs, arguments.what, arguments.job)
     console.step(f"{group} {prefix}")
     tail = LogTail(env.client("logs", outputs["region"]), group, prefix)
+    shown = None
     while True:
         for stream, line in tail.poll():
-            console.out.print(f"[dim]{stream[-24:]}[/] ", end="")
+            if stream != shown:
+                console.out.rule(escape(stream), align="left", style="dim")
+                shown = stream
             console.out.print(line, markup=False)
         if not arguments.follow:
             return

@@ -8,7 +8,6 @@ AWS_IAM.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import mimetypes
@@ -90,7 +89,7 @@ def payload(image: str | None) -> tuple[bytes, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Ask the function URL.")
+    parser = console.Parser(description="Ask the function URL.")
     parser.add_argument("image", nargs="?", help="a file or a URL; default: a digit of the sample data")
     parser.add_argument("--top-k", type=int)
     arguments = parser.parse_args()

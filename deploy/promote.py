@@ -11,7 +11,6 @@ SageMaker afterwards, and asked for one prediction.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import re
@@ -136,7 +135,7 @@ def ask_once(env: Environment, outputs: dict, release: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Put a trained model behind the URL.")
+    parser = console.Parser(description="Put a trained model behind the URL.")
     parser.add_argument("model", nargs="?", help="a run's name, an S3 URI, or 'previous'; default: the newest")
     wanted = parser.parse_args().model
     env = environment.current()

@@ -136,11 +136,11 @@ def summary(job: dict) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train in SageMaker.")
+    parser = console.Parser(description="Train in SageMaker.")
     add_common(parser)
     parser.add_argument("--instances", type=int, default=1)
     parser.add_argument("--arch")
-    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--batch", dest="batch_size", type=int)
     parser.add_argument("--lr", type=float)
     parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
     parser.add_argument("--resume", metavar="JOB", help="start an interrupted spot job again from its checkpoints")

@@ -171,7 +171,7 @@ def warm_start(env: Environment, outputs: dict, parent: str, definition):
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Tune hyperparameters in SageMaker.")
+    parser = console.Parser(description="Tune hyperparameters in SageMaker.")
     parser.add_argument("--jobs", type=int, help=f"trials in all ({JOBS}; of a grid, all its combinations)")
     parser.add_argument("--parallel", type=int, default=2, help="trials at a time (%(default)s)")
     parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0])

@@ -5,7 +5,6 @@ python -m deploy.url [--curl [--image FILE] [--run]]
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import subprocess
 import sys
@@ -39,7 +38,7 @@ def curl_line(env: Environment, outputs: dict, image: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="The function URL.")
+    parser = console.Parser(description="The function URL.")
     parser.add_argument("--curl", action="store_true", help="print a curl line instead")
     parser.add_argument("--image", type=Path, help="the file that the curl line sends")
     parser.add_argument("--run", action="store_true", help="run the curl line too")
