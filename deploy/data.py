@@ -4,14 +4,14 @@
 
 The folder is an ImageFolder with its splits: `{train,valid,test}/<class>/*.jpg`. Without one, the built-in sample
 is made: real handwritten digits from scikit-learn. Nothing is uploaded before the whole folder has passed the
-check.
+check. A photograph that is in two splits stops it, unless ALLOW_DUPLICATES is set in the environment.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
+import os
 import re
 import tempfile
 import unicodedata
@@ -25,6 +25,7 @@ from deploy.environment import Environment
 from deploy.stack import Stack
 
 SAMPLE = "digits"
+ALLOW_DUPLICATES = "ALLOW_DUPLICATES"
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,11 @@ def put(env: Environment, outputs: dict, root: Path, shown: str | None = None) -
 
     Raises Failure that names the file or class at fault, before anything was uploaded.
     """
-    from classifier.data import DatasetError, inspect_dataset
-
-    console.step(f"Checking {shown or root}")
-    try:
-        dataset = inspect_dataset(root)
-    except DatasetError as error:
-        raise Failure(f"{error}\nNothing was uploaded.") from error
     name = dataset_name(root)
     if not name:
         raise Failure(f"The folder {root} needs a name with letters or digits: it becomes the dataset's name.")
+    console.step(f"Checking {shown or root}")
+    dataset = check(root)
     for split in dataset.splits.values():
         console.out.print(f"  {split.name:<6} {len(split.samples):>7,} images in {len(dataset.classes)} classes")
     if dataset.ignored:
@@ -120,6 +116,38 @@ def put(env: Environment, outputs: dict, root: Path, shown: str | None = None) -
     uri = f"s3://{outputs['artifacts_bucket']}/datasets/{name}"
     console.done(f"{uri} ({sent:,} files sent, {kept:,} already there, {removed:,} removed)")
     return Uploaded(name, uri)
+
+
+def check(root: Path):
+    """The dataset in `root`, its images decoded and held against one another; warns of what is odd about it.
+
+    Raises Failure that names the file or class at fault.
+    """
+    from classifier import data_checks
+    from classifier.data import DatasetError, inspect_dataset
+
+    try:
+        dataset = inspect_dataset(root)
+        hashes = dataset.hashes()
+        with console.progress() as bar:
+            decoded = bar.track(data_checks.thumbnails(dataset), total=len(hashes), description="reading")
+            lookalikes = data_checks.find_lookalikes(dataset, hashes, decoded)
+    except DatasetError as error:
+        raise Failure(f"{error}\nNothing was uploaded.") from error
+    except OSError as error:
+        raise Failure(f"{error.filename} cannot be read: {error.strerror}.\nNothing was uploaded.") from error
+    findings = [*data_checks.find(dataset, hashes), *lookalikes]
+    stopping = [finding for finding in findings if finding.stops and not os.environ.get(ALLOW_DUPLICATES)]
+    for finding in findings:
+        if finding not in stopping:
+            console.warn(str(finding))
+    if stopping:
+        raise Failure(
+            "\n".join(map(str, stopping))
+            + "\nNothing was uploaded. A model is examined on photographs that it has not "
+            f"learnt from: keep each in one split only. Or, to take them as they are, add {ALLOW_DUPLICATES}=1."
+        )
+    return dataset
 
 
 def dataset_name(root: Path) -> str:
@@ -153,7 +181,7 @@ def mirror(env: Environment, outputs: dict, prefix: str, files: dict[str, Path])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Check and upload labelled photographs.")
+    parser = console.Parser(description="Check and upload labelled photographs.")
     parser.add_argument("directory", nargs="?", type=Path, help="an ImageFolder; default: the built-in sample")
     directory = parser.parse_args().directory
     env = environment.current()

@@ -78,6 +78,6 @@ def test_a_broken_image_ends_the_pass_by_name(features, tmp_path):
     root = write_image_folder(tmp_path / "squares")
     broken = root / "train" / "002.green_square" / "003.jpg"
     broken.write_bytes(b"")
-    split = inspect_dataset(root, decoding=False).splits["train"]
+    split = inspect_dataset(root).splits["train"]
     with pytest.raises(DatasetError, match=r"002\.green_square/003\.jpg"):
         extract(features, split)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,25 @@ def test_files_that_are_no_images_are_named_and_passed_over(account, folder: Pat
 
     assert "train/cat/notes.txt" in capsys.readouterr().err
     assert not [key for key in account.stored() if key.endswith(".txt")]
+
+
+def test_a_photograph_in_two_splits_stops_the_upload_and_names_the_way_out(account, folder: Path):
+    shutil.copy(folder / "train" / "cat" / "0.png", folder / "test" / "cat" / "[bold]copy.png")
+
+    with pytest.raises(Failure) as failure:
+        data.put(account.env, account.outputs, folder)
+
+    assert "1 of the 7 test images are in train too" in str(failure.value)
+    assert "train/cat/0.png = test/cat/[bold]copy.png" in str(failure.value)
+    assert "ALLOW_DUPLICATES=1" in str(failure.value)
+    assert account.stored() == []
+
+
+def test_allowed_duplicates_are_uploaded_with_a_warning(account, folder: Path, capsys, monkeypatch):
+    monkeypatch.setenv(data.ALLOW_DUPLICATES, "1")
+    shutil.copy(folder / "train" / "cat" / "0.png", folder / "test" / "cat" / "[bold]copy.png")
+
+    data.put(account.env, account.outputs, folder)
+
+    assert "train/cat/0.png = test/cat/[bold]copy.png" in capsys.readouterr().err
+    assert "datasets/my-pets/test/cat/[bold]copy.png" in account.stored()
