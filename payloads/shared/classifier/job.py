@@ -132,8 +132,8 @@ def _serving_archive(place: Path) -> Path:
 
 
 def _inspect(folders: Mapping[str, Path]) -> Dataset:
-    # Decoding is left to the pass that needs the pixels: it names a broken file as well.
-    dataset = inspect_splits(folders, decoding=False)
+    # Nothing is decoded here: the pass that needs the pixels names a broken file.
+    dataset = inspect_splits(folders)
     print(dataset, flush=True)
     if dataset.ignored:
         names = ", ".join(path.name for path in dataset.ignored[:5])
