@@ -11,7 +11,7 @@ gloo from memory to memory and by NCCL from GPU to GPU; what arrives is never un
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +27,10 @@ GATHERED_ROWS = 4096  # at a time: what is on its way stays small whatever the n
 PATIENCE = timedelta(hours=2)
 
 Value = TypeVar("Value")
+
+
+def _in_memory(*shape: int) -> np.ndarray:
+    return np.empty(shape, np.float32)
 
 
 class DistributedError(Exception):
@@ -56,11 +60,16 @@ class World:
         than another by more than one."""
         return rows[self.rank :: self.size]
 
-    def gather(self, own: np.ndarray, total: int) -> np.ndarray | None:
-        """The `total` rows that `share` dealt out, in their order again, on the writer; None on the others."""
+    def gather(
+        self, own: np.ndarray, total: int, allocate: Callable[..., np.ndarray] = _in_memory
+    ) -> np.ndarray | None:
+        """The `total` rows that `share` dealt out, in their order again, on the writer; None on the others.
+
+        `allocate(total, width)` makes the writer's array, where it is to lie elsewhere than in memory.
+        """
         if self.size == 1:
             return own
-        whole = np.empty((total, *own.shape[1:]), own.dtype) if self.is_writer else None
+        whole = allocate(total, *own.shape[1:]) if self.is_writer else None
         longest = -(-total // self.size)
         for start in range(0, longest, GATHERED_ROWS):
             rows = torch.from_numpy(own[start : start + GATHERED_ROWS])

@@ -1,5 +1,11 @@
-"""Features of a frozen backbone: computed once an image, since nothing in them changes from epoch to epoch."""
+"""Features of a frozen backbone: computed once an image, since nothing in them changes from epoch to epoch.
 
+They are kept in a file that is mapped into memory and has no name, so that the system may write out what it needs the
+memory for, and nothing is left behind however the run ends. It lies where temporary files lie: TMPDIR.
+"""
+
+import os
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +16,10 @@ from classifier.progress import progress
 from classifier.runtime import ov
 
 
+class StorageError(Exception):
+    """The disk is too small for the features; the message says by how much, and where to have more."""
+
+
 @dataclass(frozen=True)
 class Features:
     """`values` float32 [images, width] and `targets` int64 [images] of one split."""
@@ -18,28 +28,45 @@ class Features:
     targets: np.ndarray
 
 
+def allocate(images: int, width: int) -> np.ndarray:
+    """float32 [images, width] in a file without a name; gone with the array. Raises StorageError."""
+    size = max(images, 1) * width * np.dtype(np.float32).itemsize  # a file of no bytes cannot be mapped
+    folder = tempfile.gettempdir()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            # Now rather than page by page: in a mapped file, a disk that is full is a SIGBUS.
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            disk = os.statvfs(folder)
+            free = disk.f_bavail * disk.f_frsize
+            raise StorageError(
+                f"The features of {images:,} images need {size / 1e9:,.2f} GB in {folder}, where {free / 1e9:,.2f} GB "
+                f"are free ({error.strerror}): set TMPDIR to a folder on a larger disk, or give the instance one."
+            ) from None
+        return np.asarray(np.memmap(file, np.float32, "r+", shape=(max(images, 1), width)))[:images]
+
+
 def extract(
     backbone: ov.Model | ov.CompiledModel, split: Split, *, threads: int | None = None, workers: int | None = None
 ) -> Features:
     """Run every image of the split through the backbone's graph.
 
     `workers` threads decode while `threads` threads compute; None means as many as there are processors. A graph that
-    is compiled already keeps its own threads. Raises DatasetError for an image that cannot be decoded. Prints
-    `features train 512/1680` every few seconds.
+    is compiled already keeps its own threads. Raises DatasetError for an image that cannot be decoded, StorageError
+    before the first where the disk is too small. Prints `features train 512/1680` every few seconds.
     """
     if isinstance(backbone, ov.Model):
         backbone = graph.compile_for("THROUGHPUT", backbone, threads)
     size = backbone.input(0).get_partial_shape()[1].get_length()
     width = backbone.output(0).get_partial_shape()[1].get_length()
-    values = np.empty((len(split), width), dtype=np.float32)
+    values = allocate(len(split), width)
 
     def keep(request: ov.InferRequest, row: int) -> None:
         values[row] = request.get_output_tensor().data[0]
 
     requests = ov.AsyncInferQueue(backbone)
     requests.set_callback(keep)
-    paths = [path for path, _ in split.samples]
-    images = read_ahead(lambda path: read_image(path, size), paths, workers)
+    images = read_ahead(lambda path: read_image(path, size), (path for path, _ in split.samples), workers)
     try:
         for row, image in enumerate(progress(images, len(split), f"features {split.name}")):
             requests.start_async({0: image[np.newaxis]}, row)

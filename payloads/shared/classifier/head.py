@@ -1,10 +1,13 @@
-"""The linear head over features that were computed once: an epoch takes milliseconds."""
+"""The linear head over features that were computed once: an epoch takes milliseconds.
+
+Features may be more than memory holds: they are read batch by batch, and never copied as a whole.
+"""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -14,6 +17,7 @@ from classifier.settings import Settings
 from classifier.training import Checkpoint, Epoch, Score, fit, score
 
 HEAD_LR = 1e-3
+ROWS = 4096  # of features that are looked at together, where all of them are
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,8 @@ class Head:
     bias: torch.Tensor
 
     def evaluate(self, features: Features) -> Score:
-        logits = F.linear(torch.from_numpy(features.values), self.weight, self.bias)
-        return score(logits, torch.from_numpy(features.targets))
+        logits = [F.linear(rows, self.weight, self.bias) for rows in _chunks(features)]
+        return score(torch.cat(logits), torch.from_numpy(features.targets))
 
     def linear(self) -> nn.Linear:
         """The same as a layer, to be trained further."""
@@ -40,9 +44,8 @@ class HeadLearner:
     def __init__(self, train: Features, valid: Features, classes: int, settings: Settings):
         # Centred and on one scale, so that one learning rate suits every backbone. One deviation for all features:
         # dividing each by its own would blow up those that hardly ever fire.
-        self.mean = torch.from_numpy(train.values.mean(axis=0))
-        self.deviation = float(np.sqrt(train.values.var(axis=0).mean())) or 1.0
-        self.train, self.valid = self._scaled(train), self._scaled(valid)
+        self.mean, self.deviation = _mean_and_deviation(train)
+        self.train, self.valid = train, valid
         self.model = nn.Linear(train.values.shape[1], classes)
         nn.init.zeros_(self.model.weight)
         nn.init.zeros_(self.model.bias)
@@ -52,10 +55,10 @@ class HeadLearner:
         self.settings = settings
 
     def train_epoch(self, epoch: int) -> float:
-        features, targets = self.train
+        values, targets = torch.from_numpy(self.train.values), torch.from_numpy(self.train.targets)
         total = 0.0
         for batch in torch.randperm(len(targets)).split(self.settings.batch_size):
-            logits = self.model(F.dropout(features[batch], self.settings.dropout))
+            logits = self.model(F.dropout(self._scaled(values[batch]), self.settings.dropout))
             loss = F.cross_entropy(logits, targets[batch])
             self.optimizer.zero_grad()
             loss.backward()
@@ -65,17 +68,16 @@ class HeadLearner:
 
     @torch.inference_mode()
     def validate(self) -> Score:
-        features, targets = self.valid
-        return score(self.model(features), targets)
+        logits = [self.model(self._scaled(rows)) for rows in _chunks(self.valid)]
+        return score(torch.cat(logits), torch.from_numpy(self.valid.targets))
 
     def head(self) -> Head:
         """The head for features as they come, the scaling folded into its weights."""
         weight = self.model.weight.detach() / self.deviation
         return Head(weight, self.model.bias.detach() - weight @ self.mean)
 
-    def _scaled(self, features: Features) -> tuple[torch.Tensor, torch.Tensor]:
-        values = (torch.from_numpy(features.values) - self.mean) / self.deviation
-        return values, torch.from_numpy(features.targets)
+    def _scaled(self, values: torch.Tensor) -> torch.Tensor:
+        return (values - self.mean) / self.deviation
 
 
 def train_head(
@@ -87,6 +89,19 @@ def train_head(
     with _one_thread():
         history = fit(learner, settings, checkpoint, **options)
     return learner.head(), history
+
+
+def _chunks(features: Features) -> tuple[torch.Tensor, ...]:
+    """The values in their order, ROWS at a time: views, so that what is not looked at need not be in memory."""
+    return torch.from_numpy(features.values).split(ROWS)
+
+
+def _mean_and_deviation(features: Features) -> tuple[torch.Tensor, float]:
+    """Each feature's mean, and one deviation for all: the root of their mean variance; 1 where nothing varies."""
+    count = len(features.targets)
+    mean = sum(rows.sum(dim=0, dtype=torch.float64) for rows in _chunks(features)) / count
+    squares = sum(((rows - mean) ** 2).sum().item() for rows in _chunks(features))
+    return mean.float(), math.sqrt(squares / (count * len(mean))) or 1.0
 
 
 @contextlib.contextmanager

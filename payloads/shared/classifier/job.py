@@ -11,7 +11,7 @@ from classifier import artifact, distributed, graph, report
 from classifier.artifact import ArtifactError, ModelCard
 from classifier.data import Dataset, DatasetError, inspect_splits
 from classifier.distributed import DistributedError, World
-from classifier.features import Features, extract
+from classifier.features import Features, StorageError, allocate, extract
 from classifier.graph import GraphError
 from classifier.head import Head, train_head
 from classifier.model import ModelError, load_backbone
@@ -20,7 +20,7 @@ from classifier.settings import Settings
 from classifier.training import Checkpoint, TrainingError
 
 # What a run raises for a reason that its caller can mend; anything else is a defect.
-EXPECTED_ERRORS = (ArtifactError, DatasetError, DistributedError, GraphError, ModelError, TrainingError)
+EXPECTED_ERRORS = (ArtifactError, DatasetError, DistributedError, GraphError, ModelError, StorageError, TrainingError)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _features(network: ov.Model, dataset: Dataset, split: str, machine: Machine,
     whole = dataset.splits[split]
     part = replace(whole, samples=world.share(whole.samples))
     own = extract(network, part, threads=machine.threads, workers=machine.workers)
-    values = world.gather(own.values, len(whole))
+    values = world.gather(own.values, len(whole), allocate)
     return None if values is None else Features(values, whole.targets)
 
 

@@ -1,0 +1,69 @@
+"""The cache of features: where it lies, and how little memory the pass over many images takes."""
+
+import errno
+import gc
+import os
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from classifier import features, graph
+from classifier.data import Split
+from classifier.samples import Samples
+
+from tests.unit.classifier.conftest import tiny_backbone
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def mapped_from(folder: Path) -> int:
+    """How many regions of this process are mapped from files in `folder`."""
+    return sum(str(folder) in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_the_cache_is_mapped_from_a_file_without_a_name_and_goes_with_the_array(disk):
+    values = features.allocate(1000, 8)
+    assert (values.shape, values.dtype) == ((1000, 8), np.float32)
+    values[:] = np.arange(8000).reshape(1000, 8)
+    assert values[999, 7] == 7999
+    assert mapped_from(disk) == 1
+    assert list(disk.iterdir()) == []
+    del values
+    gc.collect()
+    assert mapped_from(disk) == 0
+
+
+def test_an_empty_share_has_a_cache_too(disk):
+    assert features.allocate(0, 8).shape == (0, 8)
+
+
+def test_a_full_disk_is_told_before_the_pass_with_what_it_would_take(disk, monkeypatch):
+    def full(file: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(features.StorageError, match=r"1,000,000 images need 5\.12 GB in .*No space left.*TMPDIR"):
+        features.allocate(1_000_000, 1280)
+
+
+def test_an_image_more_takes_no_memory_beyond_the_cache(disk, monkeypatch):
+    """The list of images apart: this is what is held of pixels, futures and features while the pass runs."""
+    compiled = graph.compile_for("THROUGHPUT", graph.convert(tiny_backbone()), 1)
+    image = np.zeros((32, 32, 3), np.uint8)
+    monkeypatch.setattr(features, "read_image", lambda path, size: image.copy())
+
+    def peak(images: int) -> int:
+        split = Split("made", Samples([(Path("/x"), Samples.pack(f"{number}.jpg" for number in range(images)))]))
+        tracemalloc.start()
+        features.extract(compiled, split, workers=2)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)  # what is made once only
+    assert peak(3000) - peak(1000) < 10 * 2000, "more than 10 bytes an image"
