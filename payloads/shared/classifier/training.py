@@ -22,11 +22,12 @@ from classifier.settings import Settings
 
 @dataclass(frozen=True)
 class Score:
-    """How a split was classified; `loss` is the mean cross entropy, `predicted` int64 [images]."""
+    """How a split was classified; `loss` is the mean cross entropy."""
 
     loss: float
     accuracy: float
-    predicted: torch.Tensor
+    predicted: torch.Tensor  # int64 [images]
+    confidence: torch.Tensor  # float32 [images]: the probability of what was predicted
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,10 @@ class TrainingError(Exception):
 
 def score(logits: torch.Tensor, targets: torch.Tensor) -> Score:
     """`logits` [images, classes] held against `targets` int64 [images]."""
-    predicted = logits.argmax(dim=1)
+    largest, predicted = logits.max(dim=1)
     accuracy = (predicted == targets).double().mean().item()
-    return Score(F.cross_entropy(logits, targets).item(), accuracy, predicted)
+    confidence = (largest - logits.logsumexp(dim=1)).exp()
+    return Score(F.cross_entropy(logits, targets).item(), accuracy, predicted, confidence)
 
 
 def fit(

@@ -32,7 +32,7 @@ class Scripted:
 
     def validate(self) -> Score:
         loss = self.losses[self.epoch - 1] if self.epoch else self.start
-        return Score(loss, 1 - loss, torch.zeros(1))
+        return Score(loss, 1 - loss, torch.zeros(1), torch.ones(1))
 
 
 def settings(**changes) -> Settings:
