@@ -53,12 +53,16 @@ class NetworkLearner:
         settings: Settings,
         workers: int | None,
         world: World,
+        *,
+        memory_format: str = "channels_last",
+        precision: str = "fp32",
     ):
         self.backbone, self.head = backbone, head.linear()
         # In eval mode for training as well. The statistics of ImageNet stay: those of small batches of few images are
         # worse. And nothing in the network is left to chance: stochastic depth would not be the same for a batch in
         # one piece and in several.
-        self.model = Network(backbone, self.head).eval().to(world.device, memory_format=torch.channels_last)
+        layout = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}[memory_format]
+        self.model = Network(backbone, self.head).eval().to(world.device, memory_format=layout)
         self.parallel = world.parallel(self.model)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=settings.lr or NETWORK_LR, weight_decay=settings.weight_decay
@@ -67,6 +71,7 @@ class NetworkLearner:
         self.settings = settings
         self.workers = workers
         self.world = world
+        self.precision = precision  # bf16: products in bfloat16; weights, loss and updates stay in float32
         self.augment = v2.Compose([v2.RandomResizedCrop(backbone.size, scale=(0.4, 1.0)), v2.RandomHorizontalFlip()])
 
     def train_epoch(self, epoch: int) -> float:
@@ -84,7 +89,8 @@ class NetworkLearner:
         for (share, weight), batch in zip(shares, batches, strict=True):
             group = [self._augmented(next(images), epoch, row) for row in share.tolist()]
             pixels, keep = (torch.stack(each).to(world.device) for each in zip(*group, strict=True))
-            logits = self.parallel(pixels, keep)
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                logits = self.parallel(pixels, keep).float()
             # The mean over the whole batch: this process's part of it, times what the gradients will be divided by.
             loss = weight * F.cross_entropy(logits, targets[share].to(world.device), reduction="sum")
             self.optimizer.zero_grad()
@@ -131,15 +137,17 @@ def fine_tune(
     checkpoint: Checkpoint | None = None,
     workers: int | None = None,
     world: World = ALONE,
+    **layout: str,
 ) -> tuple[Head, list[Epoch]]:
     """Train `backbone`, in place, and a head that starts as `head`; the head of the best epoch, and every epoch.
 
-    The processes of a `world` call it together and come to the same; the batch size is that of all of them.
+    The processes of a `world` call it together and come to the same; the batch size is that of all of them. `layout`
+    is the learner's `memory_format` (channels_last or contiguous) and `precision` (fp32 or bf16).
 
     `head` should fit the frozen backbone: a random one would first wreck the features. Where no epoch beats the
     start, the start is kept.
     """
-    learner = NetworkLearner(backbone, head, dataset, settings, workers, world)
+    learner = NetworkLearner(backbone, head, dataset, settings, workers, world, **layout)
     history = fit(learner, settings, checkpoint, from_baseline=True, world=world)
     learner.model.cpu()
     return Head(learner.head.weight.detach(), learner.head.bias.detach()), history

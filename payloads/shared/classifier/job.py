@@ -1,6 +1,5 @@
 """A whole training run: from folders of photographs to a model artifact and a report. Every trainer calls `run`."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from classifier.distributed import DistributedError, World
 from classifier.features import Features, StorageError, allocate, extract
 from classifier.graph import GraphError
 from classifier.head import Head, train_head
+from classifier.machine import Machine, fitted
 from classifier.model import ModelError, load_backbone
 from classifier.runtime import ov
 from classifier.settings import Settings
@@ -33,23 +33,6 @@ class Places:
     output: Path  # metrics.json is written here
     weights: Path | None = None  # of the backbone; None: the published ones
     checkpoints: Path | None = None  # None: none are written
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How much of it to use; None means all of it."""
-
-    threads: int | None = None  # of each process, that compute
-    workers: int | None = None  # of each process, that read and decode images
-    processors: int | None = None  # that all processes of this training may use, where they are not all there are
-
-    def shared_by(self, processes: int) -> "Machine":
-        """One process's part of it, where threads and workers were not given."""
-        everything = os.cpu_count() or 1
-        own = max(1, (self.processors or everything) // processes)
-        if own >= everything:
-            return self
-        return replace(self, threads=self.threads or own, workers=self.workers or own)
 
 
 def run(name: str, places: Places, settings: Settings, machine: Machine | None = None) -> ModelCard | None:
@@ -77,6 +60,11 @@ def _run(name: str, places: Places, settings: Settings, machine: Machine, world:
     backbone = load_backbone(settings.architecture, places.weights)
     network = graph.convert(backbone)
     clock.lap("prepare")
+    tried = []
+    if machine.trial and world.size == 1:
+        machine, tried = fitted(machine, {graph.PRECISION: network}, backbone, dataset, settings, places.checkpoints)
+        torch.set_num_threads(machine.threads or torch.get_num_threads())
+        clock.lap("trial")
 
     train, valid = (_features(network, dataset, split, machine, world) for split in ("train", "valid"))
     clock.lap("features")
@@ -86,7 +74,8 @@ def _run(name: str, places: Places, settings: Settings, machine: Machine, world:
 
         start = _head_to_start_from(train, valid, dataset, settings) if world.is_writer else None
         start = world.broadcast_as(Head, start)
-        head, history = fine_tune(backbone, start, dataset, settings, checkpoint, machine.workers, world)
+        layout = {"memory_format": machine.memory_format, "precision": machine.precision}
+        head, history = fine_tune(backbone, start, dataset, settings, checkpoint, machine.workers, world, **layout)
         network = graph.convert(backbone)
         valid = _features(network, dataset, "valid", machine, world)
     elif world.is_writer:  # it takes milliseconds an epoch, less than sharing it would
@@ -115,7 +104,7 @@ def _run(name: str, places: Places, settings: Settings, machine: Machine, world:
     report.save_weights(places.model, backbone, head.weight, head.bias)
     card = artifact.complete(places.model, card, serving)
     clock.lap("write")
-    report.write_metrics(places.output, card, settings, dataset, history, test_score, clock)
+    report.write_metrics(places.output, card, settings, dataset, history, test_score, clock, trial=tried)
     print(f"{name} is trained: {clock}", flush=True)
     return card
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -87,9 +88,18 @@ def code_hash() -> str:
 
 
 def write_metrics(
-    folder: Path, card: ModelCard, settings: Settings, dataset: Dataset, history: list[Epoch], test: Score, clock: Clock
+    folder: Path,
+    card: ModelCard,
+    settings: Settings,
+    dataset: Dataset,
+    history: list[Epoch],
+    test: Score,
+    clock: Clock,
+    trial: Sequence[dict] = (),
 ) -> None:
     """Write metrics.json: all that is needed to judge the run, compare it with another, and do it again.
+
+    `trial` has the ways of using the machine that were tried, with their images per second; empty where none was.
 
     `confusion[i][j]` counts the test images of class i that were taken for class j.
     """
@@ -105,6 +115,7 @@ def write_metrics(
         "confusion": confusion.tolist(),
         "history": [asdict(epoch) for epoch in history],
         "seconds": clock.laps,
+        "trial": trial,
         "data_sha256": card.data_sha256,
         "code_sha256": card.code_sha256,
         "libraries": card.libraries,

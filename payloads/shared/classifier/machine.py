@@ -1,0 +1,172 @@
+"""How much of a machine a run uses, and in which way: as it is told, or as a trial on it shows to be the fastest."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classifier import trial
+from classifier.trial import Candidate, Trial, TrialError
+
+if TYPE_CHECKING:
+    from classifier.data import Dataset
+    from classifier.model import Backbone
+    from classifier.runtime import ov
+    from classifier.settings import Settings
+
+MEMO = "trial.json"
+# Processors that multiply in bfloat16; the others would convert back and forth.
+BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How much of it to use; None means all of it. The last three are for a run that is alone on the machine."""
+
+    threads: int | None = None  # of each process, that compute
+    workers: int | None = None  # of each process, that read and decode images
+    processors: int | None = None  # that all processes of this training may use, where they are not all there are
+    trial: bool = False  # find by trying what is not given here
+    memory_format: str = "channels_last"  # of fine-tuning
+    precision: str = "fp32"  # of fine-tuning's way forward and back; weights and updates are always fp32
+
+    def shared_by(self, processes: int) -> "Machine":
+        """One process's part of it, where threads and workers were not given."""
+        everything = os.cpu_count() or 1
+        own = max(1, (self.processors or everything) // processes)
+        if own >= everything:
+            return self
+        return replace(self, threads=self.threads or own, workers=self.workers or own)
+
+
+def fitted(
+    machine: Machine,
+    graphs: Mapping[str, "ov.Model"],
+    backbone: "Backbone",
+    dataset: "Dataset",
+    settings: "Settings",
+    memo: Path | None,
+) -> tuple[Machine, list[dict]]:
+    """The machine used in the fastest way, and the records of the trial that it was found by, also printed.
+
+    `graphs` has the graph of the feature pass by its precision; further ones are measured to compare.
+
+    A run that goes on after an interruption keeps what it chose, in `memo`, where that was on as many processors.
+    Where nothing can be tried, says so and leaves everything as it was.
+    """
+    processors = machine.processors or trial.processors()
+    about = {
+        "processors": processors,
+        "threads": machine.threads,
+        "workers": machine.workers,
+        "architecture": settings.architecture,
+        "fine_tune": settings.fine_tune,
+    }
+    records = _recall(memo, about)
+    if records:
+        chosen = next(record for record in records if record["chosen"])
+        print(f"as the trial chose before: {trial.describe(_candidate(chosen))}", flush=True)
+        return _with(machine, _candidate(chosen)), records
+    print(
+        f"trying ways to use {trial.count(processors, 'processor')} on images of the dataset, some seconds", flush=True
+    )
+    try:
+        found = _tried(machine, processors, graphs, backbone, dataset, settings)
+    except TrialError as error:
+        print(f"no trial: {error}; going on with all processors", flush=True)
+        return machine, []
+    print(f"tried for {found.seconds:.0f} s, {trial.ROUNDS} rounds:\n{found}", flush=True)
+    if memo:
+        memo.mkdir(parents=True, exist_ok=True)
+        (memo / MEMO).write_text(json.dumps({"about": about, "records": found.records()}, indent=2) + "\n")
+    return _with(machine, found.chosen.candidate), found.records()
+
+
+def _tried(
+    machine: Machine,
+    processors: int,
+    graphs: Mapping[str, "ov.Model"],
+    backbone: "Backbone",
+    dataset: "Dataset",
+    settings: "Settings",
+) -> Trial:
+    from safetensors.torch import save_file
+
+    from classifier import graph
+    from classifier.trial_process import Bench, Eager, FineTuning, Graphs, sample
+
+    images = sample(dataset.splits["train"])
+    threads, workers = machine.threads or processors, machine.workers or processors
+
+    def then(best: Candidate) -> list[Candidate]:
+        return trial.spread_over(best, processors, machine.threads, machine.workers)
+
+    with tempfile.TemporaryDirectory(prefix="trial-") as folder:
+        weights = Path(folder) / "weights.safetensors"
+        save_file({key: value.contiguous() for key, value in backbone.network.state_dict().items()}, weights)
+        if settings.fine_tune:
+            with Bench(FineTuning, settings.architecture, weights, images, settings) as bench:
+                return trial.run(fine_tuning_candidates(threads, workers, flags()), then, bench.seconds, seconds=1.0)
+        folders = {precision: Path(folder) / precision for precision in graphs}
+        for precision, network in graphs.items():
+            folders[precision].mkdir()
+            graph.save(network, folders[precision])
+        with Bench(Graphs, folders, images) as compiled, Bench(Eager, settings.architecture, weights, images) as eager:
+            benches = {"openvino": compiled, "torch": eager}
+            first = feature_candidates(threads, workers, list(graphs))
+            return trial.run(first, then, lambda way, number: benches[way.runtime].seconds(way, number))
+
+
+def feature_candidates(threads: int, workers: int, precisions: Sequence[str]) -> list[Candidate]:
+    """The graph in the first of the precisions, which is the one to use; what else there is, to compare with it."""
+    return [
+        *(Candidate("openvino", threads, workers, each, choosable=each == precisions[0]) for each in precisions),
+        *(
+            Candidate("torch", threads, workers, memory_format=layout, choosable=False)
+            for layout in ("channels_last", "contiguous")
+        ),
+    ]
+
+
+def fine_tuning_candidates(threads: int, workers: int, known: set[str]) -> list[Candidate]:
+    """Layouts, and precisions that a processor with these flags multiplies in; the default first."""
+    precisions = ("fp32", "bf16") if known & BF16_FLAGS else ("fp32",)
+    return [
+        Candidate("torch", threads, workers, precision, layout)
+        for precision in precisions
+        for layout in ("channels_last", "contiguous")
+    ]
+
+
+def flags() -> set[str]:
+    """What the processor can, in the words of Linux; empty where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return next(
+        (set(line.partition(":")[2].split()) for line in lines if line.startswith(("flags", "Features"))), set()
+    )
+
+
+def _with(machine: Machine, way: Candidate) -> Machine:
+    machine = replace(machine, threads=way.threads, workers=way.workers)
+    if way.runtime == "torch":
+        machine = replace(machine, memory_format=way.memory_format, precision=way.precision)
+    return machine
+
+
+def _candidate(record: dict) -> Candidate:
+    names = ("runtime", "threads", "workers", "precision", "memory_format")
+    return Candidate(**{name: record[name] for name in names})
+
+
+def _recall(memo: Path | None, about: dict) -> list[dict]:
+    try:
+        kept = json.loads((memo / MEMO).read_text()) if memo else {}
+        return kept["records"] if kept.get("about") == about else []
+    except (OSError, ValueError, KeyError):
+        return []
