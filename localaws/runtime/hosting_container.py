@@ -26,14 +26,17 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 DEFAULT_ACCEPT = "application/json"
 TEXT_TYPES = ("application/json", "text/csv")  # handed to the handlers as str, as the toolkit does
-DRAIN_SECONDS = 30
+DRAIN_SECONDS = 25  # of the 30 that a container has to end
+WAITING = 100  # requests: the default of AWS's model servers
+OVERLOADED = {
+    "code": 503,
+    "type": "ServiceUnavailableException",
+    "message": "All workers are busy and the line of requests is full.",
+}
 
 
 class UnsupportedFormatError(Exception):
@@ -159,20 +162,63 @@ def failure(error: Exception) -> Response:
     return Response(f"{message}\n{traceback.format_exc()}", status, media_type="text/plain")
 
 
-def application(model: Model, workers: ThreadPoolExecutor) -> Starlette:
-    """`/ping` is answered by the loop itself, so a model at work still counts as alive."""
+class Server:
+    """The ASGI application: `/ping` is answered by the loop itself, so a model at work still counts as alive.
 
-    async def ping(_request: Request) -> Response:
-        return Response()
+    `workers` threads call the handlers, and as many requests as `waiting` wait for them; one more is answered 503 at
+    once, as by AWS's model servers. Who hangs up while waiting is forgotten.
+    """
 
-    async def invocations(request: Request) -> Response:
-        body = await request.body()
-        headers = {name.title(): value for name, value in request.headers.items()}
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(workers, model.answer, body, headers)
+    def __init__(self, model: Model, workers: int, waiting: int):
+        self._model = model
+        self._workers = ThreadPoolExecutor(workers, "handler")
+        self._most = workers + waiting
+        self._in_flight = 0
 
-    routes = [Route("/ping", ping), Route("/invocations", invocations, methods=["POST"])]
-    return Starlette(routes=routes)
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        answer = await self._route(scope, receive)
+        if answer is not None:
+            await answer(scope, receive, send)
+
+    async def _route(self, scope: dict, receive: Any) -> Response | None:
+        match scope["path"], scope["method"]:
+            case "/ping", "GET" | "HEAD":
+                return Response()
+            case "/invocations", "POST":
+                return await self._invoked(scope, receive)
+            case "/ping" | "/invocations", _:
+                return Response("Method Not Allowed", 405)
+        return Response("Not Found", 404)
+
+    async def _invoked(self, scope: dict, receive: Any) -> Response | None:
+        headers = {name.decode("latin-1").title(): value.decode("latin-1") for name, value in scope["headers"]}
+        body = await _body(receive)
+        if body is None:
+            return None
+        if self._in_flight >= self._most:
+            return Response(json.dumps(OVERLOADED), 503, media_type="application/json")
+        self._in_flight += 1
+        answer = asyncio.get_running_loop().run_in_executor(self._workers, self._model.answer, body, headers)
+        gone = asyncio.ensure_future(receive())  # says next that the client has hung up
+        try:
+            await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else None
+        finally:
+            answer.cancel()
+            gone.cancel()
+            self._in_flight -= 1
+
+
+async def _body(receive: Any) -> bytes | None:
+    """A request's whole body; None where its client has hung up before its end."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
 
 
 def refuse_connections(event: str, arguments: tuple) -> None:
@@ -202,11 +248,10 @@ def main() -> None:
         raise SystemExit(f"{type(error).__name__}: {error}") from None
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-    workers = ThreadPoolExecutor(int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS", "2")), "handler")
+    # Twice as many as processors: while one computes, another's request is read and answered.
+    workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 2 * (os.cpu_count() or 1))
     config = uvicorn.Config(
-        application(model, workers),
-        loop="asyncio",
-        http="h11",
+        Server(model, workers, WAITING),
         lifespan="off",
         log_level="warning",
         access_log=False,

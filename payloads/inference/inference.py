@@ -5,37 +5,60 @@
     answer = output_fn(predict_fn(request, model), "application/json")
 
 Requests, answers and errors are those of `classifier.contract`. The artifact carries the graph: serving needs
-Pillow, NumPy and OpenVINO, and no network.
+Pillow, NumPy and OpenVINO, on a GPU PyTorch, and no network. Every image goes through one Line, so that the hosts may
+call from as many threads as they like.
 """
 
 import contextlib
 import json
 import sys
-import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from classifier import contract, graph
+from classifier import contract
 from classifier.artifact import ModelCard, read_card
 from classifier.contract import ApiError
 from classifier.image import decode
+from line import Line
+from networks import Network, network_for
 
 
 class Model:
     """A classifier ready to answer, from several threads at once."""
 
-    def __init__(self, card: ModelCard, compiled: graph.ov.CompiledModel):
+    def __init__(self, card: ModelCard, network: Network):
         self.card = card
-        self._compiled = compiled
-        self._thread = threading.local()  # a request of OpenVINO serves one caller at a time: one for each thread
+        self._line = Line(
+            lambda image: decode(image, card.input_size),
+            network,
+            threads=network.threads,
+            batch=network.batch,
+            wait=network.wait,
+        )
 
-    def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """float32 [classes] for one image, uint8 [size, size, 3]."""
-        if not hasattr(self._thread, "request"):
-            self._thread.request = self._compiled.create_infer_request()
-        return self._thread.request.infer({0: image[np.newaxis]})[0][0]
+    def submit(self, request: "Request") -> Future:
+        """The future of `request`'s probabilities, float32 [classes], or of the ApiError of an image that cannot be
+        decoded. Raises ApiError 503 where there are too many requests, 400 where it asks for too many classes."""
+        contract.top_k_for(request.top_k, len(self.card.classes))
+        return self._line.submit(request.image)
+
+    def answer(self, request: "Request", probabilities: np.ndarray) -> dict:
+        """The answer to one request, the likeliest class first."""
+        card = self.card
+        top_k = contract.top_k_for(request.top_k, len(card.classes))
+        best = np.argsort(-probabilities, kind="stable")[:top_k]
+        return {
+            "predictions": [{"label": card.labels[i], "probability": float(probabilities[i])} for i in best],
+            "model": {
+                "name": card.name,
+                "architecture": card.architecture,
+                "created": card.created,
+                "classes": len(card.classes),
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -47,12 +70,11 @@ class Request:
 
 
 def model_fn(model_dir: str) -> Model:
-    """Load the artifact unpacked in `model_dir`. Raises ArtifactError or GraphError, which name what is wrong."""
+    """Load the artifact unpacked in `model_dir`. Raises ArtifactError, GraphError or ModelError, which name what is
+    wrong."""
     folder = Path(model_dir)
     card = read_card(folder)
-    network = graph.load(folder)
-    network.reshape([1, card.input_size, card.input_size, 3])  # a fixed shape runs faster, and images come one by one
-    return Model(card, graph.compile_for("LATENCY", network))
+    return Model(card, network_for(folder, card))
 
 
 def input_fn(body: bytes | str, content_type: str | None, context: object = None) -> Request:
@@ -65,21 +87,9 @@ def input_fn(body: bytes | str, content_type: str | None, context: object = None
 
 
 def predict_fn(request: Request, model: Model) -> dict:
-    """The answer to one request, the likeliest class first. Raises ApiError for an image that cannot be decoded."""
+    """The answer to one request, waited for. Raises ApiError, see Model.submit."""
     with _errors_for_the_host():
-        card = model.card
-        top_k = contract.top_k_for(request.top_k, len(card.classes))
-        probabilities = model.probabilities(decode(request.image, card.input_size))
-        best = np.argsort(-probabilities, kind="stable")[:top_k]
-        return {
-            "predictions": [{"label": card.labels[i], "probability": float(probabilities[i])} for i in best],
-            "model": {
-                "name": card.name,
-                "architecture": card.architecture,
-                "created": card.created,
-                "classes": len(card.classes),
-            },
-        }
+        return model.answer(request, model.submit(request).result())
 
 
 def output_fn(answer: dict, accept: str | None) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """The endpoint under Ray Serve: `serve run config.yaml` in the model's folder starts `app`.
 
-AWS's serving image extracts the artifact, puts its folder and `code/` on PYTHONPATH, and forwards /invocations to
-the route / with Content-Type, Accept and the X-Amzn-SageMaker headers.
+AWS's serving image extracts the artifact, puts its folder and `code/` on PYTHONPATH, starts Ray with the GPUs that it
+finds, and forwards /invocations to the route / with Content-Type, Accept and the X-Amzn-SageMaker headers.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 import inference
+import ray
 from classifier.contract import CUSTOM_ATTRIBUTES_HEADER, ApiError
 from ray import serve
 from starlette.requests import Request
@@ -25,9 +26,13 @@ class Classifier:
         self.model = inference.model_fn(str(MODEL_FOLDER))
 
     async def __call__(self, request: Request) -> Response:
-        body = await request.body()
+        body, headers = await request.body(), request.headers
         try:
-            return await asyncio.to_thread(self.answer, body, request.headers)
+            asked = inference.read_request(body, headers.get("content-type"), headers.get(CUSTOM_ATTRIBUTES_HEADER))
+            # A caller that hangs up has Ray cancel this, and with it what still waits in the model's line.
+            probabilities = await asyncio.wrap_future(self.model.submit(asked))
+            content, kind = inference.output_fn(self.model.answer(asked, probabilities), headers.get("accept"))
+            return Response(content, media_type=kind)
         except ApiError as error:
             return JSONResponse(error.to_dict(), status_code=error.status)
         except Exception:
@@ -35,10 +40,7 @@ class Classifier:
             error = ApiError("internal_error", "The model failed; its log has the reason.")
             return JSONResponse(error.to_dict(), status_code=error.status)
 
-    def answer(self, body: bytes, headers) -> Response:
-        asked = inference.read_request(body, headers.get("content-type"), headers.get(CUSTOM_ATTRIBUTES_HEADER))
-        content, media_type = inference.output_fn(inference.predict_fn(asked, self.model), headers.get("accept"))
-        return Response(content, media_type=media_type)
 
-
-app = Classifier.bind()
+# A replica sees no GPU that it has not asked for, and one that asks for a GPU where there is none never starts.
+has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
+app = Classifier.options(ray_actor_options={"num_gpus": 1 if has_gpu else 0}).bind()

@@ -18,6 +18,7 @@ from deadline import Deadline
 CONFIG = Config(connect_timeout=2, read_timeout=60, retries={"total_max_attempts": 1})
 
 TOO_SLOW = "The model took too long to answer."
+BUSY = "The model is busy; try again shortly."
 THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "ModelNotReadyException"}
 NOT_ALLOWED = {
     "AccessDenied",
@@ -75,7 +76,7 @@ def _from_service(error: ClientError) -> ApiError:
     if code == "ModelError":
         return _from_model(error.response.get("OriginalStatusCode", 0), error.response.get("OriginalMessage", ""))
     if code in THROTTLED or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 429:
-        return ApiError("throttled", "The model is busy; try again shortly.")
+        return ApiError("throttled", BUSY)
     if code in NOT_ALLOWED:
         return ApiError("endpoint_unavailable", "The function may not call the endpoint.")
     if code in ("ValidationError", "ValidationException") and "not found" in message.lower():
@@ -91,4 +92,6 @@ def _from_model(status: int, message: str) -> ApiError:
     """What the container answered, as SageMaker passes it on in a ModelError."""
     if status == 0:  # SageMaker's way to say that the container did not answer, in its 60 s or ever
         return ApiError("endpoint_timeout", TOO_SLOW) if "timed out" in message else _failed()
+    if status == 503:  # its line of requests is full, or it is being stopped
+        return ApiError("throttled", BUSY)
     return read_error(status, message) or _failed()

@@ -1,6 +1,7 @@
 """The serving code as it stands in an artifact: its handlers, AWS's own toolkit around them, and Ray Serve."""
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -11,19 +12,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import psutil
 import pytest
 from classifier import artifact
 from classifier.contract import MAX_IMAGE_BYTES, read_answer, read_error
+from PIL import Image
 
 from tests.unit.classifier.pictures import encoded, noisy_square
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTO = encoded(noisy_square((200, 40, 40), 1, side=96))
-WAIT = 120  # seconds until a server that should have answered is given up
+WAIT = 240  # seconds until a server that should have answered is given up
+CAPACITY = 64  # requests that the line takes, as line.py has it
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +102,9 @@ for path in sys.stdin.read().split("\\n"):
     assert right / len(photos) > 0.8
 
 
-def serve_python(model_folder: Path, code: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
+def serve_python(
+    model_folder: Path, code: str, *arguments: str, stdin: str = "", **variables: str
+) -> subprocess.CompletedProcess:
     """Run code with the artifact's own code to import, in an environment that knows nothing of this project."""
     environment = {
         "PATH": os.defpath,
@@ -103,6 +112,7 @@ def serve_python(model_folder: Path, code: str, *arguments: str, stdin: str = ""
         "PYTHONPATH": str(model_folder / "code"),
         "PYTHONWARNINGS": "error",
         "PYTHONDONTWRITEBYTECODE": "1",
+        **variables,
     }
     command = [sys.executable, "-c", code, *arguments]
     result = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, timeout=WAIT)
@@ -120,6 +130,49 @@ print(sorted(loaded & {"torch", "torchvision", "safetensors", "boto3", "sklearn"
 """
     assert serve_python(model_folder, code, str(model_folder)).stdout == "[]\n"
     assert not (model_folder / "home").exists()
+
+
+def test_on_a_gpu_the_same_artifact_answers_the_same(model_folder):
+    """Its weights under PyTorch, which is what a GPU runs; here on the processors. Probabilities within 1e-4."""
+    code = """
+import io, sys
+import inference
+import numpy as np
+from PIL import Image
+
+rows = []
+for seed in range(6):
+    file = io.BytesIO()
+    noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(noise).resize((300, 260), Image.Resampling.BICUBIC).save(file, "PNG")
+    rows.append(inference.input_fn(file.getvalue(), "image/png"))
+model = inference.model_fn(sys.argv[1])
+answers = [model.submit(request) for request in rows]
+np.save(sys.argv[2], np.stack([answer.result() for answer in answers]))
+"""
+    found = {}
+    for runtime in ("openvino", "torch"):
+        out = model_folder.with_name(f"{runtime}.npy")
+        serve_python(
+            model_folder, code, str(model_folder), str(out), PAWPRINT_RUNTIME=runtime, PYTHONWARNINGS="default"
+        )
+        found[runtime] = np.load(out)
+    assert found["torch"].shape == (6, 1000)
+    np.testing.assert_allclose(found["torch"], found["openvino"], atol=1e-4)
+    assert len({row.tobytes() for row in found["torch"]}) == 6
+
+
+def test_a_runtime_that_there_is_not_is_named(model_folder):
+    code = """
+import sys
+import inference
+try:
+    inference.model_fn(sys.argv[1])
+except ValueError as error:
+    print(error)
+"""
+    said = serve_python(model_folder, code, str(model_folder), PAWPRINT_RUNTIME="onnx").stdout
+    assert said == "PAWPRINT_RUNTIME is 'onnx', not one of openvino, torch.\n"
 
 
 # ---- the handlers under AWS's toolkit -------------------------------------------------------------------------
@@ -260,17 +313,20 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def ray_serve(model_folder, tmp_path_factory) -> Iterator[int]:
-    """`serve run config.yaml` in the model's folder, with the folder and its code/ on PYTHONPATH; its port.
+@dataclass
+class RayServe:
+    port: int
+    run: subprocess.Popen  # `serve run`
 
-    The port is one that is free here.
+
+@pytest.fixture(scope="module")
+def ray_serve(model_folder, tmp_path_factory) -> Iterator[RayServe]:
+    """The commands of the entry point of AWS's image, one after the other: `ray start`, `serve start`, `serve run
+    config.yaml`, with the model's folder and its code/ on PYTHONPATH.
+
+    Other than there, Ray stays in the foreground, so that it can be ended, and takes ports that are free here.
     """
-    port = free_port()
-    config = model_folder / "config.yaml"
-    test_config = config.with_name("test-config.yaml")
-    test_config.write_text(f"{config.read_text()}\nhttp_options:\n  host: 127.0.0.1\n  port: {port}\n")
-    log = (tmp_path_factory.mktemp("ray") / "log.txt").open("w+")
+    ray_port, http_port = free_port(), free_port()
     scratch = tempfile.mkdtemp(prefix="ray-")  # a short path: Ray's sockets lie in it, and theirs end at 107 characters
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
@@ -280,36 +336,49 @@ def ray_serve(model_folder, tmp_path_factory) -> Iterator[int]:
         "RAY_TMPDIR": scratch,
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_METRICS_COLLECTION": "1",
+        "RAY_ADDRESS": f"127.0.0.1:{ray_port}",
     }
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("serve")), "run", test_config.name],
-        cwd=model_folder,
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
+    log = tmp_path_factory.mktemp("ray") / "log.txt"
+    started: list[subprocess.Popen] = []
+
+    def start(*command: str) -> subprocess.Popen:
+        with log.open("a") as out:
+            own = {"cwd": model_folder, "env": environment, "stdout": out, "stderr": out, "start_new_session": True}
+            started.append(subprocess.Popen(command, **own))
+        return started[-1]
+
+    def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
         deadline = time.monotonic() + WAIT
-        while not healthy(port):
-            log.seek(0)
-            assert process.poll() is None and time.monotonic() < deadline, log.read()
+        while not condition():
+            assert process.poll() in (None, 0) and time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
-        yield port
+
+    try:
+        ports = [f"--port={ray_port}", f"--ray-client-server-port={free_port()}"]
+        head = start("ray", "start", "--head", "--block", *ports, "--include-dashboard=False", "--num-gpus=0")
+        wait_until(lambda: "Ray runtime started" in log.read_text(), head)
+        serve = start("serve", "start", "--http-host=127.0.0.1", f"--http-port={http_port}")
+        wait_until(lambda: serve.poll() == 0, serve)
+        run = start("serve", "run", "config.yaml")
+        wait_until(lambda: healthy(http_port), run)
+        yield RayServe(http_port, run)
     finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        family = [psutil.Process(process.pid) for process in started if process.poll() is None]
+        family += [child for each in family for child in each.children(recursive=True)]
+        for each in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        for process in started:
             process.wait()
-        log.close()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def healthy(port: int) -> bool:
+    """Whether Ray Serve says so, and the application has a replica: the first is true before the second is."""
     try:
-        return ask(port, "GET", "/-/healthz")[0] == 200
+        return (
+            ask(port, "GET", "/-/healthz")[0] == 200 and ask(port, "POST", "/", PHOTO, headers("image/jpeg"))[0] == 200
+        )
     except OSError:
         return False
 
@@ -332,7 +401,7 @@ def test_ray_serve_answers_as_the_toolkit_does(ray_serve, toolkit):
         (PHOTO, headers("image/jpeg", "top_k=3")),
         (as_json(PHOTO, top_k=2), headers("application/json")),
     ):
-        status, kind, answer = ask(ray_serve, "POST", "/", body, sent)
+        status, kind, answer = ask(ray_serve.port, "POST", "/", body, sent)
         assert (status, kind) == (200, "application/json")
         assert json.loads(answer) == json.loads(transform(toolkit, body, sent).body)
 
@@ -340,6 +409,22 @@ def test_ray_serve_answers_as_the_toolkit_does(ray_serve, toolkit):
 @pytest.mark.ray
 @pytest.mark.parametrize(("body", "kind", "attributes", "status", "code"), MISTAKES.values(), ids=MISTAKES)
 def test_ray_serve_answers_a_clients_mistake_in_the_contracts_words(ray_serve, body, kind, attributes, status, code):
-    found, _, answer = ask(ray_serve, "POST", "/", body, headers(kind, attributes))
+    found, _, answer = ask(ray_serve.port, "POST", "/", body, headers(kind, attributes))
     assert found == status
     assert read_error(status, answer).code == code
+
+
+@pytest.mark.ray
+def test_under_ray_serve_a_full_line_is_503_and_a_sigterm_loses_nobody(ray_serve):
+    """More requests at once than the line takes, each slow to decode. The SIGTERM is the one that ends `serve run`."""
+    slow = encoded(Image.new("RGB", (3000, 2000), (200, 40, 40)), "PNG")
+    with ThreadPoolExecutor(96) as pool:
+        asked = [pool.submit(ask, ray_serve.port, "POST", "/", slow, headers("image/png")) for _ in range(96)]
+        next(as_completed(asked))
+        ray_serve.run.send_signal(signal.SIGTERM)
+        answers = [each.result() for each in asked]
+    assert {status for status, _, _ in answers} == {200, 503}
+    assert sum(status == 200 for status, _, _ in answers) >= CAPACITY
+    refused = json.loads(next(body for status, _, body in answers if status == 503))
+    assert refused["error"]["code"] == "overloaded"
+    ray_serve.run.wait(WAIT)

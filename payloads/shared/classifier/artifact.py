@@ -17,18 +17,19 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 CARD = "model.json"
+WEIGHTS = "weights.safetensors"
 SERVE_CONFIG = "config.yaml"
 CODE = "code"
 REQUIRED = (
     CARD,
     "graph.xml",
     "graph.bin",
-    "weights.safetensors",
+    WEIGHTS,
     SERVE_CONFIG,
     f"{CODE}/inference.py",
     f"{CODE}/serve_app.py",
@@ -53,13 +54,16 @@ class ModelCard:
     input_size: int  # pixels a side
     mean: tuple[float, ...]  # of the pixels, 0 to 255, by channel; applied inside the graph
     std: tuple[float, ...]
-    precision: str  # of the graph: "fp32"
+    precision: str  # of the graph: "fp32" or "int8"
     created: str  # UTC, ISO 8601
     metrics: dict[str, float]
     data_sha256: str | None  # None where it was not trained here
     code_sha256: str
     libraries: dict[str, str]  # name -> version
     files: dict[str, str]  # name -> SHA-256 of every other file of the artifact
+    # Artifacts of before these fields are read with their defaults.
+    precision_reason: str = ""  # in words
+    precision_accuracy: dict[str, float] = field(default_factory=dict)  # on validation, where two were compared
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
@@ -69,7 +73,7 @@ class ModelCard:
         """The card in `text`; fields of a later version are passed over. Raises ArtifactError."""
         try:
             values = json.loads(text)
-            given = {field.name: values[field.name] for field in fields(cls)}
+            given = {each.name: values[each.name] for each in fields(cls) if each.name in values or _required(each)}
         except (ValueError, TypeError) as error:
             raise ArtifactError(f"{CARD} is not a JSON object: {error}.") from None
         except KeyError as error:
@@ -81,6 +85,10 @@ class ModelCard:
         if len(card.classes) != len(card.labels) or not card.classes:
             raise ArtifactError(f"{CARD} has {len(card.classes)} classes and {len(card.labels)} labels.")
         return card
+
+
+def _required(each: Field) -> bool:
+    return each.default is MISSING and each.default_factory is MISSING
 
 
 # ---- writing --------------------------------------------------------------------------------------------------

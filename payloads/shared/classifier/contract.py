@@ -8,7 +8,8 @@ To the endpoint     the image's bytes as the body, `Content-Type` one of MEDIA_T
                     `{"image": "<base64>", "top_k": 3}`.
 From the endpoint   200 and, the likeliest first, `{"predictions": [{"label": "beagle", "probability": 0.93},
                     ...], "model": {"name": ..., "architecture": ..., "created": ..., "classes": 133}}`;
-                    or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`.
+                    or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`; or 503 where it has more
+                    requests than it takes, which the function turns into 429.
 To the caller       the same two shapes with a `request_id`: beside `predictions`, and inside `error`.
 """
 
@@ -49,6 +50,7 @@ ERRORS = {
     "internal_error": 500,  # a defect in the function itself
     "model_failed": 502,  # the endpoint answered with a failure, or with something that is no answer
     "endpoint_unavailable": 502,  # no endpoint, no permission to call it, or no connection to it
+    "overloaded": 503,  # the endpoint's own word for having more requests than it takes; its callers get `throttled`
     "endpoint_timeout": 504,
     "url_timeout": 504,  # the address to fetch from was too slow
 }

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from classifier.artifact import WEIGHTS, ModelCard
 from classifier.settings import DEFAULT_ARCHITECTURE
 
 DOWNLOAD_TIMEOUT = 60  # seconds without a byte; torch.hub itself would wait for ever
@@ -69,7 +70,7 @@ def load_classifier(
     architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None = None, *, keep_head: bool = True
 ) -> tuple[Backbone, nn.Linear]:
     """The backbone and the network's own last layer; with `keep_head` that layer's weights are loaded as well."""
-    network, size, mean, std = _lite0() if architecture == DEFAULT_ARCHITECTURE else _torchvision(architecture)
+    network, size, mean, std = _define(architecture)
     state = _read_weights(_find_weights(weights)) if weights else _published_weights(architecture)
     name, head = _last_linear(architecture, network)
     network.set_submodule(name, nn.Identity())
@@ -78,6 +79,27 @@ def load_classifier(
     if keep_head:
         _load(architecture, head, {key: value for key, value in head_state.items() if value is not None}, weights)
     return Backbone(architecture, network, size, mean, std).eval(), head
+
+
+def restore(card: ModelCard, folder: Path) -> nn.Module:
+    """The classifier of an unpacked artifact: uint8 [N, size, size, 3] -> logits float32 [N, classes], to evaluate.
+
+    What its graph computes, less the softmax. Raises ModelError.
+    """
+    path = folder / WEIGHTS
+    state = _read_weights(path)
+    network, *_ = _define(card.architecture)
+    name, replaced = _last_linear(card.architecture, network)
+    network.set_submodule(name, nn.Identity())
+    whole = nn.ModuleDict({"backbone": network, "head": nn.Linear(replaced.in_features, len(card.classes))})
+    _load(card.architecture, whole, state, path)
+    backbone = Backbone(card.architecture, network, card.input_size, list(card.mean), list(card.std))
+    return nn.Sequential(backbone, whole["head"]).eval()
+
+
+def _define(architecture: str) -> tuple[nn.Module, int, list[float], list[float]]:
+    """(network with random weights, size, mean, std)"""
+    return _lite0() if architecture == DEFAULT_ARCHITECTURE else _torchvision(architecture)
 
 
 def _lite0() -> tuple[nn.Module, int, list[float], list[float]]:

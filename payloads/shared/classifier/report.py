@@ -14,14 +14,13 @@ import torch
 from safetensors.torch import save_file
 
 from classifier import graph
-from classifier.artifact import ModelCard
+from classifier.artifact import WEIGHTS, ModelCard
 from classifier.data import Dataset
 from classifier.model import Backbone
 from classifier.settings import Settings
 from classifier.training import Epoch, Score
 
 METRICS = "metrics.json"
-WEIGHTS = "weights.safetensors"
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "pillow", "safetensors")
 
 

@@ -47,6 +47,17 @@ def test_any_other_failure_of_the_model_is_502_and_keeps_its_words_to_itself(pre
     assert json.loads(response["body"])["error"]["message"] == "The model failed on this request."
 
 
+@pytest.mark.parametrize(
+    "said", ['{"error": {"code": "overloaded", "message": "x"}}', "backpressure, says Ray Serve", ""]
+)
+def test_an_endpoint_whose_line_is_full_is_429_with_retry_after(predictor, fake_endpoint, said):
+    fake_endpoint.fails(424, "ModelError", OriginalStatusCode=503, OriginalMessage=said)
+    response = predictor.answer(image_event(JPEG), Context())
+    assert response["statusCode"] == 429
+    assert int(response["headers"]["retry-after"]) > 0
+    assert json.loads(response["body"])["error"]["code"] == "throttled"
+
+
 def test_a_model_that_never_answered_is_504(predictor, fake_endpoint):
     fake_endpoint.fails(424, "ModelError", OriginalStatusCode=0, OriginalMessage="Your invocation timed out ...")
     assert ask(predictor) == (504, "endpoint_timeout")

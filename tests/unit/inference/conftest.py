@@ -1,0 +1,6 @@
+"""The serving code stands at the top of its packaging root, as in an artifact."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "payloads" / "inference"))

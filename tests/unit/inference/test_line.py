@@ -1,0 +1,133 @@
+"""The line of the images: bounded, in batches, and without work for those who have gone. Real threads, no sleeping:
+what a test waits for, it is told by an event."""
+
+import threading
+from concurrent.futures import CancelledError, wait
+
+import numpy as np
+import pytest
+from classifier.contract import ApiError
+from line import Line
+
+WAIT = 30  # seconds until a test gives up
+
+
+def as_array(item: bytes) -> np.ndarray:
+    if item == b"broken":
+        raise ApiError("undecodable_image", "The image cannot be decoded.")
+    return np.frombuffer(item, np.uint8)
+
+
+class Gate:
+    """A network that waits to be let on, and keeps the sizes of its batches. It answers twice what it was given."""
+
+    def __init__(self) -> None:
+        self.entered, self.open = threading.Semaphore(0), threading.Event()
+        self.batches: list[int] = []
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        self.batches.append(len(images))
+        self.entered.release()
+        assert self.open.wait(WAIT)
+        return images * 2
+
+    def wait_entered(self) -> None:
+        assert self.entered.acquire(timeout=WAIT)
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_everybody_gets_the_answer_to_what_they_asked(gate, batch):
+    gate.open.set()
+    line = Line(as_array, gate, threads=3, batch=batch, wait=0.001)
+    answers = [line.submit(bytes([number])) for number in range(60)]
+    assert [answer.result(WAIT)[0] for answer in answers] == [2 * number for number in range(60)]
+
+
+def test_what_comes_while_the_network_works_goes_together(gate):
+    line = Line(as_array, gate, threads=1, batch=4, wait=0.0)
+    first = line.submit(b"a")
+    gate.wait_entered()
+    others = [line.submit(b"b") for _ in range(6)]
+    wait_until_prepared(line, 6)
+    gate.open.set()
+    wait([first, *others], WAIT)
+    assert gate.batches == [1, 4, 2]
+
+
+def test_a_batch_waits_for_company_no_longer_than_it_was_told(gate):
+    """Half of a batch is there and no more will come: it is computed all the same."""
+    gate.open.set()
+    line = Line(as_array, gate, threads=1, batch=4, wait=0.01)
+    wait([line.submit(b"a"), line.submit(b"b")], WAIT)
+    assert sum(gate.batches) == 2
+
+
+def wait_until_prepared(line: Line, count: int) -> None:
+    deadline = threading.Event()
+    threading.Timer(WAIT, deadline.set).start()
+    while line._ready.qsize() < count:
+        assert not deadline.is_set()
+    deadline.set()
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_full_line_refuses_at_once_and_takes_again_when_there_is_room(gate, batch):
+    line = Line(as_array, gate, threads=1, batch=batch, capacity=5)
+    taken = [line.submit(b"a") for _ in range(5)]
+    with pytest.raises(ApiError) as refused:
+        line.submit(b"one more")
+    assert (refused.value.status, refused.value.code) == (503, "overloaded")
+    gate.open.set()
+    wait(taken, WAIT)
+    assert line.submit(b"\1").result(WAIT)[0] == 2
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_failures_take_no_room_and_are_their_own_askers(gate, batch):
+    gate.open.set()
+    line = Line(as_array, gate, threads=2, batch=batch, wait=0.001, capacity=3)
+    for _ in range(10):
+        with pytest.raises(ApiError, match="cannot be decoded"):
+            line.submit(b"broken").result(WAIT)
+        assert line.submit(b"\1").result(WAIT)[0] == 2
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_network_that_fails_fails_its_batch_and_serves_on(batch):
+    def network(images: np.ndarray) -> np.ndarray:
+        if 13 in images:
+            raise MemoryError("no memory on the device")
+        return images
+
+    line = Line(as_array, network, threads=2, batch=batch, wait=0.001, capacity=3)
+    for _ in range(5):
+        with pytest.raises(MemoryError):
+            line.submit(b"\x0d").result(WAIT)
+    assert line.submit(b"\1").result(WAIT)[0] == 1
+
+
+def test_who_has_gone_is_not_computed(gate):
+    line = Line(as_array, gate, threads=1, capacity=3)
+    first, gone, last = line.submit(b"a"), line.submit(b"b"), line.submit(b"c")
+    gate.wait_entered()
+    assert gone.cancel()
+    gate.open.set()
+    wait([first, last], WAIT)
+    assert len(gate.batches) == 2
+    with pytest.raises(CancelledError):
+        gone.result(WAIT)
+    wait([line.submit(b"d") for _ in range(3)], WAIT)  # there is room again for as many
+
+
+def test_who_waited_too_long_is_told_so_and_not_computed(gate):
+    line = Line(as_array, gate, threads=1, patience=0.0)
+    gate.open.set()
+    with pytest.raises(ApiError) as refused:
+        line.submit(b"a").result(WAIT)
+    assert refused.value.code == "overloaded"
+    assert gate.batches == []
