@@ -95,8 +95,7 @@ local-down: setup ## Stop it, with every process that it started; its state stay
 ##@ Development
 .PHONY: test test-fast test-terraform bench lint fmt lock clean
 test: setup lint test-terraform ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
-	@$(PY) -m pytest tests/unit tests/packaged -q -n 2
-	@$(PY) -m pytest tests/e2e
+	@$(PY) -m pytest tests/e2e tests/packaged tests/unit -q -n 3 --no-loadscope-reorder
 test-fast: setup ## The unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
 test-terraform: setup ## Plan contracts of the Terraform modules
