@@ -58,8 +58,9 @@ def main() -> int:
     )
     processors = int(os.environ.get("SM_NUM_CPUS") or 0) or None
     machine = job.Machine(arguments.threads, arguments.workers, processors)
+    instance = job.Instance(os.environ.get("SM_CURRENT_INSTANCE_TYPE"), max(len(hosts), 1))
     try:
-        job.run(arguments.name, places, from_arguments(arguments), machine)
+        job.run(arguments.name, places, from_arguments(arguments), machine, instance)
     except job.EXPECTED_ERRORS as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -73,7 +74,7 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--serving", type=Path, help="the serving code, inference.tar.gz, or the folder that holds it")
     group.add_argument("--weights", type=Path, help="state dict of the backbone, or the folder that holds it")
     group.add_argument("--model-dir", type=Path, help="receives the model artifact (model)")
-    group.add_argument("--output-data-dir", type=Path, help="receives metrics.json (output)")
+    group.add_argument("--output-data-dir", type=Path, help="receives metrics.json and report.html (output)")
     group.add_argument("--checkpoint-dir", type=Path, help="where to resume from and to save every epoch")
     group.add_argument("--name", help="of this run, for the model's card")
 

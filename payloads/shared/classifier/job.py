@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from classifier import artifact, distributed, graph, report
+from classifier import artifact, data_checks, distributed, graph, prices, report, results
 from classifier.artifact import ArtifactError, ModelCard
 from classifier.data import Dataset, DatasetError, inspect_splits
 from classifier.distributed import DistributedError, World
@@ -15,12 +15,23 @@ from classifier.graph import GraphError
 from classifier.head import Head, train_head
 from classifier.machine import Machine, fitted
 from classifier.model import ModelError, load_backbone
+from classifier.prices import PriceError
+from classifier.results import Instance
 from classifier.runtime import ov
 from classifier.settings import Settings
 from classifier.training import Checkpoint, TrainingError
 
 # What a run raises for a reason that its caller can mend; anything else is a defect.
-EXPECTED_ERRORS = (ArtifactError, DatasetError, DistributedError, GraphError, ModelError, StorageError, TrainingError)
+EXPECTED_ERRORS = (
+    ArtifactError,
+    DatasetError,
+    DistributedError,
+    GraphError,
+    ModelError,
+    PriceError,
+    StorageError,
+    TrainingError,
+)
 
 
 @dataclass(frozen=True)
@@ -30,30 +41,47 @@ class Places:
     splits: Mapping[str, Path]  # train, valid, test -> the folder of its class folders
     serving: Path  # the archive of the serving code, or a folder that holds just that one
     model: Path  # the artifact's files are written here
-    output: Path  # metrics.json is written here
+    output: Path  # metrics.json and report.html are written here
     weights: Path | None = None  # of the backbone; None: the published ones
     checkpoints: Path | None = None  # None: none are written
 
 
-def run(name: str, places: Places, settings: Settings, machine: Machine | None = None) -> ModelCard | None:
-    """Train as `settings` say; write the artifact's files and metrics.json; return the model's card.
+def run(
+    name: str,
+    places: Places,
+    settings: Settings,
+    machine: Machine | None = None,
+    instance: Instance | None = None,
+) -> ModelCard | None:
+    """Train as `settings` say; write the artifact's files, metrics.json and report.html; return the model's card.
+
+    `instance` is for the record, and for what the run cost.
 
     The best epoch is chosen by the validation split. The test split is looked at once, after everything else was
     decided. Where torchrun started several processes, each calls this: every image is seen by one of them, the
     writer alone writes, and the others return None. Raises one of EXPECTED_ERRORS.
     """
     with distributed.joined() as world:
-        return _run(name, places, settings, (machine or Machine()).shared_by(world.local_size), world)
+        own = (machine or Machine()).shared_by(world.local_size)
+        instance = replace(instance or Instance(), processes=world.size)
+        return _run(name, places, settings, own, instance, world)
 
 
-def _run(name: str, places: Places, settings: Settings, machine: Machine, world: World) -> ModelCard | None:
+def _run(
+    name: str, places: Places, settings: Settings, machine: Machine, instance: Instance, world: World
+) -> ModelCard | None:
     if machine.threads:
         torch.set_num_threads(machine.threads)
     clock = report.Clock()
 
+    prices.given_price()  # found to be one now, not after the training
     serving = _serving_archive(places.serving)
     dataset = _inspect(places.splits)
-    data_sha256 = dataset.fingerprint()
+    hashes = dataset.hashes()
+    findings = data_checks.find(dataset, hashes)
+    for finding in findings:
+        print(f"warning: {finding}", flush=True)
+    data_sha256 = dataset.fingerprint(hashes)
     checkpoint = _checkpoint(places.checkpoints, settings, data_sha256)
     clock.lap("inspect")
 
@@ -104,7 +132,8 @@ def _run(name: str, places: Places, settings: Settings, machine: Machine, world:
     report.save_weights(places.model, backbone, head.weight, head.bias)
     card = artifact.complete(places.model, card, serving)
     clock.lap("write")
-    report.write_metrics(places.output, card, settings, dataset, history, test_score, clock, trial=tried)
+    ended = results.Run(card, settings, dataset, findings, history, test_score, clock.laps, instance, trial=tried)
+    results.write(places.output, ended)
     print(f"{name} is trained: {clock}", flush=True)
     return card
 

@@ -1,26 +1,18 @@
-"""What a run leaves behind to be read: the model's card, its weights, and metrics.json."""
+"""What a run puts into a model beside the graph: its card and its weights; and how long each phase took."""
 
 import hashlib
-import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from classifier import graph
 from classifier.artifact import WEIGHTS, ModelCard
-from classifier.data import Dataset
 from classifier.model import Backbone
-from classifier.settings import Settings
-from classifier.training import Epoch, Score
 
-METRICS = "metrics.json"
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "pillow", "safetensors")
 
 
@@ -84,45 +76,3 @@ def code_hash() -> str:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         total.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
-
-
-def write_metrics(
-    folder: Path,
-    card: ModelCard,
-    settings: Settings,
-    dataset: Dataset,
-    history: list[Epoch],
-    test: Score,
-    clock: Clock,
-    trial: Sequence[dict] = (),
-) -> None:
-    """Write metrics.json: all that is needed to judge the run, compare it with another, and do it again.
-
-    `trial` has the ways of using the machine that were tried, with their images per second; empty where none was.
-
-    `confusion[i][j]` counts the test images of class i that were taken for class j.
-    """
-    confusion = _confusion(dataset.splits["test"].targets, test.predicted.numpy(), len(card.classes))
-    content = {
-        "name": card.name,
-        "architecture": card.architecture,
-        "metrics": card.metrics,
-        "settings": asdict(settings),
-        "images": {name: len(split) for name, split in dataset.splits.items()},
-        "classes": list(card.classes),
-        "class_accuracy": dict(zip(card.classes, (confusion.diagonal() / confusion.sum(axis=1)).tolist(), strict=True)),
-        "confusion": confusion.tolist(),
-        "history": [asdict(epoch) for epoch in history],
-        "seconds": clock.laps,
-        "trial": trial,
-        "data_sha256": card.data_sha256,
-        "code_sha256": card.code_sha256,
-        "libraries": card.libraries,
-        "created": card.created,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / METRICS).write_text(json.dumps(content, indent=2) + "\n")
-
-
-def _confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)

@@ -1,0 +1,131 @@
+"""What a run leaves to be judged by, beside the model: metrics.json for programs, report.html for people."""
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from classifier import evaluation, hardware, prices
+from classifier.artifact import ModelCard
+from classifier.data import Dataset, read_image
+from classifier.data_checks import Finding
+from classifier.evaluation import Mistake
+from classifier.report_page import render
+from classifier.settings import Settings
+from classifier.training import Epoch, Score
+
+METRICS = "metrics.json"
+REPORT = "report.html"
+MISTAKES = 12  # that are shown as pictures
+SIDE = 224  # pixels of those
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What the run was given: `type` as AWS names it, None where nobody said."""
+
+    type: str | None = None
+    count: int = 1
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended, as far as its results depend on it."""
+
+    card: ModelCard
+    settings: Settings
+    dataset: Dataset
+    findings: list[Finding]  # of the data checks
+    history: list[Epoch]
+    test: Score
+    seconds: dict[str, float]  # by phase
+    instance: Instance
+    trial: Sequence[dict] = ()  # the ways of using the machine that were tried
+
+
+def write(folder: Path, run: Run) -> None:
+    """Write metrics.json and report.html.
+
+    A report that cannot be made is told of and costs nobody the model, which hours may have gone into.
+    """
+    split, test = run.dataset.splits["test"], run.test
+    predicted, confidence = test.predicted.numpy(), test.confidence.numpy()
+    mistakes = evaluation.worst_mistakes(split, predicted, confidence, run.card.labels, MISTAKES)
+    content = _content(run, predicted, mistakes)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / METRICS).write_text(json.dumps(content, indent=2) + "\n")
+    try:
+        page = render(content, [_picture(mistake) for mistake in mistakes])
+        # A file may be called what is no text; JSON has a way to write that, a page has not.
+        (folder / REPORT).write_text(page, encoding="utf-8", errors="replace")
+    except Exception:
+        traceback.print_exc()
+        print(f"{REPORT} could not be written; the model and {METRICS} are complete.", file=sys.stderr, flush=True)
+
+
+def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
+    """All that is needed to judge the run, compare it with another, and do it again.
+
+    `confusion[i][j]` counts the test images of class i that were taken for class j.
+    """
+    card = run.card
+    confusion = evaluation.confusion(run.dataset.splits["test"].targets, predicted, len(card.classes))
+    scores = evaluation.by_class(confusion, card.classes)
+    return {
+        "name": card.name,
+        "architecture": card.architecture,
+        "precision": card.precision,
+        "metrics": card.metrics,
+        "settings": asdict(run.settings),
+        "images": {name: len(split) for name, split in run.dataset.splits.items()},
+        "classes": list(card.classes),
+        "labels": list(card.labels),
+        "class_accuracy": {score.name: score.recall for score in scores},
+        "class_precision": {score.name: score.precision for score in scores},
+        "class_f1": {score.name: score.f1 for score in scores},
+        "confusion": confusion.tolist(),
+        "mistakes": [
+            {
+                "file": "/".join(mistake.path.parts[-2:]),
+                "true": mistake.true,
+                "predicted": mistake.predicted,
+                "probability": mistake.probability,
+            }
+            for mistake in mistakes
+        ],
+        "findings": [asdict(finding) for finding in run.findings],
+        "history": [asdict(epoch) for epoch in run.history],
+        "seconds": run.seconds,
+        "trial": list(run.trial),
+        "instance": asdict(run.instance),
+        "hardware": hardware.describe(),
+        "cost": _cost(run),
+        "data_sha256": card.data_sha256,
+        "code_sha256": card.code_sha256,
+        "libraries": card.libraries,
+        "created": card.created,
+    }
+
+
+def _cost(run: Run) -> dict:
+    """USD, an hour's price, and both in words; None where no price is known."""
+    instance, seconds = run.instance, sum(run.seconds.values())
+    if instance.type is None:
+        return {"usd": None, "hourly_usd": None, "text": "The run was not told which instance type it ran on."}
+    known = prices.cost(instance.type, seconds, instance.count)
+    return {
+        "usd": known and known.usd,
+        "hourly_usd": known and known.hourly,
+        "text": prices.sentence(instance.type, seconds, instance.count),
+    }
+
+
+def _picture(mistake: Mistake) -> Image.Image:
+    """What the network saw: the upright middle of the photograph."""
+    return Image.fromarray(read_image(mistake.path, SIDE))
