@@ -89,13 +89,13 @@ OPERATIONS["lambda"] = {
         "PublishVersion ListVersionsByFunction CreateAlias GetAlias ListAliases UpdateAlias DeleteAlias",
         "AddPermission RemovePermission GetPolicy",
         "PutFunctionConcurrency GetFunctionConcurrency DeleteFunctionConcurrency",
+        "PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig DeleteProvisionedConcurrencyConfig",
+        "ListProvisionedConcurrencyConfigs",
         "CreateFunctionUrlConfig GetFunctionUrlConfig ListFunctionUrlConfigs UpdateFunctionUrlConfig",
         "DeleteFunctionUrlConfig",
     ),
     **_each(
         STORED,
-        "PutProvisionedConcurrencyConfig GetProvisionedConcurrencyConfig DeleteProvisionedConcurrencyConfig",
-        "ListProvisionedConcurrencyConfigs",
         "PutFunctionEventInvokeConfig GetFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig",
         "DeleteFunctionEventInvokeConfig ListFunctionEventInvokeConfigs",
         "GetFunctionCodeSigningConfig ListTags TagResource UntagResource",
@@ -121,12 +121,23 @@ OPERATIONS["ssm"] = {
     ),
 }
 
-OPERATIONS["application-autoscaling"] = _each(
-    STORED,
-    "RegisterScalableTarget DescribeScalableTargets DeregisterScalableTarget",
-    "PutScalingPolicy DescribeScalingPolicies DeleteScalingPolicy",
-    "PutScheduledAction DescribeScheduledActions DeleteScheduledAction",
-    "TagResource UntagResource ListTagsForResource",
+OPERATIONS["application-autoscaling"] = {
+    **_each(
+        RUNS,
+        "RegisterScalableTarget DescribeScalableTargets DeregisterScalableTarget",
+        "PutScalingPolicy DescribeScalingPolicies DeleteScalingPolicy DescribeScalingActivities",
+    ),
+    **_each(
+        STORED,
+        "PutScheduledAction DescribeScheduledActions DeleteScheduledAction",
+        "TagResource UntagResource ListTagsForResource",
+    ),
+}
+
+OPERATIONS["cloudwatch"] = _each(
+    RUNS,
+    "PutMetricData GetMetricData GetMetricStatistics ListMetrics",
+    "PutMetricAlarm DescribeAlarms DeleteAlarms SetAlarmState",
 )
 
 

@@ -12,6 +12,7 @@ CONTROL_MODULES = [
     "lambda_functions",
     "function_url",
     "autoscaling",
+    "cloudwatch",
     "ec2",
     "ssm",
     "kms",

@@ -16,7 +16,8 @@ from moto.awslambda.models import LambdaAlias, LambdaBackend, lambda_backends
 
 from localaws import logs, state
 from localaws.context import ACCOUNT_ID, context
-from localaws.control.lambda_concurrency import Concurrency
+from localaws.control.lambda_concurrency import Concurrency, weights_of
+from localaws.control.lambda_metrics import Watch
 from localaws.control.lambda_operations import URL_PATHS
 from localaws.control.lambda_permissions import Permissions
 from localaws.control.lambda_urls import Urls
@@ -47,11 +48,19 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
         self._lambdas = LocalStorage(region_name, account_id)
         self.policies = {}
         self.provisioned = {}
+        self.moving = {}
         self.function_urls = {}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        vars(self).update({"moving": {}, **kept})  # a state of before there was any
 
     @property
     def _url_module(self) -> Any:
         return urls
+
+    @property
+    def fleet(self) -> Fleet:
+        return fleet()
 
     def split(self, function_name: str, qualifier: str | None = None) -> tuple[str, str | None]:
         """Name and qualifier from a name or an ARN, which may end in the qualifier."""
@@ -114,7 +123,8 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
         """Invoke a function, a version or an alias. Raises Throttled, unless it shall wait for its turn."""
         name, qualifier = self.split(function_name, qualifier)
         latest = self.get_function(name)
-        function = self._routed(name, qualifier)
+        function, weighted = self._routed(name, qualifier)
+        watch = Watch(self.region_name, name, qualifier, str(function.version), weighted)
         trace = f"1-{uuid.uuid4().hex[:8]}-{uuid.uuid4().hex[:24]}"
         invocation = Invocation(
             request_id=str(uuid.uuid4()),
@@ -123,12 +133,18 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
             trace_id=f"Root={trace};Parent={uuid.uuid4().hex[:16]};Sampled=0",
             client_context=client_context,
         )
-        return fleet().invoke(function.revision(), invocation, latest.reserved_concurrency, wait)
+        try:
+            outcome = fleet().invoke(function.revision(), invocation, latest.reserved_concurrency, wait, watch.turn)
+        except Throttled:
+            watch.throttled()
+            raise
+        watch.ended(outcome)
+        return outcome
 
     def run_later(self, function_name: str, qualifier: str | None, payload: bytes) -> None:
         """An asynchronous invocation: once, as soon as there is a turn; failures are in the function's log."""
         name, qualifier = self.split(function_name, qualifier)
-        function = self._routed(name, qualifier)
+        function = self.get_function(name, qualifier)
 
         def run() -> None:
             try:
@@ -139,16 +155,13 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
 
         threading.Thread(target=run, name=f"event for {name}", daemon=True).start()
 
-    def _routed(self, name: str, qualifier: str | None) -> LocalFunction:
-        """The version behind a qualifier; an alias with weights draws one."""
+    def _routed(self, name: str, qualifier: str | None) -> tuple[LocalFunction, bool]:
+        """The version behind a qualifier, and whether it was drawn: an alias with weights draws one."""
         for alias in self.list_aliases(name):
-            if alias.name == qualifier:
-                point = random.random()  # noqa: S311 routing, not a secret
-                for version, weight in _weights(alias).items():
-                    point -= weight
-                    if point < 0:
-                        return self.get_function(name, version)
-        return self.get_function(name, qualifier)
+            if alias.name == qualifier and weights_of(alias):
+                drawn = route(alias.function_version, weights_of(alias), random.random())  # noqa: S311 not a secret
+                return self.get_function(name, drawn), True
+        return self.get_function(name, qualifier), False
 
     def _changed(self, function: LocalFunction) -> None:
         """After an update of $LATEST: environments of the old revision end with the request that they serve."""
@@ -157,7 +170,10 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
 
     def _forget(self, name: str, qualifier: str | None) -> None:
         """Drop what hangs on a qualifier, or on the function with all its qualifiers."""
-        for kept in (self.policies, self.provisioned, self.function_urls):
+        for owner, each in list(self.provisioned):
+            if owner == name and qualifier in (None, each):
+                self.drop_provisioned(owner, each)
+        for kept in (self.policies, self.function_urls):
             for key in [key for key in kept if key[0] == name and qualifier in (None, key[1])]:
                 del kept[key]
 
@@ -175,12 +191,17 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
             shutil.rmtree(root, ignore_errors=True)
 
 
-def _weights(alias: LambdaAlias) -> dict[str, float]:
-    return (alias.routing_config or {}).get("AdditionalVersionWeights") or {}
+def route(version: str, weights: dict[str, float], point: float) -> str:
+    """The version for a request, by a point from 0 to 1: the other versions' shares first, then the alias's own."""
+    for other, weight in weights.items():
+        point -= weight
+        if point < 0:
+            return other
+    return version
 
 
 def _routes(alias: LambdaAlias) -> list[str]:
-    return [alias.function_version, *_weights(alias)]
+    return [alias.function_version, *weights_of(alias)]
 
 
 def fleet() -> Fleet:
@@ -190,13 +211,16 @@ def fleet() -> Fleet:
 
 
 def _restore() -> None:
-    """After a start no environment runs: what the last ones left is removed."""
+    """After a start no environment runs: what the last ones left is removed, what is to be ready is started."""
     root = context().home / "lambda"
     for directory in root.glob("*/*"):
         region, name = directory.parts[-2:]
         if directory.is_dir():
             lambda_backends[ACCOUNT_ID][region].drop_code(name)
     shutil.rmtree(context().home / "lambda-logs", ignore_errors=True)
+    for backend in list(lambda_backends[ACCOUNT_ID].values()):
+        for name, qualifier in list(backend.provisioned):
+            backend.provision(name, qualifier)
 
 
 def install() -> None:

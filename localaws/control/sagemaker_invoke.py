@@ -4,11 +4,13 @@ import contextlib
 import http.client
 import json
 import re
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from localaws import errors
 from localaws.context import ACCOUNT_ID
+from localaws.control import sagemaker_metrics
 from localaws.control.sagemaker_records import table_of
 from localaws.runtime.hosting import INVOCATION_SECONDS, Fleet
 from localaws.runtime.hosting_instance import Instance
@@ -37,6 +39,7 @@ def application(environ: dict[str, Any], start_response: Callable) -> Iterable[b
 
 
 def _invoke(environ: dict[str, Any]) -> Answer:
+    began = time.monotonic()
     name = _PATH.match(environ["PATH_INFO"]).group(1)
     region = _REGION.search(environ["HTTP_AUTHORIZATION"]).group(1)
     body = environ["wsgi.input"].read()
@@ -50,16 +53,21 @@ def _invoke(environ: dict[str, Any]) -> Answer:
     if fleet is None and target is not None and endpoint.fleets:
         return _refused("ValidationError", f"Endpoint {name} has no variant {target} in service.")
     headers = _request_headers(environ)
-    answer = _ask(fleet, body, headers) if fleet else None
+    handed_over = time.monotonic()
+    answer = _ask(fleet, body, headers, name, region) if fleet else None
     while answer is None and (successor := endpoint.choose(target)) not in (None, fleet):
         fleet = successor  # an update has put it in the other's place between the choice and the request
-        answer = _ask(fleet, body, headers)
+        answer = _ask(fleet, body, headers, name, region)
+    if fleet is not None:
+        end, status = time.monotonic(), answer[0] if answer else 503
+        watched = (region, name, fleet.variant.name, fleet.healthy_count)
+        sagemaker_metrics.answered(*watched, status, end - handed_over, end - began)
     if answer is None:
         return _refused("ServiceUnavailable", f"Endpoint {name} has no healthy instance at the moment.", 503)
     return answer if answer[0] == 200 else _model_error(answer, fleet, name, region)
 
 
-def _ask(fleet: Fleet, body: bytes, headers: dict[str, str]) -> Answer | None:
+def _ask(fleet: Fleet, body: bytes, headers: dict[str, str], endpoint: str, region: str) -> Answer | None:
     """A container's own answer, with status 0 where it gave none; None where no instance could be reached.
 
     An instance that refuses the connection has not seen the request, so another one gets it. One that ends in the
@@ -70,6 +78,7 @@ def _ask(fleet: Fleet, body: bytes, headers: dict[str, str]) -> Answer | None:
         with fleet.instance(tried) as instance:
             if instance is None:
                 return None
+            sagemaker_metrics.asked(region, endpoint, fleet.variant.name, instance.in_flight)
             with contextlib.suppress(ConnectionRefusedError):
                 return _exchange(instance, fleet.variant.name, body, headers)
             tried.add(instance.id)

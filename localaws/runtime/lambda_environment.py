@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +23,13 @@ from localaws import logs
 from localaws.context import context
 from localaws.runtime.lambda_api import ERROR, EXIT, INIT_ERROR, READY, Event, Invocation, RuntimeApi
 
+ON_DEMAND, PROVISIONED = "on-demand", "provisioned-concurrency"  # AWS_LAMBDA_INITIALIZATION_TYPE
 INIT_SECONDS = 10  # Lambda's own limit for what runs before the first request
+PROVISIONED_INIT_SECONDS = 130  # and for what runs ahead of any; or the function's timeout, where that is longer
 MAX_RESPONSE_BYTES = 6_291_556
 LOG_TAIL_BYTES = 4096
 STOP_SECONDS = 1.0
+TIMED_OUT = "Sandbox.Timedout"
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,16 @@ class Revision:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an invocation came to. `function_error` is None where the function returned; `log` is its log's tail."""
+    """What an invocation came to. `function_error` is None where the function returned; `log` is its log's tail.
+
+    `duration_ms` is the handler's time, without the start of its environment.
+    """
 
     payload: bytes
     function_error: str | None
     log: str
     version: str
+    duration_ms: float = 0.0
 
 
 class EnvironmentGone(Exception):
@@ -84,10 +92,20 @@ def unpack(archive: bytes, root: Path) -> None:
 
 
 class Environment:
-    """Started at once; ready for its first request when the function's module has been imported."""
+    """Started at once; ready for its first request when the function's module has been imported.
 
-    def __init__(self, revision: Revision):
+    `initialization` is what the function is told of why: on demand, or ahead of any request. `ended` is called with
+    the environment, from a thread, when its process has ended.
+    """
+
+    def __init__(
+        self,
+        revision: Revision,
+        initialization: str = ON_DEMAND,
+        ended: Callable[["Environment"], None] = lambda environment: None,
+    ):
         self.revision = revision
+        self.initialization = initialization
         self.retired = False
         self.idle_since = 0.0
         self._api = RuntimeApi()
@@ -97,6 +115,7 @@ class Environment:
         self._read = 0
         self._ready = False
         self._init_ms: float | None = None
+        self._ended = ended
         self._started = time.monotonic()
         self._child = context().supervisor.spawn(
             f"lambda/{revision.name}",
@@ -104,7 +123,7 @@ class Environment:
             env=self._variables(),
             cwd=revision.task_root,
             log=self._log,
-            on_exit=lambda code: self._api.events.put(Event(EXIT, returncode=code)),
+            on_exit=self._exited,
         )
         self._write([f"INIT_START Runtime Version: python{sys.version_info.major}.{sys.version_info.minor} (local)"])
 
@@ -112,11 +131,26 @@ class Environment:
     def alive(self) -> bool:
         return self._child.running
 
+    def prepare(self) -> str | None:
+        """Wait until it is ready, ahead of any request. What went wrong otherwise, and then it has ended."""
+        failure = self._initialise(max(PROVISIONED_INIT_SECONDS, self.revision.timeout_s))
+        self._write([*self._new_lines(), self._init_report(failure)])
+        self._init_ms = 0.0  # reported here, and so not with the first request
+        if failure is None:
+            return None
+        self.stop()
+        said = self._result(failure, "init")[0]
+        error = json.loads(said) if said.startswith(b"{") else {}
+        return f"{error.get('errorType', 'Unknown')}: {error.get('errorMessage', '')}"
+
     def invoke(self, invocation: Invocation) -> Outcome:
         """Hand over a request and wait for what becomes of it. Raises EnvironmentGone where it was not taken."""
         request_id, timeout = invocation.request_id, self.revision.timeout_s
         failure = self._initialise(INIT_SECONDS + timeout)
-        lines = [*self._new_lines(), f"START RequestId: {request_id} Version: {self.revision.version}"]
+        lines = self._new_lines()
+        if failure is not None:
+            lines.append(self._init_report(failure))
+        lines.append(f"START RequestId: {request_id} Version: {self.revision.version}")
         began = time.monotonic()
         if failure is None:
             deadline_ms = int(time.time() * 1000) + timeout * 1000
@@ -137,7 +171,7 @@ class Environment:
         tail = "\n".join(lines).encode()[-LOG_TAIL_BYTES:].decode(errors="ignore")
         if event is None or event.name in (EXIT, INIT_ERROR):
             self.stop()
-        return Outcome(payload, error, tail, self.revision.version)
+        return Outcome(payload, error, tail, self.revision.version, spent_ms)
 
     def stop(self) -> None:
         """End the process and what it left running; may be called again."""
@@ -145,9 +179,15 @@ class Environment:
         self._api.close()
         self._log.unlink(missing_ok=True)
 
+    def _exited(self, returncode: int) -> None:
+        self._api.events.put(Event(EXIT, returncode=returncode))
+        self._ended(self)
+
     def _initialise(self, limit: float) -> Event | None:
         """Wait until the runtime asks for a request; what it says instead, where the function cannot start."""
         if self._ready:
+            if not self.alive:  # it waited for a request, and ended before it got one
+                raise EnvironmentGone
             return None
         event = self._await(lambda event: event.name in (READY, INIT_ERROR, EXIT), limit)
         first = self._init_ms is None
@@ -176,7 +216,7 @@ class Environment:
         """Payload, error and a line for the log, from how the request ended (None: it did not end in time)."""
         if event is None:
             timeout = f"Task timed out after {self.revision.timeout_s:.2f} seconds"
-            answer = {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {request_id} Error: {timeout}"}
+            answer = {"errorType": TIMED_OUT, "errorMessage": f"RequestId: {request_id} Error: {timeout}"}
             return json.dumps(answer).encode(), "Unhandled", timeout
         if event.name == EXIT:
             reason = _exit_reason(event.returncode)
@@ -192,6 +232,15 @@ class Environment:
             }
             return json.dumps(answer).encode(), "Unhandled", answer["errorMessage"]
         return event.body, None, None
+
+    def _init_report(self, failure: Event | None) -> str:
+        """The line that tells of a start which failed, or which came ahead of any request."""
+        parts = [f"INIT_REPORT Init Duration: {self._init_ms:.2f} ms", "Phase: init"]
+        if failure is not None:
+            error = json.loads(failure.body).get("errorType") if failure.body else "Runtime.ExitError"
+            timed_out = error == TIMED_OUT
+            parts += ["Status: timeout"] if timed_out else ["Status: error", f"Error Type: {error}"]
+        return "\t".join(parts)
 
     def _report(self, request_id: str, spent_ms: float, event: Event | None) -> str:
         parts = [
@@ -235,7 +284,7 @@ class Environment:
             "AWS_LAMBDA_FUNCTION_NAME": revision.name,
             "AWS_LAMBDA_FUNCTION_VERSION": revision.version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(revision.memory_mb),
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": self.initialization,
             "AWS_LAMBDA_LOG_GROUP_NAME": revision.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": self._stream,
             "AWS_LAMBDA_RUNTIME_API": self._api.address,
@@ -245,7 +294,7 @@ class Environment:
 
 
 def _timed_out(limit: float) -> dict[str, str]:
-    return {"errorType": "Sandbox.Timedout", "errorMessage": f"Init did not end within {limit:.0f} seconds"}
+    return {"errorType": TIMED_OUT, "errorMessage": f"Init did not end within {limit:.0f} seconds"}
 
 
 def _exit_reason(returncode: int) -> str:

@@ -27,7 +27,7 @@ def handler(event, context):
 def package(word: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("handler.py", CODE % word)
+        archive.writestr(zipfile.ZipInfo("handler.py"), CODE % word)  # the same bytes at any time
     return buffer.getvalue()
 
 
@@ -157,23 +157,6 @@ def test_an_alias_follows_what_it_points_to_and_routes_by_weight(function):
     assert function.invoke(Qualifier="live")[0] == "two"
 
 
-def test_reserved_concurrency_is_kept_to(function, tmp_path, wait_until):
-    function.call("put_function_concurrency", ReservedConcurrentExecutions=1)
-    here, until = tmp_path / "here", tmp_path / "until"
-    thread = threading.Thread(target=function.invoke, args=[{"here": str(here), "until": str(until)}])
-    thread.start()
-    wait_until(here.exists, "the one request is being served")
-    with pytest.raises(ClientError) as caught:
-        function.invoke()
-    response = caught.value.response
-    assert response["Error"]["Code"] == "TooManyRequestsException"
-    assert response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
-    assert response["ResponseMetadata"]["HTTPStatusCode"] == 429
-    until.touch()
-    thread.join()
-    assert function.invoke()[0] == "one"
-
-
 def test_a_reservation_of_nothing_switches_the_function_off(function):
     function.call("put_function_concurrency", ReservedConcurrentExecutions=0)
     assert function.call("get_function")["Concurrency"] == {"ReservedConcurrentExecutions": 0}
@@ -182,41 +165,6 @@ def test_a_reservation_of_nothing_switches_the_function_off(function):
     function.call("delete_function_concurrency")
     assert "Concurrency" not in function.call("get_function")
     assert function.invoke()[0] == "one"
-
-
-def test_provisioned_concurrency_is_kept_and_listed(function):
-    function.publish()
-    function.call("create_alias", Name="live", FunctionVersion="1")
-    put = function.call("put_provisioned_concurrency_config", Qualifier="live", ProvisionedConcurrentExecutions=2)
-    assert put["ResponseMetadata"]["HTTPStatusCode"] == 202
-    got = function.call("get_provisioned_concurrency_config", Qualifier="live")
-    assert (got["Status"], got["RequestedProvisionedConcurrentExecutions"]) == ("READY", 2)
-    (listed,) = function.call("list_provisioned_concurrency_configs")["ProvisionedConcurrencyConfigs"]
-    assert listed["FunctionArn"].endswith(f":{function.name}:live")
-    function.call("delete_provisioned_concurrency_config", Qualifier="live")
-    code, _ = refusal(function.call, "get_provisioned_concurrency_config", Qualifier="live")
-    assert code == "ProvisionedConcurrencyConfigNotFoundException"
-
-
-def test_provisioned_concurrency_has_the_limits_of_aws(function):
-    function.publish()
-    function.update("two")
-    function.publish()
-    function.call("create_alias", Name="live", FunctionVersion="1")
-
-    def put(qualifier: str, count: int) -> tuple[str, str]:
-        arguments = {"Qualifier": qualifier, "ProvisionedConcurrentExecutions": count}
-        return refusal(function.call, "put_provisioned_concurrency_config", **arguments)
-
-    assert "unpublished" in put("$LATEST", 1)[1]
-    assert put("nowhere", 1)[0] == "ResourceNotFoundException"
-    function.call("put_function_concurrency", ReservedConcurrentExecutions=3)
-    assert "reserved" in put("live", 4)[1]
-    function.call("put_provisioned_concurrency_config", Qualifier="live", ProvisionedConcurrentExecutions=2)
-    assert "reserved" in put("2", 2)[1]
-    assert "provisioned" in refusal(function.call, "put_function_concurrency", ReservedConcurrentExecutions=1)[1]
-    routing = {"AdditionalVersionWeights": {"2": 0.5}}
-    assert "Provisioned" in refusal(function.call, "update_alias", Name="live", RoutingConfig=routing)[1]
 
 
 def test_each_qualifier_has_a_policy_of_its_own(function):

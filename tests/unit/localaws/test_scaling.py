@@ -1,0 +1,191 @@
+"""Target tracking at work: real traffic, real environments and instances, on a clock that runs 240 times as fast."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.unit.localaws.conftest import Server
+from tests.unit.localaws.lambda_helpers import Function
+from tests.unit.localaws.metric_helpers import statistic
+from tests.unit.localaws.sagemaker_helpers import MODEL, SageMaker
+
+DIMENSION = {"lambda": "lambda:function:ProvisionedConcurrency", "sagemaker": "sagemaker:variant:DesiredInstanceCount"}
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory) -> Iterator[Server]:
+    """A local AWS whose minutes last a quarter of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCALAWS_TIME_SCALE", "240")
+        server = Server(tmp_path_factory.mktemp("fast")).start()
+    yield server
+    server.close()
+
+
+@contextmanager
+def traffic(*requests: Callable[[], object], pause: float = 0) -> Iterator[None]:
+    """Send each request again and again, side by side, until the block ends; `pause` leaves others some processor."""
+    over = threading.Event()
+
+    def send(request: Callable[[], object]) -> None:
+        while not over.wait(pause):
+            with suppress(ClientError):
+                request()
+
+    threads = [threading.Thread(target=send, args=[request]) for request in requests]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+class Target:
+    """A scalable target and its policy."""
+
+    def __init__(self, server: Server, namespace: str, resource: str, metric: str, value: float, **limits: int):
+        self.client = server.client("application-autoscaling")
+        self.cloudwatch = server.client("cloudwatch")
+        self.names = {"ServiceNamespace": namespace, "ResourceId": resource, "ScalableDimension": DIMENSION[namespace]}
+        self.client.register_scalable_target(**self.names, **limits)
+        tracking = {"TargetValue": value, "PredefinedMetricSpecification": {"PredefinedMetricType": metric}}
+        tracking |= {"ScaleInCooldown": 60, "ScaleOutCooldown": 60}
+        self.policy = self.client.put_scaling_policy(
+            PolicyName="track",
+            **self.names,
+            PolicyType="TargetTrackingScaling",
+            TargetTrackingScalingPolicyConfiguration=tracking,
+        )
+
+    def alarms(self) -> dict[str, dict]:
+        """The policy's alarms, by AlarmHigh and AlarmLow."""
+        names = [each["AlarmName"] for each in self.policy["Alarms"]]
+        found = self.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
+        return {kind: each for each in found for kind in ("AlarmHigh", "AlarmLow") if kind in each["AlarmName"]}
+
+    def activities(self) -> list[dict]:
+        names = {name: self.names[name] for name in ("ServiceNamespace", "ResourceId")}
+        return self.client.describe_scaling_activities(**names)["ScalingActivities"]
+
+
+def test_provisioned_concurrency_follows_its_utilisation(fast, wait_until):
+    function = Function(fast, "tracked").live()
+    function.provision(1)
+    function.ready(wait_until)
+    target = Target(
+        fast,
+        "lambda",
+        "function:tracked:live",
+        "LambdaProvisionedConcurrencyUtilization",
+        0.7,
+        MinCapacity=1,
+        MaxCapacity=3,
+    )
+    alarms = target.alarms()
+    assert alarms["AlarmHigh"]["AlarmName"].startswith("TargetTracking-function:tracked:live-AlarmHigh-")
+    periods = {kind: (each["EvaluationPeriods"], each["Period"], each["Threshold"]) for kind, each in alarms.items()}
+    assert periods == {"AlarmHigh": (3, 60, 0.7), "AlarmLow": (15, 60, pytest.approx(0.63))}
+
+    def requested() -> int:
+        return function.provisioned()["RequestedProvisionedConcurrentExecutions"]
+
+    def request() -> dict:
+        return function.invoke(Qualifier="live")
+
+    with traffic(request, request, request):  # three at a time use all there is, until there are three
+        wait_until(lambda: requested() == 3, "the alarm High has it grow")
+        wait_until(lambda: function.provisioned()["Status"] == "READY", "and environments are started for it")
+    with traffic(request):  # one at a time uses a third of three, and half of two
+        wait_until(lambda: "AlarmLow" in target.activities()[0]["Cause"], "the alarm Low has it shrink")
+    assert requested() == 2
+    assert "AlarmHigh" in target.activities()[-1]["Cause"]
+    assert target.activities()[-1]["Description"] == "Setting provisioned concurrency to 2."
+    assert {each["StatusCode"] for each in target.activities()} == {"Successful"}
+    target.client.deregister_scalable_target(**target.names)
+    assert target.alarms() == {}, "the policy has gone with its target, and its alarms with it"
+
+
+def test_the_limits_of_a_target_hold_at_once(fast, wait_until):
+    function = Function(fast, "limited").live()
+    function.provision(1)
+    client = fast.client("application-autoscaling")
+    names = {
+        "ServiceNamespace": "lambda",
+        "ResourceId": "function:limited:live",
+        "ScalableDimension": DIMENSION["lambda"],
+    }
+    client.register_scalable_target(**names, MinCapacity=2, MaxCapacity=4)
+    assert function.ready(wait_until)["AvailableProvisionedConcurrentExecutions"] == 2
+    client.register_scalable_target(**names, MinCapacity=1, MaxCapacity=1)
+    assert function.provisioned()["RequestedProvisionedConcurrentExecutions"] == 1
+    causes = [each["Cause"] for each in client.describe_scaling_activities(**names)["ScalingActivities"]]
+    assert causes == ["maximum capacity was set to 1", "minimum capacity was set to 2"]
+
+
+def test_an_endpoint_s_instances_follow_its_invocations(fast, wait_until):
+    sagemaker = SageMaker(fast, wait_until)
+    name = sagemaker.endpoint(MODEL.format(answer="x"))
+    dimensions = {"EndpointName": name, "VariantName": "main"}
+    for _ in range(3):
+        sagemaker.ask(name)
+    assert statistic(fast, "AWS/SageMaker", "Invocations", "Sum", dimensions) == 3
+    assert statistic(fast, "AWS/SageMaker", "InvocationsPerInstance", "Sum", dimensions) == 3
+    assert statistic(fast, "AWS/SageMaker", "Invocation5XXErrors", "Sum", dimensions) == 0
+    assert statistic(fast, "AWS/SageMaker", "ModelLatency", "Maximum", dimensions) > 100, "microseconds"
+    # A target that a single invocation in each minute of this clock exceeds.
+    target = Target(
+        fast,
+        "sagemaker",
+        f"endpoint/{name}/variant/main",
+        "SageMakerVariantInvocationsPerInstance",
+        0.1,
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
+
+    def count() -> int:
+        (variant,) = sagemaker.api.describe_endpoint(EndpointName=name)["ProductionVariants"]
+        return variant["CurrentInstanceCount"]
+
+    with traffic(lambda: sagemaker.ask(name), pause=0.05):
+        wait_until(lambda: count() == 2, "an instance is added")
+        served = {sagemaker.ask(name)["process"] for _ in range(20)}
+        assert len(served) == 2, "and serves"
+    assert "AlarmHigh" in target.activities()[-1]["Cause"]
+    assert target.activities()[-1]["Description"] == "Setting desired instance count to 2."
+
+
+def test_a_policy_without_a_target_or_without_numbers_is_refused(fast):
+    client = fast.client("application-autoscaling")
+    names = {
+        "ServiceNamespace": "lambda",
+        "ResourceId": "function:nobody:live",
+        "ScalableDimension": DIMENSION["lambda"],
+    }
+
+    def put(policy: str, **configuration: dict) -> str:
+        with pytest.raises(ClientError) as caught:
+            client.put_scaling_policy(PolicyName="p", **names, PolicyType=policy, **configuration)
+        return caught.value.response["Error"]["Code"] + caught.value.response["Error"]["Message"]
+
+    def tracking(kind: str) -> dict:
+        return {
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": 1.0,
+                "PredefinedMetricSpecification": {"PredefinedMetricType": kind},
+            }
+        }
+
+    known = "LambdaProvisionedConcurrencyUtilization"
+    assert put("TargetTrackingScaling", **tracking(known)).startswith("ObjectNotFoundException")
+    client.register_scalable_target(**names, MinCapacity=1, MaxCapacity=2)
+    assert "no numbers for ECSServiceAverageCPU" in put(
+        "TargetTrackingScaling", **tracking("ECSServiceAverageCPUUtilization")
+    )
+    assert "TargetTrackingScaling" in put("StepScaling", StepScalingPolicyConfiguration={})
