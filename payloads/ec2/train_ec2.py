@@ -5,8 +5,8 @@
         --threads 8 --workers 8
 
 It is the same training as a SageMaker job's (`classifier.job`) and leaves the same two archives, model.tar.gz and
-output.tar.gz. Images are kept in a cache under --home, and so is the run's checkpoint: started again under the same
-name, an interrupted run goes on.
+output.tar.gz. Threads and workers that are not given are found by a trial of some seconds. Images are kept in a cache
+under --home, and so is the run's checkpoint: started again under the same name, an interrupted run goes on.
 
 Where a run fails, the last line on stderr is the reason.
 """
@@ -24,6 +24,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     arguments = parse()
 
+    print("loading PyTorch and OpenVINO", flush=True)
     from classifier import job  # imports torch: not before --help and mistakes in the arguments were dealt with
     from storage import StorageError
 
@@ -49,12 +50,15 @@ def parse() -> argparse.Namespace:
 
 def train(arguments: argparse.Namespace) -> None:
     """Fetch, train, upload. The model goes last: where there is a model.tar.gz, the run is complete."""
+    import housekeeping
     from classifier import artifact, job
     from storage import Storage
 
     storage = Storage()
     storage.check_bucket(arguments.output)  # before hours of training, not after
     folder = arguments.home / "runs" / arguments.run
+    housekeeping.begin(folder)
+    housekeeping.prune(arguments.home)
     weights = None
     if arguments.weights:
         weights = storage.fetch(arguments.weights, folder / "weights" / arguments.weights.rpartition("/")[2])
@@ -66,13 +70,15 @@ def train(arguments: argparse.Namespace) -> None:
         weights=weights,
         checkpoints=folder / "checkpoints",
     )
-    job.run(arguments.run, places, from_arguments(arguments), job.Machine(arguments.threads, arguments.workers))
+    machine = job.Machine(arguments.threads, arguments.workers, trial=True)
+    job.run(arguments.run, places, from_arguments(arguments), machine)
 
     for name, source in (("output.tar.gz", places.output), ("model.tar.gz", places.model)):
         artifact.pack(source, folder / name)
         uri = f"{arguments.output.rstrip('/')}/{name}"
         storage.put(folder / name, uri)
         print(f"uploaded {uri}", flush=True)
+    housekeeping.finish(folder)
 
 
 def run_name(text: str) -> str:

@@ -78,7 +78,7 @@ def fitted(
     except TrialError as error:
         print(f"no trial: {error}; going on with all processors", flush=True)
         return machine, []
-    print(f"tried for {found.seconds:.0f} s, {trial.ROUNDS} rounds:\n{found}", flush=True)
+    print(f"tried for {found.seconds:.0f} s:\n{found}", flush=True)
     if memo:
         memo.mkdir(parents=True, exist_ok=True)
         (memo / MEMO).write_text(json.dumps({"about": about, "records": found.records()}, indent=2) + "\n")
@@ -102,14 +102,17 @@ def _tried(
     threads, workers = machine.threads or processors, machine.workers or processors
 
     def then(best: Candidate) -> list[Candidate]:
+        if settings.fine_tune:
+            return other_fine_tuning(best, processors, machine.workers, flags())
         return trial.spread_over(best, processors, machine.threads, machine.workers)
 
     with tempfile.TemporaryDirectory(prefix="trial-") as folder:
         weights = Path(folder) / "weights.safetensors"
         save_file({key: value.contiguous() for key, value in backbone.network.state_dict().items()}, weights)
         if settings.fine_tune:
+            first = fine_tuning_candidates(processors, machine.threads, workers)
             with Bench(FineTuning, settings.architecture, weights, images, settings) as bench:
-                return trial.run(fine_tuning_candidates(threads, workers, flags()), then, bench.seconds, seconds=1.0)
+                return trial.run(first, then, bench.seconds)
         folders = {precision: Path(folder) / precision for precision in graphs}
         for precision, network in graphs.items():
             folders[precision].mkdir()
@@ -131,14 +134,18 @@ def feature_candidates(threads: int, workers: int, precisions: Sequence[str]) ->
     ]
 
 
-def fine_tuning_candidates(threads: int, workers: int, known: set[str]) -> list[Candidate]:
-    """Layouts, and precisions that a processor with these flags multiplies in; the default first."""
-    precisions = ("fp32", "bf16") if known & BF16_FLAGS else ("fp32",)
-    return [
-        Candidate("torch", threads, workers, precision, layout)
-        for precision in precisions
-        for layout in ("channels_last", "contiguous")
-    ]
+def fine_tuning_candidates(most: int, threads: int | None, workers: int) -> list[Candidate]:
+    """The default with other numbers of threads: where something else runs on the machine, what they cost one another
+    outweighs all the rest."""
+    return [Candidate("torch", number, workers, memory_format="channels_last") for number in trial.sizes(most, threads)]
+
+
+def other_fine_tuning(best: Candidate, most: int, workers: int | None, known: set[str]) -> list[Candidate]:
+    """The best with other layouts, workers, and precisions that a processor with these flags multiplies in."""
+    found = [replace(best, workers=number) for number in trial.sizes(most, workers)]
+    for precision in ("fp32", "bf16") if known & BF16_FLAGS else ("fp32",):
+        found += [replace(best, precision=precision, memory_format=each) for each in ("channels_last", "contiguous")]
+    return found
 
 
 def flags() -> set[str]:

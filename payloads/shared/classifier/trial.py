@@ -1,8 +1,8 @@
 """Which way of using this machine is the fastest: found by trying, some seconds before a run of minutes or hours.
 
 What is tried are the dataset's own images, decoded and computed as the run itself does it. The candidates take turns,
-several times over, and the median of each counts: on a machine that does other things too, one moment is not like the
-next. Those close to the best count as equal, and the first of them in the list is taken.
+several times over unless one is hopeless, and the median of each counts: on a machine that does other things too, one
+moment is not like the next. Those close to the best count as equal, and the first of them in the list is taken.
 
 What may be chosen leaves the model as it is, but for the order in which numbers are added up, and for `bf16` in
 fine-tuning, whose gradients carry eight bits instead of 24. The other rows show what they would cost.
@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-ROUNDS = 3
+ROUNDS = 3  # at most
 SECONDS = 0.4  # that one measurement should take
-FEW = 8  # images, for the first look at a candidate
+FEW = 4  # images, for the first look at a candidate
 MOST = 2048  # images, for one measurement
+MOST_SECONDS = 30.0  # that a trial should take
 EQUAL = 0.05  # candidates this close to the best are as good: machines are noisier than that
 
 
@@ -76,7 +77,7 @@ class Trial:
         for result in sorted(self.results, key=lambda result: -result.rate):
             way = result.candidate
             note = "<- chosen" if result is self.chosen else "" if way.choosable else "(to compare)"
-            spread = f"{min(result.rates):.1f}-{max(result.rates):.1f}"
+            spread = f"{min(result.rates):.1f}-{max(result.rates):.1f}" if len(result.rates) > 1 else "tried once"
             lines.append(
                 f"  {way.runtime:<8}  {way.precision:<9}  {way.memory_format or '-':<13}  {way.threads:>7}  "
                 f"{way.workers:>7}  {result.rate:>8.1f}  {spread:>15}  {note}".rstrip()
@@ -84,22 +85,18 @@ class Trial:
         return "\n".join([*lines, self.reason()])
 
     def reason(self) -> str:
-        best = max(self._choosable(), key=lambda result: result.rate)
-        others = [result for result in self._choosable() if result is not self.chosen]
+        allowed = [result for result in self.results if result.candidate.choosable]
+        others = [result.rate for result in allowed if result is not self.chosen]
         if not others:
             why = "the only one to choose from"
-        elif best is self.chosen:
-            second = max(result.rate for result in others)
-            why = f"the fastest, {self.chosen.rate / second:.2f} times the next"
+        elif self.chosen.rate * (1 - EQUAL) > max(others):
+            why = f"{self.chosen.rate / max(others):.2f} times as fast as the next"
         else:
-            why = f"within {EQUAL:.0%} of the fastest, which is no difference, and the plainer one"
+            why = f"others are as fast within {EQUAL:.0%}, which is no difference; of these it was the first in line"
         if compared := [result for result in self.results if not result.candidate.choosable]:
             fastest = max(compared, key=lambda result: result.rate)
-            why += f"; {self.chosen.rate / fastest.rate:.1f} times {fastest.candidate.runtime}"
+            why += f"; {self.chosen.rate / fastest.rate:.1f} times {describe(fastest.candidate)}"
         return f"chosen: {describe(self.chosen.candidate)}: {why}"
-
-    def _choosable(self) -> list[Result]:
-        return [result for result in self.results if result.candidate.choosable]
 
 
 def describe(way: Candidate) -> str:
@@ -116,7 +113,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def sizes(most: int, given: int | None, parts: Sequence[int]) -> list[int]:
+def sizes(most: int, given: int | None, parts: Sequence[int] = (1, 2)) -> list[int]:
     """Numbers of threads or workers worth trying, the largest first: `most` divided by each part; or the given one."""
     return [given] if given else sorted({max(1, most // part) for part in parts}, reverse=True)
 
@@ -124,11 +121,7 @@ def sizes(most: int, given: int | None, parts: Sequence[int]) -> list[int]:
 def spread_over(way: Candidate, most: int, threads: int | None, workers: int | None) -> list[Candidate]:
     """The candidate with other numbers of threads (half the processors are often all there really are: the others are
     their hyper-threads) and workers (decoding takes a fraction of the time of computing)."""
-    return [
-        replace(way, threads=t, workers=w)
-        for t in sizes(most, threads, (1, 2))
-        for w in sizes(most, workers, (1, 2, 4))
-    ]
+    return [replace(way, threads=t, workers=w) for t in sizes(most, threads) for w in sizes(most, workers, (1, 2, 4))]
 
 
 def run(
@@ -141,23 +134,31 @@ def run(
 ) -> Trial:
     """Compare the `first` candidates, then what `then` makes of the best of them, with it, and choose.
 
-    `measure(candidate, images)` gives the seconds they took. What it cannot measure (TrialError) is left out. Raises
-    TrialError where nothing that may be chosen could be measured.
+    `measure(candidate, images)` gives the seconds they took. What it cannot measure (TrialError) is left out. After
+    MOST_SECONDS no further round is begun. Raises TrialError where nothing that may be chosen could be measured.
     """
     began = clock()
-    results = compare(first, measure, seconds)
+
+    def in_time() -> bool:
+        return clock() - began < MOST_SECONDS
+
+    results = compare(first, measure, seconds, in_time)
     best = choose(results)
-    others = [way for way in then(best.candidate) if way != best.candidate]
+    others = [way for way in then(best.candidate) if way not in first]
     if others:
-        again = compare([best.candidate, *others], measure, seconds)
+        again = compare([best.candidate, *others], measure, seconds, in_time)
         results = [result for result in results if result is not best] + again
     return Trial(tuple(results), choose(results), clock() - began)
 
 
 def compare(
-    candidates: Sequence[Candidate], measure: Callable[[Candidate, int], float], seconds: float = SECONDS
+    candidates: Sequence[Candidate],
+    measure: Callable[[Candidate, int], float],
+    seconds: float = SECONDS,
+    in_time: Callable[[], bool] = lambda: True,
 ) -> list[Result]:
-    """Measure all in turn, ROUNDS times, each over as many images as take about `seconds`."""
+    """Measure all in turn, ROUNDS times, each over as many images as take about `seconds`. One that is not half as
+    fast as the best of a round is not measured again; where time is up, one round has to do."""
     images = {}
     for way in candidates:
         try:
@@ -165,9 +166,14 @@ def compare(
         except TrialError as error:
             print(f"  not tried: {describe(way)}: {error}", flush=True)
     rates: dict[Candidate, list[float]] = {way: [] for way in images}
-    for _ in range(ROUNDS):
-        for way, number in images.items():
-            rates[way].append(number / measure(way, number))
+    running = list(images)
+    for number in range(ROUNDS):
+        if number and not in_time():
+            break
+        for way in running:
+            rates[way].append(images[way] / measure(way, images[way]))
+        best = max((rates[way][-1] for way in running), default=0.0)
+        running = [way for way in running if rates[way][-1] > best / 2]
     return [Result(way, tuple(values)) for way, values in rates.items()]
 
 
