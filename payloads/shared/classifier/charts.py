@@ -24,7 +24,8 @@ Series = dict[str, Sequence[float]]
 def curves(title: str, epochs: Sequence[int], series: Series, mark: int | None, *, percent: bool = False) -> str:
     """Lines over epochs, the first solid in one colour, the second in another; `mark` is an epoch to point out."""
     values = [value for line in series.values() for value in line if math.isfinite(value)]
-    low, high, ticks = _scale(min(values, default=0.0), max(values, default=1.0), percent)
+    # A loss is seen against 0; accuracies lie close together, far from it.
+    low, high, ticks = _scale(min(values, default=0.0) if percent else 0.0, max(values, default=1.0), percent)
 
     def x(epoch: int) -> float:
         span = max(epochs) - min(epochs)
@@ -103,12 +104,12 @@ def confusion(matrix: np.ndarray, labels: Sequence[str]) -> str:
 
 
 def _confusion_table(matrix: np.ndarray, labels: Sequence[str]) -> str:
-    heads = "".join(f'<th scope="col"><span>{name(label)}</span></th>' for label in labels)
+    heads = "".join(f'<th scope="col" title="{escape(label)}">{name(label)}</th>' for label in labels)
     rows = []
     for i, label in enumerate(labels):
         total = max(int(matrix[i].sum()), 1)
         cells = "".join(_cell(int(count), count / total, i == j) for j, count in enumerate(matrix[i]))
-        rows.append(f'<tr><th scope="row">{name(label)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row" title="{escape(label)}">{name(label)}</th>{cells}</tr>')
     corner = '<th class="corner">is ↓ &nbsp; taken for →</th>'
     return f'<div class="wide"><table class="confusion"><tr>{corner}{heads}</tr>{"".join(rows)}</table></div>'
 
@@ -118,7 +119,7 @@ def _cell(count: int, share: float, right: bool) -> str:
         return "<td></td>"
     red, green, blue = RIGHT_COLOUR if right else WRONG_COLOUR
     shade = 0.15 + 0.85 * share
-    strong = ' class="strong"' if shade > 0.5 else ""
+    strong = ' class="strong"' if shade > 0.65 else ""
     return f'<td{strong} style="background:rgba({red},{green},{blue},{shade:.2f})">{count}</td>'
 
 

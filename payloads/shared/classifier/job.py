@@ -132,7 +132,7 @@ def _run(
     report.save_weights(places.model, backbone, head.weight, head.bias)
     card = artifact.complete(places.model, card, serving)
     clock.lap("write")
-    ended = results.Run(card, settings, dataset, findings, history, test_score, clock.laps, instance, trial=tried)
+    ended = results.Run(card, settings, dataset, findings, history, test_score, clock.laps, instance, machine, tried)
     results.write(places.output, ended)
     print(f"{name} is trained: {clock}", flush=True)
     return card

@@ -49,9 +49,10 @@ def render(content: Content, pictures: Sequence[Image.Image]) -> str:
 def _header(content: Content) -> str:
     trained = "all of its parameters trained" if content["settings"]["fine_tune"] else "frozen, with a new head"
     images = ", ".join(f"{count:,} {split}" for split, count in content["images"].items())
+    created = content["created"].replace("T", " ").replace("Z", " UTC")
     return (
         f"<header><h1>{name(content['name'])}</h1><p>{name(content['architecture'])}, {trained} · "
-        f"{len(content['classes'])} classes · {images} images · {escape(content['created'])}</p></header>"
+        f"{len(content['classes'])} classes · {images} images · {escape(created)}</p></header>"
     )
 
 
@@ -73,10 +74,14 @@ def _figures(content: Content) -> str:
     seconds = sum(content["seconds"].values())
     cost = content["cost"]
     figures = (
-        ("test accuracy", f"{metrics['test_accuracy']:.1%}", f"{low:.1%} to {high:.1%} on other such images (95 %)"),
+        ("test accuracy", f"{metrics['test_accuracy']:.1%}", f"{low:.1%} to {high:.1%} is the 95% interval"),
         ("validation accuracy", f"{metrics['valid_accuracy']:.1%}", f"loss {metrics['valid_loss']:.3f}"),
         ("mean F1 of the classes", f"{macro:.3f}", f"the worst: {_worst(scores)}"),
-        ("time", escape(prices.duration(seconds)), f"{len(content['history'])} epochs"),
+        (
+            "time",
+            escape(prices.duration(seconds)),
+            f"{len(content['history'])} epoch{'' if len(content['history']) == 1 else 's'}",
+        ),
         ("cost", escape(prices.dollars(cost["usd"])) if cost["usd"] is not None else "not known", _cost_words(content)),
     )
     tiles = "".join(
@@ -128,7 +133,7 @@ def _confusion(content: Content) -> str:
     rows = "".join(_pair_row(matrix, labels, *divmod(place, len(labels))) for place in flat)
     pairs = (
         "<h3>Most often confused</h3><div class='wide'><table><tr><th>is</th><th>was taken for</th><th>images</th>"
-        f"<th>of the class</th></tr>{rows}</table></div>"
+        f"<th class='held'>of the class</th></tr>{rows}</table></div>"
         if rows
         else "<p>No test image was taken for a class it is not of.</p>"
     )
@@ -139,7 +144,7 @@ def _pair_row(matrix: np.ndarray, labels: Sequence[str], true: int, predicted: i
     count, images = int(matrix[true, predicted]), int(matrix[true].sum())
     return (
         f"<tr><td>{name(labels[true])}</td><td>{name(labels[predicted])}</td><td>{count}</td>"
-        f"<td>{count / images:.0%} of {images}</td></tr>"
+        f'<td class="held">{count / images:.0%} of {images}</td></tr>'
     )
 
 
@@ -182,7 +187,7 @@ def _mistakes(content: Content, pictures: Sequence[Image.Image]) -> str:
     wrong = content["images"]["test"] - int(np.trace(np.array(content["confusion"])))
     figures = "".join(
         f'<figure><img alt="{escape(mistake["file"])}" src="{charts.data_uri(picture, "JPEG", quality=82)}">'
-        f"<figcaption><b>{name(mistake['predicted'])}</b> {mistake['probability']:.0%}<br>"
+        f"<figcaption>taken for <b>{name(mistake['predicted'])}</b>, {mistake['probability']:.0%}<br>"
         f"is {name(mistake['true'])}<small>{name(mistake['file'])}</small></figcaption></figure>"
         for mistake, picture in zip(content["mistakes"], pictures, strict=True)
     )
@@ -199,31 +204,61 @@ def _mistakes(content: Content, pictures: Sequence[Image.Image]) -> str:
 def _making(content: Content) -> str:
     instance = content["instance"]
     count = f"{instance['count']} x {instance['type'] or 'unknown type'}"
-    machine = {"instances": count, "processes": instance["processes"], **content["hardware"]}
+    machine = {"instances": count, **content["machine"], "processes": instance["processes"], **content["hardware"]}
     hashes = {"data": content["data_sha256"], "code": content["code_sha256"]}
-    phases = content["seconds"]
-    longest = max(phases.values(), default=0) or 1
-    time_rows = "".join(
-        f'<tr><th scope="row">{escape(phase)}</th><td>{seconds:.1f} s</td>'
-        f'<td class="fill"><span class="bar"><i style="width:{seconds / longest:.0%}"></i></span></td></tr>'
-        for phase, seconds in phases.items()
-    )
-    total = f'<tr><th scope="row">all</th><td>{sum(phases.values()):.1f} s</td><td class="fill"></td></tr>'
+    settings = content["settings"] | {"lr": content["learning_rate"]}
     return (
         '<section><h2>How it was made</h2><div class="pair">'
-        f"<div><h3>Settings</h3>{_table(content['settings'])}<h3>Versions</h3>{_table(content['libraries'])}</div>"
-        f"<div><h3>Machine</h3>{_table(machine)}<h3>Time</h3><table>{time_rows}{total}</table></div></div>"
-        f"<h3>Cost</h3><p>{name(content['cost']['text'])}</p><p class='faint'>For the program's own time: starting the "
-        "instances and fetching the data are billed as well. Managed spot capacity costs "
-        f"{prices.SPOT_SAVING} less.</p>"
-        f"<h3>SHA-256</h3>{_table(hashes)}</section>"
+        f"<div><h3>Settings</h3>{_table(settings)}<h3>Model</h3>{_table(content['model'])}"
+        f"<h3>Versions</h3>{_table(content['libraries'])}</div>"
+        f"<div><h3>Machine</h3>{_table(machine)}<h3>Time</h3>{_time(content['seconds'])}</div></div>"
+        f"{_trial(content['trial'])}<h3>Cost</h3><p>{name(content['cost']['text'])}</p>"
+        "<p class='faint'>For the program's own time: starting instances and fetching the data are billed as well. "
+        f"Managed spot capacity costs {prices.SPOT_SAVING} less.</p><h3>SHA-256</h3>{_table(hashes)}</section>"
+    )
+
+
+def _time(phases: Mapping[str, float]) -> str:
+    total = sum(phases.values())
+    rows = "".join(
+        f'<tr><th scope="row">{escape(phase)}</th><td>{seconds:.1f} s</td>'
+        f'<td><span class="bar"><i style="width:{seconds / (total or 1):.0%}"></i></span></td></tr>'
+        for phase, seconds in phases.items()
+    )
+    return f'<table class="keys">{rows}<tr><th scope="row">all</th><td>{total:.1f} s</td><td></td></tr></table>'
+
+
+def _trial(records: Sequence[Mapping[str, Any]]) -> str:
+    """The ways of using the machine that were tried, with what each came to."""
+    if not records:
+        return ""
+    columns = [column for column in records[0] if column != "chosen"]
+    head = "".join(f"<th>{name(_words(column))}</th>" for column in columns)
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{name(_shown(record[column]))}</td>' for column in columns)}"
+        f"<td>{'chosen' if record['chosen'] else ''}</td></tr>"
+        for record in records
+    )
+    return (
+        "<h3>Tried on the machine</h3><div class='wide'><table class='numbers'>"
+        f"<tr>{head}<th></th></tr>{rows}</table></div>"
     )
 
 
 def _table(values: Mapping[str, Any]) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{name(key.replace("_", " "))}</th><td>{name(str(value))}</td></tr>'
+        f'<tr><th scope="row">{name(_words(key))}</th><td>{name(_shown(value))}</td></tr>'
         for key, value in values.items()
         if value is not None
     )
     return f'<table class="keys">{rows}</table>'
+
+
+def _words(key: str) -> str:
+    return key.replace("_gb", " (GB)").replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)

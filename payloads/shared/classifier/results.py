@@ -15,6 +15,8 @@ from classifier.artifact import ModelCard
 from classifier.data import Dataset, read_image
 from classifier.data_checks import Finding
 from classifier.evaluation import Mistake
+from classifier.head import HEAD_LR
+from classifier.machine import Machine
 from classifier.report_page import render
 from classifier.settings import Settings
 from classifier.training import Epoch, Score
@@ -46,6 +48,7 @@ class Run:
     test: Score
     seconds: dict[str, float]  # by phase
     instance: Instance
+    machine: Machine  # as it was used in the end
     trial: Sequence[dict] = ()  # the ways of using the machine that were tried
 
 
@@ -80,9 +83,10 @@ def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
     return {
         "name": card.name,
         "architecture": card.architecture,
-        "precision": card.precision,
+        "model": {key: value for key, value in asdict(card).items() if key.startswith("precision")},
         "metrics": card.metrics,
         "settings": asdict(run.settings),
+        "learning_rate": _learning_rate(run.settings),
         "images": {name: len(split) for name, split in run.dataset.splits.items()},
         "classes": list(card.classes),
         "labels": list(card.labels),
@@ -104,6 +108,7 @@ def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
         "seconds": run.seconds,
         "trial": list(run.trial),
         "instance": asdict(run.instance),
+        "machine": {"threads": run.machine.threads, "workers": run.machine.workers},
         "hardware": hardware.describe(),
         "cost": _cost(run),
         "data_sha256": card.data_sha256,
@@ -111,6 +116,16 @@ def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
         "libraries": card.libraries,
         "created": card.created,
     }
+
+
+def _learning_rate(settings: Settings) -> float:
+    if settings.lr is not None:
+        return settings.lr
+    if settings.fine_tune:
+        from classifier.fine_tuning import NETWORK_LR  # torchvision takes a second to import
+
+        return NETWORK_LR
+    return HEAD_LR
 
 
 def _cost(run: Run) -> dict:
