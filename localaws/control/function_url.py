@@ -1,9 +1,8 @@
 """The data plane of function URLs: HTTP in, a Lambda invocation, HTTP out.
 
 A URL is reached by its host, `<id>.lambda-url.<region>.localhost:<port>`, or, where that name does not resolve, by
-its path on the local AWS, `/lambda-url/<id>/`. With AuthType AWS_IAM the request's signature is checked, and any
-holder of a key of this account may pass; the holder's own policies are not evaluated. With NONE, the resource policy
-must have both of the public statements that AWS demands since October 2025.
+its path on the local AWS, `/lambda-url/<id>/`. With AuthType AWS_IAM the request's signature is checked, and then
+whether its signer has both of the permissions that AWS demands since October 2025; with NONE, whether everybody has.
 """
 
 import json
@@ -19,7 +18,7 @@ from localaws.context import ACCOUNT_ID
 from localaws.control import sigv4
 from localaws.control.lambda_functions import LocalLambdaBackend
 from localaws.control.lambda_operations import MAX_REQUEST_BYTES, THROTTLED
-from localaws.control.lambda_permissions import allows_anyone
+from localaws.control.lambda_permissions import may_pass
 from localaws.control.lambda_urls import UrlConfig
 from localaws.runtime.http_event import BadResult, HttpAnswer, HttpRequest, make_event, read_result
 from localaws.runtime.lambda_fleet import Throttled
@@ -74,7 +73,8 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: HttpRequest, se
             return _json(403, {"message": str(error)})
         if caller is None:
             return _message(403, "Forbidden")
-    elif not allows_anyone(backend.policy_of(url.function_name, url.qualifier)[1], "NONE"):
+    resource, policy = backend.policy_of(url.function_name, url.qualifier)
+    if not may_pass(resource, policy, url.settings["AuthType"], caller.arn if caller else None):
         return _message(403, "Forbidden")
     request_id = str(uuid.uuid4())
     event = make_event(request, url.id, request_id, ACCOUNT_ID, _identity(caller) if caller else None)

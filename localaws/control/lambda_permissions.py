@@ -1,7 +1,8 @@
 """Resource policies of Lambda functions: one per function, version and alias, with statements as AWS writes them.
 
-A function URL asks `allows_anyone` whether the public may pass. `AWS::Lambda::Permission` of a CloudFormation stack
-adds its statement and takes it away again: with AWS provider 5 that is how Terraform says InvokedViaFunctionUrl.
+A function URL asks `may_pass` whether a caller, or the public, is let through. `AWS::Lambda::Permission` of a
+CloudFormation stack adds its statement and takes it away again: with AWS provider 5 that is how Terraform says
+InvokedViaFunctionUrl.
 """
 
 import json
@@ -17,6 +18,9 @@ from moto.awslambda.exceptions import (
 )
 from moto.awslambda.utils import get_backend
 from moto.core.common_models import CloudFormationModel
+
+from localaws.context import ACCOUNT_ID
+from localaws.control import policies
 
 URL_ACTION = "lambda:InvokeFunctionUrl"
 INVOKE_ACTION = "lambda:InvokeFunction"
@@ -106,23 +110,24 @@ def make_statement(resource: str, request: dict[str, Any]) -> dict[str, Any]:
     return {**statement, "Condition": condition} if condition else statement
 
 
-def allows_anyone(policy: ResourcePolicy, auth_type: str) -> bool:
-    """Whether a policy lets the public through a function URL: since October 2025 it takes both statements."""
-    asked = {
-        "lambda:FunctionUrlAuthType": auth_type,
-        "lambda:InvokedViaFunctionUrl": "true",
-    }
-    granted = {
-        statement["Action"]
-        for statement in policy.statements.values()
-        if statement["Principal"] == "*"
-        and all(
-            asked.get(key) == value
-            for test, wanted in statement.get("Condition", {}).items()
-            for key, value in wanted.items()
-        )
-    }
-    return "lambda:*" in granted or {URL_ACTION, INVOKE_ACTION} <= granted
+def may_pass(resource: str, policy: ResourcePolicy, auth_type: str, caller_arn: str | None = None) -> bool:
+    """Whether a function URL lets a request through: since October 2025 it takes both permissions.
+
+    `caller_arn` is whose signature was verified, None for the public. The account itself may do anything; anybody
+    else needs the permissions from the resource policy, from policies of their own, or one from each.
+    """
+    if caller_arn == f"arn:aws:iam::{ACCOUNT_ID}:root":
+        return True
+    everybody = caller_arn is None
+    statements = [
+        each
+        for each in policy.statements.values()
+        if (each["Principal"] == "*" if everybody else policies.is_for(each, caller_arn))
+    ]
+    if not everybody:
+        statements += policies.identity_statements(caller_arn)
+    facts = {"lambda:FunctionUrlAuthType": auth_type, "lambda:InvokedViaFunctionUrl": "true"}
+    return all(policies.allows(statements, action, resource, facts) for action in (URL_ACTION, INVOKE_ACTION))
 
 
 def _principal(principal: str) -> str | dict[str, str]:

@@ -44,6 +44,8 @@ class UrlConfig:
         if request.get("AuthType", "NONE") not in ("NONE", "AWS_IAM"):
             raise InvalidParameterValueException("AuthType must be AWS_IAM or NONE.")
         self.settings.update({name: request[name] for name in SETTINGS if request.get(name) is not None})
+        if not self.settings.get("Cors"):  # an empty one takes the configuration away
+            self.settings.pop("Cors", None)
         self.modified = _now()
 
     def to_dict(self) -> dict[str, Any]:

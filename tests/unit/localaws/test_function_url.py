@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -109,6 +110,7 @@ class Url:
 
 
 TEST_KEYS = ("test", "test")
+BOTH = ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction")
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +157,8 @@ def test_the_keys_of_a_user_and_of_an_assumed_role_are_known(closed, localaws):
     iam, sts = localaws.client("iam"), localaws.client("sts")
     iam.create_user(UserName="caller")
     key = iam.create_access_key(UserName="caller")["AccessKey"]
+    iam.put_user_policy(UserName="caller", PolicyName="call", PolicyDocument=policy(*BOTH))
+    iam.put_role_policy(RoleName="url", PolicyName="call", PolicyDocument=policy(*BOTH))
     status, _, body = closed.ask(keys=(key["AccessKeyId"], key["SecretAccessKey"]))
     assert status == 201
     assert json.loads(body)["requestContext"]["authorizer"]["iam"]["userArn"].endswith(":user/caller")
@@ -163,6 +167,89 @@ def test_the_keys_of_a_user_and_of_an_assumed_role_are_known(closed, localaws):
     role = sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/url", RoleSessionName="session")["Credentials"]
     assert closed.ask(keys=(role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"]))[0] == 201
     assert closed.ask(keys=(role["AccessKeyId"], role["SecretAccessKey"]))[0] == 403
+
+
+class User:
+    """A user of IAM with a key."""
+
+    def __init__(self, localaws, name: str):
+        self.iam = localaws.client("iam")
+        self.name = name
+        self.iam.create_user(UserName=name)
+        key = self.iam.create_access_key(UserName=name)["AccessKey"]
+        self.keys = (key["AccessKeyId"], key["SecretAccessKey"])
+        self.arn = f"arn:aws:iam::123456789012:user/{name}"
+
+    def may(self, *actions: str, **more) -> None:
+        self.iam.put_user_policy(UserName=self.name, PolicyName="own", PolicyDocument=policy(*actions, **more))
+
+
+def policy(*actions: str, effect: str = "Allow", resource: str = "*", condition: dict | None = None) -> str:
+    statement = {"Effect": effect, "Action": list(actions), "Resource": resource}
+    return json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Condition": condition or {}}]})
+
+
+def test_a_caller_needs_both_permissions_on_this_function(closed, localaws):
+    user = User(localaws, "needs-both")
+    alias = "arn:aws:lambda:us-east-1:123456789012:function:closed:live"
+
+    def status() -> int:
+        return closed.ask(keys=user.keys)[0]
+
+    assert json.loads(closed.ask(keys=user.keys)[2]) == {"Message": "Forbidden"}, "nothing is allowed yet"
+    for action in BOTH:
+        user.may(action)
+        assert status() == 403, f"{action} alone is not enough"
+    user.may(*BOTH, resource=alias.replace("closed", "other"))
+    assert status() == 403
+    user.may(*BOTH, resource=alias)
+    assert status() == 201
+    user.may("lambda:invokefunction*", resource=alias[:-4] + "*")
+    assert status() == 201
+    user.may(*BOTH, condition={"StringEquals": {"lambda:FunctionUrlAuthType": "NONE"}})
+    assert status() == 403
+    user.may(*BOTH, condition={"Bool": {"lambda:InvokedViaFunctionUrl": "true"}})
+    assert status() == 201
+
+
+def test_permissions_come_from_groups_attached_policies_and_the_function_itself(closed, localaws):
+    user = User(localaws, "from-elsewhere")
+    iam = user.iam
+    arn = iam.create_policy(PolicyName="urls", PolicyDocument=policy(BOTH[0]))["Policy"]["Arn"]
+    iam.create_group(GroupName="callers")
+    iam.add_user_to_group(GroupName="callers", UserName=user.name)
+    iam.attach_group_policy(GroupName="callers", PolicyArn=arn)
+    assert closed.ask(keys=user.keys)[0] == 403
+    grant = {"StatementId": "user", "Action": BOTH[1], "Principal": user.arn, "Qualifier": "live"}
+    closed.client.add_permission(FunctionName="closed", **grant)
+    assert closed.ask(keys=user.keys)[0] == 201
+    user.may(BOTH[1], effect="Deny")
+    assert closed.ask(keys=user.keys)[0] == 403, "a denial wins"
+    closed.client.remove_permission(FunctionName="closed", StatementId="user", Qualifier="live")
+
+
+def test_a_condition_that_is_not_understood_lets_nobody_in(closed, localaws):
+    user = User(localaws, "odd-condition")
+    user.may(*BOTH, condition={"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}})
+    assert closed.ask(keys=user.keys)[0] == 403
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_an_old_date_or_one_to_come_is_forbidden(closed, minutes):
+    sent = {"Host": closed.host, "Content-Type": "image/jpeg"}
+    request = AWSRequest("POST", f"http://{closed.host}/", sent, BODY)
+    signer = SigV4Auth(Credentials(*TEST_KEYS), "lambda", "us-east-1")
+    with pytest.MonkeyPatch.context() as patch:
+        moment = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=minutes)
+        patch.setattr("botocore.auth.get_current_datetime", lambda *_, **__: moment)
+        signer.add_auth(request)
+    connection = http.client.HTTPConnection("127.0.0.1", closed.server.port, timeout=60)
+    connection.request("POST", "/", BODY, dict(request.headers))
+    answer = connection.getresponse()
+    said = json.loads(answer.read())["message"]
+    connection.close()
+    assert answer.status == 403
+    assert ("expired" if minutes < 0 else "not yet current") in said
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
@@ -257,6 +344,15 @@ def test_without_cors_settings_the_function_answers_options_itself(closed):
     headers = {"Origin": "https://page.example", "Access_Control_Request_Method": "POST"}
     status, _, body = closed.ask("OPTIONS", body=b"", keys=TEST_KEYS, **headers)
     assert (status, json.loads(body)["requestContext"]["http"]["method"]) == (201, "OPTIONS")
+
+
+def test_an_empty_cors_setting_takes_it_away(localaws):
+    url = Url(localaws, "cors-gone", "NONE", Cors={"AllowOrigins": ["https://page.example"]})
+    url.open("url", "invoke")
+    url.client.update_function_url_config(FunctionName="cors-gone", Qualifier="live", Cors={})
+    assert "Cors" not in url.client.get_function_url_config(FunctionName="cors-gone", Qualifier="live")
+    _, headers, _ = url.ask(Origin="https://page.example")
+    assert headers.get_all("Access-Control-Allow-Origin") == ["https://own"], "the function's own word counts again"
 
 
 def test_a_function_without_room_answers_too_many(localaws):
