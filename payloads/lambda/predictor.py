@@ -63,9 +63,9 @@ class Predictor:
         request = read_http(event)
         log.set(via="function-url", method=request.method, path=request.path)
         match request.method, request.path:
-            case "GET", "/":
+            case "GET" | "HEAD", "/":  # of an answer to HEAD the host sends the headers alone
                 return page_response()
-            case "GET", "/favicon.ico":  # asked for by browsers unasked; the page carries its icon
+            case "GET" | "HEAD", "/favicon.ico":  # asked for by browsers unasked; the page carries its icon
                 return no_content()
             case "POST", "/":
                 asked, content_type = _read_question(request)
@@ -74,7 +74,7 @@ class Predictor:
             case _, "/":
                 error = ApiError("method_not_allowed", "GET shows a page; POST an image, or JSON.")
                 log.failed(error.code, None)
-                return error_response(error, request_id, {"allow": "GET, POST"})
+                return error_response(error, request_id, {"allow": "GET, HEAD, POST"})
         raise ApiError("not_found", "There is nothing here; everything is at /.")
 
     def _predict(self, asked: JsonRequest, content_type: str | None, deadline: Deadline, log: RequestLog) -> dict:

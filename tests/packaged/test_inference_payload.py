@@ -48,7 +48,7 @@ def as_json(image: bytes, **more) -> str:
 # What a client may get wrong: (body, content type, custom attributes, status, code).
 MISTAKES = {
     "nothing": (b"", "image/jpeg", None, 400, "invalid_request"),
-    "not an image": (b"hello", "image/jpeg", None, 415, "unsupported_media_type"),
+    "not an image": (b"hello", "image/jpeg", None, 422, "undecodable_image"),
     "another type": (PHOTO, "application/pdf", None, 415, "unsupported_media_type"),
     "a gif": (b"GIF89a" + bytes(50), "image/gif", None, 415, "unsupported_media_type"),
     "cut off": (PHOTO[:400], "image/jpeg", None, 422, "undecodable_image"),

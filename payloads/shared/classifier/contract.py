@@ -41,9 +41,9 @@ ERRORS = {
     "not_found": 404,  # a path other than /
     "method_not_allowed": 405,
     "image_too_large": 413,  # more than MAX_IMAGE_BYTES
-    "unsupported_media_type": 415,  # declared as, or by its first bytes, something other than MEDIA_TYPES
-    "undecodable_image": 422,  # begins like an image and cannot be decoded
-    "too_many_pixels": 422,  # more than MAX_PIXELS
+    "unsupported_media_type": 415,  # declared as something other than MEDIA_TYPES
+    "undecodable_image": 422,  # whatever it is declared as, the bytes are no image, or cannot be decoded
+    "too_many_pixels": 422,  # more than MAX_PIXELS, or the same ones too often
     "url_not_allowed": 422,  # scheme, port, credentials or address that the function does not fetch
     "url_unreachable": 422,  # name unknown, connection refused, answered with something other than 200
     "throttled": 429,  # the endpoint has more requests than it takes; comes with Retry-After
@@ -102,7 +102,8 @@ def check_declared_type(content_type: str | None) -> None:
 def check_image(data: bytes, content_type: str | None = None) -> str:
     """The media type of `data`, by its bytes: a PNG that calls itself a JPEG is a PNG.
 
-    Raises ApiError 400 for no bytes, 413 for too many, 415 where the declared or the actual type is not ours.
+    Raises ApiError 400 for no bytes, 413 for too many, 415 where the declared type is not ours, 422 where the bytes
+    are not.
     Nothing is decoded.
     """
     check_declared_type(content_type)
@@ -112,7 +113,7 @@ def check_image(data: bytes, content_type: str | None = None) -> str:
         raise ApiError("image_too_large", f"{len(data):,} bytes; at most {MAX_IMAGE_BYTES:,} are taken.")
     actual = sniff(data)
     if actual is None:
-        raise ApiError("unsupported_media_type", f"These bytes are no accepted image; send {ACCEPTED}.")
+        raise ApiError("undecodable_image", f"These bytes are no image that is taken; send {ACCEPTED}.")
     return actual
 
 

@@ -11,8 +11,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from classifier.contract import MAX_PIXELS, ApiError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
+# A progressive JPEG is a pile of scans, each of which goes over every pixel: photographs have up to a dozen, and in
+# the bytes of one image there is room for 40,000, which take minutes. As much work is allowed as 20 of the largest.
+MAX_SCANNED_PIXELS = 20 * MAX_PIXELS
 
 _ORIENTATION_TAG = 0x0112
+_START_OF_SCAN = b"\xff\xda"  # within a scan's data 0xff is followed by 0x00
 _UPRIGHT = {  # EXIF orientation -> what turns the picture upright; 1 and nonsense: as it is
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -57,6 +61,8 @@ def _open(data: bytes) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ApiError("too_many_pixels", f"The image has {width} x {height} pixels; at most {MAX_PIXELS:,} are taken.")
+    if image.format == "JPEG" and data.count(_START_OF_SCAN) * width * height > MAX_SCANNED_PIXELS:
+        raise ApiError("too_many_pixels", "The image goes over its pixels too often; save it as a baseline JPEG.")
     return image
 
 

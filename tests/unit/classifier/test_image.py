@@ -89,6 +89,16 @@ def test_a_huge_picture_is_refused_before_it_is_decoded():
     assert refused.value.code == "too_many_pixels"
 
 
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded():
+    """A scan of a hundred bytes has every pixel gone over; as many as there is room for would take minutes."""
+    whole = encoded(Image.new("L", (7000, 7000), 128), progressive=True)
+    decode(whole, 32)
+    scan = whole[whole.rfind(b"\xff\xda") : -2]
+    with pytest.raises(ApiError) as refused:
+        decode(whole[:-2] + 30_000 * scan + whole[-2:], 32)
+    assert refused.value.code == "too_many_pixels"
+
+
 def test_the_limit_of_pixels_is_exact():
     side = 1000
     with pytest.raises(ApiError) as refused:

@@ -29,7 +29,7 @@ def test_a_url_is_fetched_and_answered_with_predictions(make_predictor, serve):
         ({}, 400, "invalid_request"),
         (None, 400, "invalid_request"),
         ({"url": "https://a.example/", "image": "aaaa"}, 400, "invalid_request"),
-        ({"image": base64.b64encode(b"text").decode()}, 415, "unsupported_media_type"),
+        ({"image": base64.b64encode(b"text").decode()}, 422, "undecodable_image"),
         ({"url": "http://8.8.8.8/"}, 422, "url_not_allowed"),
         ({"url": "https://169.254.169.254/latest/meta-data/"}, 422, "url_not_allowed"),
         ({"url": "https://no-such-host.invalid/"}, 422, "url_unreachable"),

@@ -151,15 +151,20 @@ def test_an_image_at_the_limit_is_taken(predictor):
     [
         (b"GIF89a" + bytes(20), "image/gif"),
         (JPEG, "image/gif"),
-        (b"GIF89a" + bytes(20), "image/jpeg"),
-        (b"plain text", "image/jpeg"),
         (JPEG, "text/plain"),
         (JPEG, "application/x-www-form-urlencoded"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
     ],
 )
-def test_what_is_not_an_accepted_image_is_415_and_does_not_reach_the_endpoint(predictor, fake_endpoint, data, declared):
+def test_what_is_declared_as_no_accepted_image_is_415_and_goes_no_further(predictor, fake_endpoint, data, declared):
     assert refused(predictor, image_event(data, declared)) == (415, "unsupported_media_type")
+    assert fake_endpoint.received == []
+
+
+@pytest.mark.parametrize("declared", ["image/jpeg", "application/octet-stream", ""])
+@pytest.mark.parametrize("data", [b"GIF89a" + bytes(20), b"plain text"])
+def test_bytes_that_are_no_accepted_image_are_422_and_go_no_further(predictor, fake_endpoint, data, declared):
+    assert refused(predictor, image_event(data, declared)) == (422, "undecodable_image")
     assert fake_endpoint.received == []
 
 
@@ -168,11 +173,16 @@ def test_the_refusal_of_a_type_names_it_and_the_accepted_ones(predictor):
     assert answer["error"]["message"].startswith("image/tiff is not accepted; send image/jpeg, image/png or image/webp")
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", ""])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH", ""])
 def test_other_methods_are_405_and_told_what_is_allowed(predictor, method):
     event = http_event(method)
     assert refused(predictor, event) == (405, "method_not_allowed")
-    assert predictor.answer(event, Context())["headers"]["allow"] == "GET, POST"
+    assert predictor.answer(event, Context())["headers"]["allow"] == "GET, HEAD, POST"
+
+
+@pytest.mark.parametrize("path", ["/", "/favicon.ico"])
+def test_head_is_answered_as_get_is(predictor, path):
+    assert predictor.answer(http_event("HEAD", path), Context()) == predictor.answer(http_event("GET", path), Context())
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
