@@ -10,14 +10,13 @@ from classifier import artifact, data_checks, distributed, graph, prices, report
 from classifier.artifact import ArtifactError, ModelCard
 from classifier.data import Dataset, DatasetError, inspect_splits
 from classifier.distributed import DistributedError, World
-from classifier.features import Features, StorageError, allocate, extract
+from classifier.features import StorageError
 from classifier.graph import GraphError
-from classifier.head import Head, train_head
-from classifier.machine import Machine, fitted
+from classifier.learning import Task
+from classifier.machine import Machine
 from classifier.model import ModelError, load_backbone
 from classifier.prices import PriceError
 from classifier.results import Instance
-from classifier.runtime import ov
 from classifier.settings import Settings
 from classifier.training import Checkpoint, TrainingError
 
@@ -86,39 +85,22 @@ def _run(
     clock.lap("inspect")
 
     backbone = load_backbone(settings.architecture, places.weights)
-    network = graph.convert(backbone)
-    clock.lap("prepare")
-    tried = []
-    if machine.trial and world.size == 1:
-        machine, tried = fitted(machine, {graph.PRECISION: network}, backbone, dataset, settings, places.checkpoints)
-        torch.set_num_threads(machine.threads or torch.get_num_threads())
-        clock.lap("trial")
-
-    train, valid = (_features(network, dataset, split, machine, world) for split in ("train", "valid"))
-    clock.lap("features")
-    head, history = None, []
-    if settings.fine_tune:
-        from classifier.fine_tuning import fine_tune  # torchvision takes a second to import
-
-        start = _head_to_start_from(train, valid, dataset, settings) if world.is_writer else None
-        start = world.broadcast_as(Head, start)
-        layout = {"memory_format": machine.memory_format, "precision": machine.precision}
-        head, history = fine_tune(backbone, start, dataset, settings, checkpoint, machine.workers, world, **layout)
-        network = graph.convert(backbone)
-        valid = _features(network, dataset, "valid", machine, world)
-    elif world.is_writer:  # it takes milliseconds an epoch, less than sharing it would
-        head, history = train_head(train, valid, len(dataset.classes), settings, checkpoint)
-    clock.lap("train")
-    test = _features(network, dataset, "test", machine, world)
+    task = Task(backbone, dataset, settings, machine, world, checkpoint, clock, memo=places.checkpoints)
+    trained = task.learn()
+    test = task.features(trained.network, dataset.splits["test"])
     if not world.is_writer:
         return None
 
-    valid_score = head.evaluate(valid)
+    head = trained.head
+    valid_score = head.evaluate(trained.valid)
     # Whoever reads metrics in the log takes the last of each: that must be the model's, not the last epoch's.
     print(f"kept valid_loss={valid_score.loss:.4f} valid_accuracy={valid_score.accuracy:.4f}", flush=True)
     test_score = head.evaluate(test)
     clock.lap("test")
-    print(f"test_accuracy={test_score.accuracy:.4f} test_loss={test_score.loss:.4f} epochs={len(history)}", flush=True)
+    print(
+        f"test_accuracy={test_score.accuracy:.4f} test_loss={test_score.loss:.4f} epochs={len(trained.history)}",
+        flush=True,
+    )
 
     metrics = {
         "test_accuracy": test_score.accuracy,
@@ -127,12 +109,20 @@ def _run(
         "valid_loss": valid_score.loss,
     }
     card = report.model_card(name, backbone, dataset.classes, dataset.labels, metrics=metrics, data_sha256=data_sha256)
+    card = replace(
+        card,
+        precision=trained.precision.precision,
+        precision_reason=trained.precision.reason,
+        precision_accuracy=trained.precision.accuracy,
+    )
     places.model.mkdir(parents=True, exist_ok=True)
-    graph.save(graph.add_head(network, head.weight.numpy(), head.bias.numpy()), places.model)
+    graph.save(graph.add_head(trained.network, head.weight.numpy(), head.bias.numpy()), places.model)
     report.save_weights(places.model, backbone, head.weight, head.bias)
     card = artifact.complete(places.model, card, serving)
     clock.lap("write")
-    ended = results.Run(card, settings, dataset, findings, history, test_score, clock.laps, instance, machine, tried)
+    ended = results.Run(
+        card, settings, dataset, findings, trained.history, test_score, clock.laps, instance, task.machine, task.trial
+    )
     results.write(places.output, ended)
     print(f"{name} is trained: {clock}", flush=True)
     return card
@@ -165,20 +155,3 @@ def _checkpoint(folder: Path | None, settings: Settings, data_sha256: str) -> Ch
     # How long to train may change between a run and its resumption; nothing else may.
     identity = {key: value for key, value in asdict(settings).items() if key not in ("epochs", "patience")}
     return Checkpoint(folder, identity | {"data_sha256": data_sha256})
-
-
-def _features(network: ov.Model, dataset: Dataset, split: str, machine: Machine, world: World) -> Features | None:
-    """Of a whole split, computed by all processes, each its share; on the writer, None on the others."""
-    whole = dataset.splits[split]
-    part = replace(whole, samples=world.share(whole.samples))
-    own = extract(network, part, threads=machine.threads, workers=machine.workers)
-    values = world.gather(own.values, len(whole), allocate)
-    return None if values is None else Features(values, whole.targets)
-
-
-def _head_to_start_from(train: Features, valid: Features, dataset: Dataset, settings: Settings) -> Head:
-    frozen = replace(settings, fine_tune=False, lr=None, epochs=Settings.epochs)
-    head, _ = train_head(train, valid, len(dataset.classes), frozen, announce=lambda line: None)
-    reached = head.evaluate(valid).accuracy
-    print(f"frozen, the backbone reaches {reached:.4f} on validation; now all parameters are trained", flush=True)
-    return head

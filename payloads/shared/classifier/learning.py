@@ -1,0 +1,141 @@
+"""From a backbone and labelled photographs to what is shipped: a graph, and a head that fits its features.
+
+Frozen: the graph is quantised first, where that costs no accuracy, and the head learns from the features of the graph
+that will serve. Fine-tuned: backbone and head learn together in float32, and the result is quantised where the same
+head loses no accuracy by it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from classifier import graph, quantize
+from classifier.data import Dataset, Split
+from classifier.distributed import World
+from classifier.features import Features, allocate, extract
+from classifier.head import Head, train_head
+from classifier.machine import Machine, fitted
+from classifier.model import Backbone
+from classifier.quantize import Decision, Judged
+from classifier.report import Clock
+from classifier.runtime import ov
+from classifier.settings import Settings
+from classifier.training import Checkpoint, Epoch
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of training. On processes other than the writer, `head` and `valid` may be None."""
+
+    network: ov.Model  # the backbone's graph that the head belongs to
+    head: Head | None
+    history: list[Epoch]
+    precision: Decision
+    valid: Features | None
+
+
+@dataclass
+class Task:
+    """What both ways of learning need. With `machine.trial` the machine becomes what a trial on it shows to be best,
+    and `trial` its records; `memo` is the folder that they are kept in for a resumption."""
+
+    backbone: Backbone
+    dataset: Dataset
+    settings: Settings
+    machine: Machine
+    world: World
+    checkpoint: Checkpoint | None
+    clock: Clock
+    memo: Path | None = None
+    trial: list[dict] = field(default_factory=list)
+
+    def learn(self) -> Trained:
+        """All processes of the world call this together. A backbone that is fine-tuned is changed in place."""
+        return self._fine_tuned() if self.settings.fine_tune else self._frozen()
+
+    def features(self, network: ov.Model, split: Split) -> Features | None:
+        """Of a whole split, computed by all processes, each its share; on the writer, None on the others."""
+        part = replace(split, samples=self.world.share(split.samples))
+        own = extract(network, part, threads=self.machine.threads, workers=self.machine.workers)
+        values = self.world.gather(own.values, len(split), allocate)
+        return None if values is None else Features(values, split.targets)
+
+    def _frozen(self) -> Trained:
+        train, valid = (self.dataset.splits[name] for name in ("train", "valid"))
+        fewer = quantize.to_compare_heads(train, len(self.dataset.classes))
+
+        def judge(network: ov.Model) -> Judged:
+            seen, held_out = self.features(network, fewer), self.features(network, valid)
+            return (self._quick_head(seen, held_out).evaluate(held_out).accuracy if seen else None), held_out
+
+        fp32 = graph.convert(self.backbone)
+        network, precision, valid_features = self._choose(fp32, judge)
+        self.clock.lap("prepare")
+        self._try_machine({precision.precision: network, quantize.FP32: fp32})
+        train_features = self.features(network, train)
+        if not precision.accuracy:
+            valid_features = self.features(network, valid)
+        self.clock.lap("features")
+        head, history = None, []
+        if self.world.is_writer:  # it takes milliseconds an epoch, less than sharing it would
+            classes = len(self.dataset.classes)
+            head, history = train_head(train_features, valid_features, classes, self.settings, self.checkpoint)
+        self.clock.lap("train")
+        return Trained(network, head, history, precision, valid_features)
+
+    def _fine_tuned(self) -> Trained:
+        from classifier.fine_tuning import fine_tune  # torchvision takes a second to import
+
+        before = graph.convert(self.backbone)
+        self.clock.lap("prepare")
+        self._try_machine({quantize.FP32: before})
+        train, valid = (self.features(before, self.dataset.splits[name]) for name in ("train", "valid"))
+        self.clock.lap("features")
+        start = None
+        if self.world.is_writer:
+            start = self._quick_head(train, valid)
+            reached = start.evaluate(valid).accuracy
+            print(
+                f"frozen, the backbone reaches {reached:.4f} on validation; now all parameters are trained", flush=True
+            )
+        start = self.world.broadcast_as(Head, start)
+        layout = {"memory_format": self.machine.memory_format, "precision": self.machine.precision}
+        workers = self.machine.workers
+        head, history = fine_tune(
+            self.backbone, start, self.dataset, self.settings, self.checkpoint, workers, self.world, **layout
+        )
+        self.clock.lap("train")
+
+        def judge(network: ov.Model) -> Judged:
+            held_out = self.features(network, self.dataset.splits["valid"])
+            return (head.evaluate(held_out).accuracy if held_out else None), held_out
+
+        network, precision, features = self._choose(graph.convert(self.backbone), judge)
+        if not precision.accuracy:
+            features = self.features(network, self.dataset.splits["valid"])
+        self.clock.lap("quantise")
+        return Trained(network, head, history, precision, features)
+
+    def _try_machine(self, graphs: Mapping[str, ov.Model]) -> None:
+        if self.machine.trial and self.world.size == 1:
+            self.machine, self.trial = fitted(
+                self.machine, graphs, self.backbone, self.dataset, self.settings, self.memo
+            )
+            if self.machine.threads:
+                torch.set_num_threads(self.machine.threads)
+            self.clock.lap("trial")
+
+    def _choose(
+        self, network: ov.Model, judge: Callable[[ov.Model], Judged]
+    ) -> tuple[ov.Model, Decision, Features | None]:
+        train, valid = (self.dataset.splits[name] for name in ("train", "valid"))
+        asked, workers = self.settings.precision, self.machine.workers
+        return quantize.choose(network, train, valid, asked, judge, workers, self.world)
+
+    def _quick_head(self, train: Features, valid: Features) -> Head:
+        """The head that frozen features give with the settings' defaults, learnt without a word."""
+        settings = replace(self.settings, fine_tune=False, lr=None, epochs=Settings.epochs)
+        head, _ = train_head(train, valid, len(self.dataset.classes), settings, announce=lambda line: None)
+        return head
