@@ -8,12 +8,14 @@ from collections.abc import Iterator
 class LogTail:
     """The lines of all streams of a log group that begin with a prefix, each line once.
 
-    CloudWatch Logs has no blocking read: `poll` returns what has come since the last call.
+    CloudWatch Logs has no blocking read: `poll` returns what has come since the last call. Where that fails midway, the
+    next one goes on behind the last page that came whole; `after` is the tail that another one, with a client of its
+    own, goes on from.
     """
 
-    def __init__(self, logs, group: str, prefix: str = ""):
+    def __init__(self, logs, group: str, prefix: str = "", after: LogTail | None = None):
         self._logs, self._group, self._prefix = logs, group, prefix
-        self._tokens: dict[str, str] = {}
+        self._tokens: dict[str, str] = dict(after._tokens) if after else {}
 
     def poll(self) -> Iterator[tuple[str, str]]:
         """Yield (stream, line) for every new line; nothing while the group or its streams do not exist yet."""

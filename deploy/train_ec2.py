@@ -1,187 +1,108 @@
 """Train on the EC2 instance, over SSM: no open port, no key.
 
     python -m deploy.train_ec2 [--data NAME|DIR] [--epochs N] [--arch NAME] [--threads N] [--workers N]
+    python -m deploy.train_ec2 --run NAME
 
-Starts the instance if it is stopped, sends one shell script, and streams what it prints. The script first sets a
-deadline after which the instance shuts itself down whatever happens, and at the end replaces it by a short one:
-the instance needs no watcher to stop paying for it.
+Starts the instance if it is stopped, sends one shell script, and streams what it prints. The run needs no watcher: it
+goes on when the connection is lost or the command is left, and the instance stops itself. With --run, a run in
+progress is watched, one that was interrupted is started again from its checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import shlex
-import time
 
-from deploy import console, data, environment, jobs
+from deploy import console, data, ec2_command, ec2_instance, ec2_runs, ec2_watch, environment, jobs
 from deploy.console import Failure
 from deploy.environment import Environment
-from deploy.log_tail import LogTail
 from deploy.stack import Stack
 from deploy.upload import upload
 
-UNFINISHED = ("Pending", "InProgress", "Delayed", "Cancelling")
-START_TIMEOUT = 600  # seconds for a cold instance to boot, run its user data and reach SSM
+MOST = 1024  # threads or workers: more is a slip of the finger
 
 
-def script(run: str, outputs: dict, payloads: dict, dataset: data.Uploaded, arguments: argparse.Namespace) -> str:
-    """The shell script for the instance. Its paths are relative to `/`, where SSM is told to start it."""
-    options = {
-        "--run": run,
-        "--dataset": dataset.uri,
-        "--serving": payloads["inference"],
-        "--output": f"s3://{outputs['artifacts_bucket']}/models/{run}/output/",
-        "--epochs": arguments.epochs,
-        "--arch": arguments.arch,
-        "--threads": arguments.threads,
-        "--workers": arguments.workers,
-    }
-    given = " ".join(f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
-    if arguments.fine_tune:
-        given += " --fine-tune"
-    idle = outputs["ec2_idle_minutes"]
-    bucket, _, key = payloads["ec2"].removeprefix("s3://").partition("/")
-    fetch = (
-        "import boto3, sys, tarfile; "
-        f"boto3.client('s3', region_name={outputs['region']!r}).download_file({bucket!r}, {key!r}, sys.argv[1]); "
-        "tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='data')"
-    )
-    return f"""\
-set -eu
-export AWS_DEFAULT_REGION={shlex.quote(outputs["region"])}
-shutdown -c || true
-shutdown -h +{arguments.max_minutes + idle}
-trap 'shutdown -c || true; shutdown -h +{idle}' EXIT
-run=opt/pawprint/runs/{run}
-mkdir -p "$run"
-"$(cat opt/pawprint/python)" -c {shlex.quote(fetch)} "$run/payload.tar.gz" "$run"
-PYTHON="$(cat opt/pawprint/python)" bash "$run/bootstrap.sh"
-"$(cat opt/pawprint/python)" -u "$run/train_ec2.py" {given}
-"""
+def start(env: Environment, outputs: dict, arguments: argparse.Namespace) -> tuple[str, str]:
+    """Send a new run to the instance; returns its name and the command's id."""
+    ec2_runs.require_free(env, outputs, ec2_runs.commands(env, outputs))
+    payloads = upload(env, outputs)
+    dataset = data.resolve(env, outputs, arguments.data)
+    ec2_instance.wake(env, outputs)
+    ec2_instance.wait_prepared(env, outputs)
+    run = jobs.new_name(outputs["name"], "ec2")
+    console.step(f"Training {run} on {outputs['ec2_instance_type']}")
+    script = ec2_runs.script(run, outputs, payloads, dataset, arguments)
+    return run, ec2_command.send(env, outputs, script.splitlines(), arguments.max_minutes * 60, run)
 
 
-def wake(env: Environment, outputs: dict) -> None:
-    """Start the instance if it is stopped, and wait until SSM reaches it. Raises Failure after START_TIMEOUT."""
-    ec2, ssm = env.client("ec2", outputs["region"]), env.client("ssm", outputs["region"])
-    instance = outputs["ec2_instance_id"]
-    deadline = time.monotonic() + START_TIMEOUT
-    waited_for = None
-    while time.monotonic() < deadline:
-        found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-        state = found["State"]["Name"]
-        if state == "stopped":
-            ec2.start_instances(InstanceIds=[instance])
-        elif state in ("terminated", "shutting-down"):
-            raise Failure(f"The instance {instance} is {state}. Make a new one: {console.make('apply')}")
-        elif state == "running":
-            filters = [{"Key": "InstanceIds", "Values": [instance]}]
-            answer = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
-            if answer and answer[0]["PingStatus"] == "Online":
-                return
-        if state != waited_for:
-            waited_for = state
-            console.step(f"Instance {instance} is {state}; waiting for SSM to reach it")
-        time.sleep(1 if env.is_local else 5)
-    raise Failure(
-        f"The instance {instance} was not reachable over SSM within {START_TIMEOUT // 60} minutes. "
-        f"Its console: aws ec2 get-console-output --instance-id {instance}"
-    )
-
-
-def wait_prepared(env: Environment, outputs: dict) -> None:
-    """Wait until the instance's first boot has finished preparing it."""
-    console.step("Waiting until the instance is prepared")
-    check = "for i in $(seq 600); do test -e opt/pawprint/python && exit 0; sleep 1; done; exit 1"
-    command = send(env, outputs, check, seconds=900)
-    result = wait(env, outputs, command)
-    if result["Status"] != "Success":
-        raise Failure(
-            "The instance did not finish preparing itself. What its user data printed: "
-            f"aws ec2 get-console-output --instance-id {outputs['ec2_instance_id']} --latest --output text"
-        )
-
-
-def send(env: Environment, outputs: dict, text: str, seconds: int) -> str:
-    """Send a shell script to the instance; returns the command's id."""
-    ssm = env.client("ssm", outputs["region"])
-    answer = ssm.send_command(
-        InstanceIds=[outputs["ec2_instance_id"]],
-        DocumentName="AWS-RunShellScript",
-        Parameters={
-            "commands": text.splitlines(),
-            "workingDirectory": ["/"],
-            "executionTimeout": [str(seconds)],
-        },
-        CloudWatchOutputConfig={
-            "CloudWatchOutputEnabled": True,
-            "CloudWatchLogGroupName": outputs["ec2_log_group"],
-        },
-    )
-    return answer["Command"]["CommandId"]
-
-
-def wait(env: Environment, outputs: dict, command: str) -> dict:
-    """Wait for a command, printing its log lines as they come; returns its invocation."""
-    ssm = env.client("ssm", outputs["region"])
-    tail = LogTail(env.client("logs", outputs["region"]), outputs["ec2_log_group"], f"{command}/")
-    time.sleep(0.2)  # SSM knows a command's invocation a moment after it has accepted the command
-    while True:
-        try:
-            result = ssm.get_command_invocation(CommandId=command, InstanceId=outputs["ec2_instance_id"])
-        except ssm.exceptions.InvocationDoesNotExist:
-            result = {"Status": "Pending"}
-        for _, line in tail.poll():
-            console.out.print(f"  {line}", markup=False)
-        if result["Status"] not in UNFINISHED:
-            return result
-        time.sleep(1 if env.is_local else 3)
-
-
-def follow(env: Environment, outputs: dict, run: str, command: str) -> None:
-    """Stream the run to its end. Ctrl-C leaves it running. Raises Failure with the last lines if it failed."""
+def follow(env: Environment, outputs: dict, run: str, command: str, *, from_middle: bool = False) -> None:
+    """Stream the run to its end. Ctrl-C leaves it running. Raises Failure with the reason if it failed."""
+    again = console.make(f"train-ec2 RUN={run}")
     try:
-        result = wait(env, outputs, command)
+        result = ec2_watch.Watch(env, outputs, command).to_end(again, with_progress=not from_middle)
     except KeyboardInterrupt:
         raise Failure(
-            f"Stopped watching; {run} goes on. To see it: {console.make('logs WHAT=ec2')}. "
+            f"Stopped watching; {run} goes on. To watch it again: {again}. "
             f"To end it: aws ssm cancel-command --command-id {command}"
         ) from None
     if result["Status"] != "Success":
-        last = "\n".join(result.get("StandardErrorContent", "").strip().splitlines()[-5:])
-        raise Failure(
-            f"{run} on the instance ended as {result['Status']}:\n{last}\nIts log: {console.make('logs WHAT=ec2')}"
-        )
+        raise Failure(f"{run} {ec2_command.ending(result)}\nTo go on from its last epoch: {again}")
+
+
+def finish(env: Environment, outputs: dict, run: str, command: str) -> None:
+    known = ec2_runs.commands(env, outputs)
+    sent = next(each for each in known if each.id == command)
+    launched = ec2_instance.describe(env, outputs)["LaunchTime"]
+    console.done(
+        f"{run} is trained: {ec2_runs.model_of(env, outputs, run)}\n"
+        f"  {ec2_instance.cost(outputs, ec2_runs.billed_from(known, sent, launched), launched)}\n"
+        f"  Put the model behind the URL: {console.make('promote')}"
+    )
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train on the EC2 instance.")
+    parser = console.Parser(description="Train on the EC2 instance.")
     parser.add_argument("--data", help="a dataset's name or a folder; default: the last one uploaded, or the sample")
-    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--epochs", type=number(10_000))
     parser.add_argument("--arch")
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--workers", type=int)
+    parser.add_argument("--threads", type=number(MOST), help="that compute; default: found by a trial")
+    parser.add_argument("--workers", type=number(MOST), help="that decode images; default: found by a trial")
     parser.add_argument("--fine-tune", action="store_true")
-    parser.add_argument("--max-minutes", type=int, default=120)
-    return parser.parse_args()
+    parser.add_argument("--max-minutes", type=number(48 * 60), default=120, help="for the run; SSM allows 48 hours")
+    parser.add_argument("--run", help="a run to watch, or to start again where it was interrupted")
+    arguments = parser.parse_args()
+    changed = [name for name, value in vars(arguments).items() if name != "run" and value != parser.get_default(name)]
+    if arguments.run and changed:
+        parser.error(f"--run takes everything from the run itself; leave out {', '.join(map(str.upper, changed))}.")
+    return arguments
+
+
+def number(most: int):
+    """An argument's type: a whole number from 1 to `most`."""
+
+    def convert(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most:,}")
+        return int(text)
+
+    return convert
 
 
 def main() -> None:
     arguments = parse()
     env = environment.current()
     outputs = Stack(env).require_outputs()
-    payloads = upload(env, outputs)
-    dataset = data.resolve(env, outputs, arguments.data)
-    wake(env, outputs)
-    wait_prepared(env, outputs)
-    run = jobs.new_name(outputs["name"], "ec2")
-    console.step(f"Training {run} on {outputs['ec2_instance_type']}")
-    command = send(env, outputs, script(run, outputs, payloads, dataset, arguments), arguments.max_minutes * 60)
-    follow(env, outputs, run, command)
-    console.done(
-        f"{run} is trained: s3://{outputs['artifacts_bucket']}/models/{run}/output/model.tar.gz\n"
-        f"  The instance stops itself after {outputs['ec2_idle_minutes']} idle minutes. "
-        f"Put the model behind the URL: {console.make('promote')}"
-    )
+    run, ran_already = arguments.run, False
+    if run and (model := ec2_runs.model_of(env, outputs, run)):
+        console.done(
+            f"{run} is trained already: {model}\n  Put it behind the URL: {console.make(f'promote MODEL={run}')}"
+        )
+        return
+    if run:
+        command, ran_already = ec2_runs.go_on(env, outputs, ec2_runs.commands(env, outputs), run)
+    else:
+        run, command = start(env, outputs, arguments)
+    follow(env, outputs, run, command, from_middle=ran_already)
+    finish(env, outputs, run, command)
 
 
 if __name__ == "__main__":
