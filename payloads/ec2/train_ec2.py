@@ -44,6 +44,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--output", required=True, help="s3:// prefix that receives model.tar.gz and output.tar.gz")
     parser.add_argument("--weights", help="s3:// address of a state dict of the backbone")
     parser.add_argument("--home", type=Path, default=Path("opt/pawprint"), help="for runs and the cache (%(default)s)")
+    parser.add_argument("--instance-type", help="that this is, for the report and the cost in it")
     add_arguments(parser)
     return parser.parse_args()
 
@@ -71,7 +72,7 @@ def train(arguments: argparse.Namespace) -> None:
         checkpoints=folder / "checkpoints",
     )
     machine = job.Machine(arguments.threads, arguments.workers, trial=True)
-    job.run(arguments.run, places, from_arguments(arguments), machine)
+    job.run(arguments.run, places, from_arguments(arguments), machine, job.Instance(arguments.instance_type))
 
     for name, source in (("output.tar.gz", places.output), ("model.tar.gz", places.model)):
         artifact.pack(source, folder / name)
