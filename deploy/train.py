@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 
+from classifier.settings import PRECISIONS
+
 from deploy import console, data, environment, jobs, resume
 from deploy.console import Failure
 from deploy.environment import Environment
@@ -24,7 +26,7 @@ GPU_FAMILIES = ("ml.g", "ml.p")
 METRICS = ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
 
 
-OPTIONS = ("epochs", "arch", "batch_size", "lr", "seed")
+OPTIONS = ("epochs", "arch", "batch_size", "lr", "seed", "precision")
 
 
 def hyperparameters(arguments: argparse.Namespace) -> dict[str, str]:
@@ -158,6 +160,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="a dataset's name or a folder; default: the last one uploaded, or the sample")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int)
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, help="of the graph; default: int8 where it loses no accuracy"
+    )
     parser.add_argument("--fine-tune", action="store_true")
     parser.add_argument("--max-minutes", type=int, default=120, help="for one training job")
 
