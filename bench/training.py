@@ -1,7 +1,8 @@
 """Training: to the end against the original loop, the feature pass, fine-tuning, two instances, memory.
 
-    make bench ONLY=training           all of it, about an hour and a half on two cores
-    make bench ONLY=training/memory    one part
+    make bench ONLY=training           all of it, about an hour on two cores
+    make bench ONLY=training/memory    a part: whole-lite0, whole-resnet50, features-lite0, features-resnet50,
+                                       fine-tuning, instances or memory
 
 The photographs are those of `../shared/data/dogs`, or of the folder in PAWPRINT_BENCH_PHOTOS, laid out as for training.
 """
@@ -23,12 +24,13 @@ def run(options: Options) -> Iterator[Comparison]:
     photos = os.environ.get("PAWPRINT_BENCH_PHOTOS", str(ROOT.parent / "shared" / "data" / "dogs"))
     if not Path(photos).is_dir():
         raise BenchError(f"There are no photographs in {photos}; name a folder of them in PAWPRINT_BENCH_PHOTOS.")
-    for arch in (LITE0, RESNET50):
-        if arch == RESNET50 and any(options.wants(part) for part in ("whole", "features")):
+    for arch, short in ((LITE0, "lite0"), (RESNET50, "resnet50")):
+        parts = [part for part in (f"whole-{short}", f"features-{short}") if options.wants(part)]
+        if arch == RESNET50 and parts:
             resnet50.weights()  # once, before anything is timed
-        if options.wants("whole"):
+        if f"whole-{short}" in parts:
             yield whole(arch, photos, options)
-        if options.wants("features"):
+        if f"features-{short}" in parts:
             yield from features(arch, photos, options)
     if options.wants("fine-tuning"):
         yield fine_tuning(photos, options)
