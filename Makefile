@@ -52,7 +52,7 @@ upload: setup ## Upload the packages to the artifacts bucket, skipping what is t
 
 ##@ Model
 .PHONY: data train tune train-ec2 promote
-data: setup ## Check and upload labelled photographs: DATA=dir; default: the built-in sample
+data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=1; default: the built-in sample
 	@$(PY) -m deploy.data $(call argument,DATA)
 train: setup ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= INSTANCES= PRECISION= FINE_TUNE=1 SPOT=1 RESUME=job
 	@$(PY) -m deploy.train $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
@@ -72,13 +72,15 @@ promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s
 	@$(PY) -m deploy.promote $(call argument,MODEL)
 
 ##@ Use
-.PHONY: predict url curl notebook status logs
+.PHONY: predict url curl report notebook status logs
 predict: setup ## Ask the URL about a picture: IMAGE=file-or-url TOP_K=
 	@$(PY) -m deploy.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
 	@$(PY) -m deploy.url
 curl: setup ## Print a ready curl line: IMAGE=file
 	@$(PY) -m deploy.url --curl $(call option,IMAGE,image)
+report: setup ## Fetch and open a run's report: JOB=run|tuning-job; default: the last run
+	@$(PY) -m deploy.report $(call argument,$(if $(RUN),RUN,JOB))
 notebook: setup ## Open the notebook instance's JupyterLab, starting it if it is stopped
 	@$(PY) -m deploy.notebook
 status: setup ## One screen about the deployment

@@ -79,7 +79,10 @@ def explain(error: Exception) -> str | None:
         return str(error)
     # Imported here because half of the commands never need botocore, and it takes longer than they do.
     from botocore import exceptions
+    from classifier.prices import PriceError
 
+    if isinstance(error, PriceError):
+        return str(error)
     if isinstance(error, exceptions.NoCredentialsError):
         return "No AWS credentials were found. Log in first (aws sso login, aws configure)."
     if isinstance(error, exceptions.EndpointConnectionError):

@@ -15,44 +15,20 @@ import io
 import json
 import re
 
-from deploy import console, environment, releases, trials
+from deploy import console, environment, releases, runs
 from deploy.console import Failure
 from deploy.environment import Environment
 from deploy.releases import Release, Releases
 from deploy.stack import Stack, verify_endpoint
 
+ARCHIVE = "model.tar.gz"
+
 
 def find_model(env: Environment, outputs: dict, wanted: str | None) -> str:
-    """The S3 URI of the archive that `wanted` means: a run, a tuning job, a URI, or by default the newest model.
-
-    Where the newest is a trial of a tuning job, the best trial is the default: the newest may have been stopped early.
-    """
-    bucket = outputs["artifacts_bucket"]
+    """The S3 URI of the archive that `wanted` means: a URI, or what `runs.find` takes."""
     if wanted and wanted.startswith("s3://"):
         return wanted
-    s3 = env.client("s3", outputs["region"])
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="models/")
-    trained = [
-        item for page in pages for item in page.get("Contents", []) if item["Key"].endswith("/output/model.tar.gz")
-    ]
-    trained.sort(key=lambda item: item["LastModified"], reverse=True)
-    runs = [item["Key"].split("/")[1] for item in trained]
-    if not runs:
-        raise Failure(f"No model was trained yet. Train one: {console.make('train')}, or {console.make('train-ec2')}")
-    if wanted is None:
-        tuning_job = trials.tuning_job_of(runs[0])
-        run = (tuning_job and best_trial(env, outputs, tuning_job)) or runs[0]
-    else:
-        run = wanted if wanted in runs else best_trial(env, outputs, wanted)
-    if run not in runs:
-        raise Failure(f"There is no model {wanted or run}. The last ones: {', '.join(runs[:5])}")
-    return f"s3://{bucket}/models/{run}/output/model.tar.gz"
-
-
-def best_trial(env: Environment, outputs: dict, tuning_job: str) -> str | None:
-    """The run that a tuning job found best, so far if it still runs; None where there is no such job or run."""
-    job = trials.describe(env, outputs, tuning_job) or {}
-    return job.get("BestTrainingJob", {}).get("TrainingJobName")
+    return runs.address(outputs, runs.find(env, outputs, wanted, ARCHIVE), ARCHIVE)
 
 
 def check_archive(env: Environment, outputs: dict, uri: str):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 
+from classifier import prices
 from classifier.settings import PRECISIONS
 
 from deploy import console, data, environment, jobs, resume
@@ -57,7 +58,9 @@ def definition(outputs: dict, payloads: dict, dataset: data.Uploaded, arguments:
         source = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
         return shapes.Channel(channel_name=name, data_source=shapes.DataSource(s3_data_source=source))
 
+    price = prices.given_price()  # for the reports
     return {
+        **({"environment": {prices.OVERRIDE: str(price)}} if price is not None else {}),
         "role_arn": outputs["training_role_arn"],
         "input_data_config": [
             *(channel(split, f"{dataset.uri}/{split}/") for split in SPLITS),
@@ -126,15 +129,29 @@ def submit(env: Environment, outputs: dict, arguments: argparse.Namespace) -> st
 
 
 def summary(job: dict) -> str:
-    metrics = jobs.final_metrics(job)
+    metrics, name = jobs.final_metrics(job), job["TrainingJobName"]
     if "test_accuracy" not in metrics:
-        raise Failure(f"The training job {job['TrainingJobName']} ended without reporting test_accuracy.")
+        raise Failure(f"The training job {name} ended without reporting test_accuracy.")
     return (
-        f"{job['TrainingJobName']}: test accuracy {metrics['test_accuracy']:.4f}, "
+        f"{name}: test accuracy {metrics['test_accuracy']:.4f}, "
         f"validation accuracy {metrics.get('valid_accuracy', float('nan')):.4f}, "
         f"{job['TrainingTimeInSeconds']} s of training\n"
-        f"  {job['ModelArtifacts']['S3ModelArtifacts']}\n  Put it behind the URL: {console.make('promote')}"
+        f"  {job['ModelArtifacts']['S3ModelArtifacts']}\n"
+        f"  Cost: {cost(job)}\n"
+        f"  Its report: {console.make(f'report JOB={name}')}\n"
+        f"  Put it behind the URL: {console.make('promote')}"
     )
+
+
+def cost(job: dict) -> str:
+    """What SageMaker bills for the job's instances. Of managed spot the billable seconds are those that are left after
+    the saving, so that they count at the full price; where none was made, says what there could be."""
+    resources, billed = job["ResourceConfig"], job["BillableTimeInSeconds"]
+    price = prices.sentence(resources["InstanceType"], billed, resources["InstanceCount"])
+    saved = 1 - billed / max(job["TrainingTimeInSeconds"], 1)
+    if not job.get("EnableManagedSpotTraining"):
+        return price
+    return f"{price}; managed spot {f'saved {saved:.0%}' if saved > 0.005 else f'saves {prices.SPOT_SAVING}'}"
 
 
 def parse() -> argparse.Namespace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+from classifier import prices
 from rich.table import Table
 
 from deploy import console
@@ -29,11 +30,21 @@ def show(env: Environment, job: dict, trials: list[Trial]) -> None:
     picture = plot(trials, winner, metric, env.home / "tuning" / f"{name}.png")
     console.done(
         f"{winner.name} is the best of {len(trials)}: {metric} {winner.objective:.4f}\n"
-        f"  {picture}\n  Put it behind the URL: {console.make(f'promote MODEL={winner.name}')}"
+        f"  {picture}\n"
+        f"  Cost of all trials: {cost(job, trials)}\n"
+        f"  Its report: {console.make(f'report JOB={winner.name}')}\n"
+        f"  Put it behind the URL: {console.make(f'promote MODEL={winner.name}')}"
     )
     overall = job.get("OverallBestTrainingJob", {}).get("TrainingJobName")
     if overall not in (None, best):
         console.out.print(f"  The best of this job and those it started from is still {overall}.")
+
+
+def cost(job: dict, trials: list[Trial]) -> str:
+    """What SageMaker bills for the instances of all trials."""
+    resources = job["TrainingJobDefinition"]["ResourceConfig"]
+    seconds = sum(trial.seconds for trial in trials)
+    return prices.sentence(resources["InstanceType"], seconds, resources["InstanceCount"])
 
 
 def table(trials: list[Trial], best: str | None) -> Table:

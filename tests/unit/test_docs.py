@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PROMISED_TARGETS = {
     *("help", "setup", "up", "plan", "apply", "destroy", "output", "package", "upload", "data", "train", "train-ec2"),
-    *("tune", "promote", "predict", "url", "curl", "notebook", "status", "logs", "local-up", "local-down"),
+    *("tune", "promote", "predict", "url", "curl", "report", "notebook", "status", "logs", "local-up", "local-down"),
     *("test", "test-fast", "lint", "fmt", "clean"),
 }
 

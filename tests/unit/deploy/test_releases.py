@@ -40,7 +40,7 @@ def test_the_newest_model_is_the_default_and_a_run_is_found_by_name(account):
 def test_an_unknown_run_is_refused_with_the_known_ones(account):
     put_model(account, "run-1")
 
-    with pytest.raises(Failure, match=r"no model nonsense.*run-1"):
+    with pytest.raises(Failure, match=r"no run nonsense.*run-1"):
         promote.find_model(account.env, account.outputs, "nonsense")
 
 
