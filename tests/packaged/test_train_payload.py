@@ -101,6 +101,7 @@ def test_it_leaves_an_artifact_that_says_what_it_is(trained):
     job, _ = trained
     card = artifact.validate(job.base / "model")
     assert (card.name, card.architecture, card.precision) == ("squares-1", "efficientnet-lite0", "fp32")
+    assert "cannot be seen on 12 validation images" in card.precision_reason
     assert card.labels == ("red square", "green square", "blue square")
     assert (card.input_size, card.mean, card.std) == (224, (127.0,) * 3, (128.0,) * 3)
     assert card.metrics["test_accuracy"] == 1.0
@@ -188,11 +189,13 @@ def test_another_network_in_full_with_weights_from_the_channel(job, tmp_path):
     state = models.mobilenet_v3_small(weights=None).state_dict()
     torch.save(state, tmp_path / "weights" / "mobilenet.pth")
     arguments = ("--arch", "mobilenet_v3_small", "--fine-tune", "True", "--epochs", "2", "--batch-size", "8")
+    arguments += ("--precision", "int8")
     result = job.run(*arguments, SM_CHANNEL_WEIGHTS=str(tmp_path / "weights"))
     assert result.returncode == 0, result.stderr
     assert "now all parameters are trained" in result.stdout
     card = artifact.validate(job.base / "model")
     assert (card.architecture, len(job.metrics["history"])) == ("mobilenet_v3_small", 2)
+    assert (card.precision, card.precision_reason) == ("int8", "asked for")
 
 
 def test_two_processes_leave_what_one_does_and_one_of_them_speaks(trained, job):

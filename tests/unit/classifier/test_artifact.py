@@ -1,6 +1,7 @@
 """The artifact: what goes in comes out, and what is wrong with an archive is said."""
 
 import io
+import json
 import subprocess
 import sys
 import tarfile
@@ -69,6 +70,12 @@ def archive(tmp_path, folder) -> Path:
 def test_serving_code_goes_to_code_and_the_configuration_of_ray_to_the_root(folder):
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert names == set(artifact.REQUIRED)
+
+
+def test_a_card_of_before_a_field_was_added_is_read_with_its_default():
+    old = {name: value for name, value in json.loads(CARD.to_json()).items() if not name.startswith("precision_")}
+    card = ModelCard.from_json(json.dumps(old))
+    assert (card.precision, card.precision_reason, card.precision_accuracy) == (CARD.precision, "", {})
 
 
 def test_an_archive_gives_back_its_card(archive, folder):

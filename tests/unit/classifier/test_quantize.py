@@ -1,5 +1,7 @@
 """int8: it computes the same function, is decided about by validation, and is the same graph in every process."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from classifier import graph, quantize
@@ -24,7 +26,9 @@ def fp32() -> ov.Model:
 
 @pytest.fixture(scope="module")
 def int8(fp32, train) -> ov.Model:
-    return quantize.quantize(fp32, train)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantize, "FIRST", 0)  # it has one convolution
+        return quantize.quantize(fp32, train)
 
 
 def valid(tmp_path, images: int) -> Split:
@@ -39,9 +43,11 @@ def test_it_computes_nearly_what_the_graph_in_fp32_does(fp32, int8, train):
     assert 0 < error < 0.1
 
 
-def test_quantised_again_it_is_the_same_file(fp32, int8, train, tmp_path):
+def test_quantised_again_it_is_the_same_file(fp32, int8, train, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantize, "FIRST", 0)
+    again = quantize.quantize(fp32, train)
     weight, bias = np.ones((3, 8), np.float32), np.zeros(3, np.float32)
-    for name, network in (("once", int8), ("again", quantize.quantize(fp32, train))):
+    for name, network in (("once", int8), ("again", again)):
         (tmp_path / name).mkdir()
         graph.save(graph.add_head(network, weight, bias), tmp_path / name)
     for file in (graph.XML, graph.BIN):
@@ -54,6 +60,17 @@ def test_a_part_is_spread_evenly_over_the_whole(tmp_path, images, most, taken):
     part = quantize.part(whole, most)
     assert len(part) == taken
     assert list(part.samples) == list(whole.samples)[:: -(-images // taken)]
+
+
+def test_the_other_processes_get_the_writers_graph(int8, train):
+    """World's own broadcast has its tests; here it is a dict that the one fills and the other reads."""
+    sent = {}
+    writer = SimpleNamespace(size=2, is_writer=True, broadcast=sent.update)
+    other = SimpleNamespace(size=2, is_writer=False, broadcast=lambda value: sent)
+    kept, received = (quantize._on_every_process(network, world) for network, world in ((int8, writer), (None, other)))
+    images = np.stack([read_image(path, 32) for path, _ in train.samples])
+    expected, found = (graph.compile_for("LATENCY", network)(images)[0] for network in (kept, received))
+    np.testing.assert_array_equal(found, expected)
 
 
 # ---- which one ships ------------------------------------------------------------------------------------------
