@@ -9,6 +9,8 @@ import argparse
 import shlex
 from datetime import datetime
 
+from classifier import prices
+
 from deploy import console, data, ec2_command, ec2_instance
 from deploy.console import Failure
 from deploy.ec2_command import Command
@@ -34,6 +36,7 @@ def script(run: str, outputs: dict, payloads: dict, dataset: data.Uploaded, argu
         "--arch": arguments.arch,
         "--threads": arguments.threads,
         "--workers": arguments.workers,
+        "--instance-type": outputs["ec2_instance_type"],
     }
     given = " ".join(f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
     if arguments.fine_tune:
@@ -45,11 +48,12 @@ def script(run: str, outputs: dict, payloads: dict, dataset: data.Uploaded, argu
         f"boto3.client('s3', region_name={outputs['region']!r}).download_file({bucket!r}, {key!r}, sys.argv[1]); "
         "tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='data')"
     )
+    price = f"export {prices.OVERRIDE}={prices.given_price()}\n" if prices.given_price() is not None else ""
     lock = "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)"
     return f"""\
 set -eu
 export AWS_DEFAULT_REGION={shlex.quote(outputs["region"])}
-python="$(cat opt/pawprint/python)"
+{price}python="$(cat opt/pawprint/python)"
 exec 9>> opt/pawprint/lock
 if ! "$python" -c {shlex.quote(lock)} 2> /dev/null; then
   echo "the instance already trains $(cat opt/pawprint/training), and does one run at a time" >&2

@@ -55,7 +55,7 @@ def finish(env: Environment, outputs: dict, run: str, command: str) -> None:
     console.done(
         f"{run} is trained: {ec2_runs.model_of(env, outputs, run)}\n"
         f"  {ec2_instance.cost(outputs, ec2_runs.billed_from(known, sent, launched), launched)}\n"
-        f"  Put the model behind the URL: {console.make('promote')}"
+        f"  Its report: {console.make(f'report JOB={run}')}\n  Put the model behind the URL: {console.make('promote')}"
     )
 
 
