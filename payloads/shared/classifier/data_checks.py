@@ -129,7 +129,12 @@ def _small_classes(dataset: Dataset) -> list[Finding]:
 
 def _some(examples: list[str]) -> tuple[str, ...]:
     rest = len(examples) - NAMED
-    return (*examples[:NAMED], *([f"and {rest:,} more"] if rest > 0 else []))
+    return (*map(_printable, examples[:NAMED]), *([f"and {rest:,} more"] if rest > 0 else []))
+
+
+def _printable(text: str) -> str:
+    """Fit for a line of a log: files may be called what is no text, or ends the line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 # ---- groups of copies -----------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Copies of photographs, and classes with too few of them: each is found, counted and named."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def test_of_many_copies_some_are_named(root):
 
     assert (len(finding.examples), finding.examples[-1]) == (6, "and 1 more")
     assert "6 of the 18 valid images are in train too" in finding.title
+
+
+def test_names_that_are_no_text_or_end_the_line_stay_on_one(root):
+    shutil.copy(root / "train" / RED / "000.jpg", os.fsencode(root / "test" / RED) + b"/a\nvalid_accuracy=1 \xff.jpg")
+
+    (finding,) = found(root)
+
+    assert finding.examples == (f"train/{RED}/000.jpg = test/{RED}/a?valid_accuracy=1 ?.jpg",)
 
 
 def test_one_photograph_in_two_classes_and_one_twice_in_a_class_are_told_apart(root):
