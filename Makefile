@@ -54,16 +54,16 @@ upload: setup ## Upload the packages to the artifacts bucket, skipping what is t
 .PHONY: data train tune train-ec2 promote
 data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=1; default: the built-in sample
 	@$(PY) -m deploy.data $(call argument,DATA)
-train: setup ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= INSTANCES= PRECISION= FINE_TUNE=1 SPOT=1 RESUME=job
+train: setup ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= AUGMENT= INSTANCES= PRECISION= FINE_TUNE=1 SPOT=1 RESUME=job
 	@$(PY) -m deploy.train $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
-		$(call option,LR,lr) $(call option,BATCH,batch) $(call option,SEED,seed) \
+		$(call option,LR,lr) $(call option,BATCH,batch) $(call option,SEED,seed) $(call option,AUGMENT,augment) \
 		$(call option,INSTANCES,instances) $(call option,PRECISION,precision) $(if $(FINE_TUNE),--fine-tune) \
 		$(if $(SPOT),--spot) $(call option,RESUME,resume)
-tune: setup ## Tune in SageMaker: JOBS= PARALLEL= DATA= EPOCHS= ARCH=a,b STRATEGY= WARM_START=job SEED= PRECISION= FINE_TUNE=1 JOB=job
+tune: setup ## Tune in SageMaker: JOBS= PARALLEL= DATA= EPOCHS= ARCH=a,b AUGMENT=a,b STRATEGY= WARM_START=job SEED= PRECISION= FINE_TUNE=1 JOB=job
 	@$(PY) -m deploy.tune $(call option,JOBS,jobs) $(call option,PARALLEL,parallel) $(call option,DATA,data) \
-		$(call option,EPOCHS,epochs) $(call option,ARCH,arch) $(call option,STRATEGY,strategy) \
-		$(call option,WARM_START,warm-start) $(call option,SEED,seed) $(if $(FINE_TUNE),--fine-tune) \
-		$(call option,PRECISION,precision) $(call option,JOB,follow)
+		$(call option,EPOCHS,epochs) $(call option,ARCH,arch) $(call option,AUGMENT,augment) \
+		$(call option,STRATEGY,strategy) $(call option,WARM_START,warm-start) $(call option,SEED,seed) \
+		$(if $(FINE_TUNE),--fine-tune) $(call option,PRECISION,precision) $(call option,JOB,follow)
 train-ec2: setup ## Train on the EC2 instance, over SSM: DATA= EPOCHS= ARCH= THREADS= WORKERS= FINE_TUNE=1 MAX_MINUTES= RUN=name
 	@$(PY) -m deploy.train_ec2 $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
 		$(call option,THREADS,threads) $(call option,WORKERS,workers) $(if $(FINE_TUNE),--fine-tune) \

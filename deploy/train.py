@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 from classifier import prices
-from classifier.settings import PRECISIONS
+from classifier.settings import AUGMENTATIONS, PRECISIONS
 
 from deploy import console, data, environment, jobs, resume
 from deploy.console import Failure
@@ -27,7 +27,7 @@ GPU_FAMILIES = ("ml.g", "ml.p")
 METRICS = ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
 
 
-OPTIONS = ("epochs", "arch", "batch_size", "lr", "seed", "precision")
+OPTIONS = ("epochs", "arch", "batch_size", "lr", "augment", "seed", "precision")
 
 
 def hyperparameters(arguments: argparse.Namespace) -> dict[str, str]:
@@ -161,6 +161,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--arch")
     parser.add_argument("--batch", dest="batch_size", type=int)
     parser.add_argument("--lr", type=float)
+    parser.add_argument(
+        "--augment", choices=AUGMENTATIONS, help="learn from mirrored images too, or from parts as well"
+    )
     parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
     parser.add_argument("--resume", metavar="JOB", help="start an interrupted spot job again from its checkpoints")
     arguments = parser.parse_args()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, field
 
-from classifier.settings import Settings
+from classifier.settings import AUGMENTATIONS, Settings
 
 from deploy import console, data, environment, jobs, train, trial_report, trials
 from deploy.console import Failure
@@ -29,6 +29,7 @@ LR_GRID = {"head": ("0.0003", "0.001", "0.003", "0.01"), "network": ("0.00003", 
 BATCH_SIZES = ("16", "32", "64", "128")
 BATCH_GRID = ("32", "128")
 DROPOUT = ("0.0", "0.6")
+CHOICES = ("arch", "augment")  # of which several may be named, to choose from
 FEWEST_EPOCHS = 3  # that Hyperband leaves a trial
 
 
@@ -48,7 +49,7 @@ class Space:
 
 
 def search_space(arguments: argparse.Namespace) -> Space:
-    """The learning rate, on a log scale, the batch size, the dropout, and the networks where several were named."""
+    """The learning rate, on a log scale, the batch size, the dropout, and of CHOICES those with several values."""
     kind = "network" if arguments.fine_tune else "head"
     space = Space()
     if arguments.strategy == "Grid":  # which takes categories only
@@ -56,9 +57,10 @@ def search_space(arguments: argparse.Namespace) -> Space:
     else:
         space.ranges = {"lr": (*LR_RANGE[kind], "Logarithmic"), "dropout": (*DROPOUT, "Linear")}
         space.categories = {"batch-size": BATCH_SIZES}
-    networks = (arguments.arch or "").split(",")
-    if len(networks) > 1:
-        space.categories["arch"] = tuple(networks)
+    for name in CHOICES:
+        values = (getattr(arguments, name) or "").split(",")
+        if len(values) > 1:
+            space.categories[name] = tuple(values)
     return space
 
 
@@ -177,9 +179,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0])
     parser.add_argument("--warm-start", metavar="JOB", help="an earlier tuning job to learn from")
     parser.add_argument("--arch", help="a network, or several with commas between them to choose from")
+    parser.add_argument("--augment", type=augmentations, help="none, flip, crop, or several with commas between them")
     parser.add_argument("--follow", metavar="JOB", help="start nothing: follow this tuning job, or report on it")
     train.add_common(parser)
     return parser.parse_args()
+
+
+def augmentations(text: str) -> str:
+    unknown = [each for each in text.split(",") if each not in AUGMENTATIONS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no {unknown[0]!r}, there are {', '.join(AUGMENTATIONS)}")
+    return text
 
 
 def main() -> None:

@@ -6,12 +6,14 @@ memory for, and nothing is left behind however the run ends. It lies where tempo
 
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from classifier import graph
 from classifier.data import Split, read_ahead, read_image
+from classifier.image import decode
 from classifier.progress import progress
 from classifier.runtime import ov
 
@@ -47,7 +49,12 @@ def allocate(images: int, width: int) -> np.ndarray:
 
 
 def extract(
-    backbone: ov.Model | ov.CompiledModel, split: Split, *, threads: int | None = None, workers: int | None = None
+    backbone: ov.Model | ov.CompiledModel,
+    split: Split,
+    *,
+    threads: int | None = None,
+    workers: int | None = None,
+    decoder: Callable[[bytes, int], np.ndarray] = decode,
 ) -> Features:
     """Run every image of the split through the backbone's graph.
 
@@ -66,10 +73,19 @@ def extract(
 
     requests = ov.AsyncInferQueue(backbone)
     requests.set_callback(keep)
-    images = read_ahead(lambda path: read_image(path, size), (path for path, _ in split.samples), workers)
+    images = read_ahead(lambda path: read_image(path, size, decoder), (path for path, _ in split.samples), workers)
     try:
         for row, image in enumerate(progress(images, len(split), f"features {split.name}")):
             requests.start_async({0: image[np.newaxis]}, row)
     finally:
         requests.wait_all()  # also on the way out with an error: destroyed while it works, the queue waits for ever
     return Features(values, split.targets)
+
+
+def stacked(parts: Sequence[Features]) -> Features:
+    """One after the other, in a file of their own. Raises StorageError."""
+    if len(parts) == 1:
+        return parts[0]
+    values = allocate(sum(len(part.values) for part in parts), parts[0].values.shape[1])
+    np.concatenate([part.values for part in parts], out=values)
+    return Features(values, np.concatenate([part.targets for part in parts]))

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
+from classifier import augmentation
 from classifier.data import Dataset, Split, read_ahead, read_image
 from classifier.distributed import ALONE, World
 from classifier.head import Head
@@ -72,7 +73,7 @@ class NetworkLearner:
         self.workers = workers
         self.world = world
         self.precision = precision  # bf16: products in bfloat16; weights, loss and updates stay in float32
-        self.augment = v2.Compose([v2.RandomResizedCrop(backbone.size, scale=(0.4, 1.0)), v2.RandomHorizontalFlip()])
+        self.augment = augmentation.at_random(settings.augment or "crop", backbone.size)
 
     def train_epoch(self, epoch: int) -> float:
         split, world = self.dataset.splits["train"], self.world

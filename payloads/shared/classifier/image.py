@@ -34,7 +34,12 @@ def decode(data: bytes, size: int) -> np.ndarray:
     Turned upright by its EXIF orientation, the shorter side scaled to `size`, the middle cut out; what is
     transparent is white. Raises ApiError `too_many_pixels`, before any pixel is decoded, or `undecodable_image`.
     """
-    return np.asarray(ImageOps.fit(decode_whole(data, size), (size, size), Image.Resampling.BICUBIC))
+    return np.asarray(middle(decode_whole(data, size), size))
+
+
+def middle(image: Image.Image, size: int) -> Image.Image:
+    """The middle of an image, its shorter side scaled to `size`: [size, size]."""
+    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
 
 
 def decode_whole(data: bytes, size: int) -> Image.Image:
@@ -79,7 +84,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits of grey, which Pillow's own conversion clips to white
         return Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8)).convert("RGB")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")  # a copy of 50 megapixels is 200 MB
     image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 

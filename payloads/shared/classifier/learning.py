@@ -11,11 +11,13 @@ from pathlib import Path
 
 import torch
 
-from classifier import graph, quantize
+from classifier import augmentation, graph, quantize
+from classifier.augmentation import Decoder
 from classifier.data import Dataset, Split
 from classifier.distributed import World
-from classifier.features import Features, allocate, extract
+from classifier.features import Features, allocate, extract, stacked
 from classifier.head import Head, train_head
+from classifier.image import decode
 from classifier.machine import Machine, fitted
 from classifier.model import Backbone
 from classifier.quantize import Decision, Judged
@@ -55,12 +57,16 @@ class Task:
         """All processes of the world call this together. A backbone that is fine-tuned is changed in place."""
         return self._fine_tuned() if self.settings.fine_tune else self._frozen()
 
-    def features(self, network: ov.Model, split: Split) -> Features | None:
+    def features(self, network: ov.Model, split: Split, decoder: Decoder = decode) -> Features | None:
         """Of a whole split, computed by all processes, each its share; on the writer, None on the others."""
         part = replace(split, samples=self.world.share(split.samples))
-        own = extract(network, part, threads=self.machine.threads, workers=self.machine.workers)
+        own = extract(network, part, threads=self.machine.threads, workers=self.machine.workers, decoder=decoder)
         values = self.world.gather(own.values, len(split), allocate)
         return None if values is None else Features(values, split.targets)
+
+    def _augmented_features(self, network: ov.Model, split: Split) -> Features | None:
+        parts = [self.features(network, split, view) for view in augmentation.views(self.settings.augment or "none")]
+        return stacked(parts) if self.world.is_writer else None
 
     def _frozen(self) -> Trained:
         train, valid = (self.dataset.splits[name] for name in ("train", "valid"))
@@ -74,7 +80,7 @@ class Task:
         network, precision, valid_features = self._choose(fp32, judge)
         self.clock.lap("prepare")
         self._try_machine({precision.precision: network, quantize.FP32: fp32})
-        train_features = self.features(network, train)
+        train_features = self._augmented_features(network, train)
         if not precision.accuracy:
             valid_features = self.features(network, valid)
         self.clock.lap("features")

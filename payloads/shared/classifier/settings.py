@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass
 
 DEFAULT_ARCHITECTURE = "efficientnet-lite0"
+AUGMENTATIONS = ("none", "flip", "crop")
 PRECISIONS = ("auto", "int8", "fp32")  # auto: int8 where validation shows that it costs no accuracy
 
 
@@ -19,6 +20,7 @@ class Settings:
     lr: float | None = None  # None: 0.001 for a head, 0.00001 for a whole network
     weight_decay: float = 0.01
     dropout: float = 0.3  # of the features, before the head
+    augment: str | None = None  # the training images: one of AUGMENTATIONS; None: none for a head, crop for a network
     seed: int = 0
     precision: str = "auto"  # of the graph: one of PRECISIONS
 
@@ -53,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--weight-decay", type=float, default=default.weight_decay, help="(%(default)s)")
     group.add_argument("--dropout", type=fraction, default=default.dropout, help="before the head (%(default)s)")
+    group.add_argument(
+        "--augment",
+        choices=AUGMENTATIONS,
+        help="learn from mirrored images too, or from parts of them as well (none for the head, crop with --fine-tune)",
+    )
     group.add_argument("--seed", type=int, default=default.seed, help="(%(default)s)")
     group.add_argument(
         "--precision",
@@ -76,6 +83,7 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         lr=arguments.lr,
         weight_decay=arguments.weight_decay,
         dropout=arguments.dropout,
+        augment=arguments.augment,
         seed=arguments.seed,
         precision=arguments.precision,
     )

@@ -55,7 +55,7 @@ def test_an_image_more_takes_no_memory_beyond_the_cache(disk, monkeypatch):
     """The list of images apart: this is what is held of pixels, futures and features while the pass runs."""
     compiled = graph.compile_for("THROUGHPUT", graph.convert(tiny_backbone()), 1)
     image = np.zeros((32, 32, 3), np.uint8)
-    monkeypatch.setattr(features, "read_image", lambda path, size: image.copy())
+    monkeypatch.setattr(features, "read_image", lambda path, size, decoder: image.copy())
 
     def peak(images: int) -> int:
         split = Split("made", Samples([(Path("/x"), Samples.pack(f"{number}.jpg" for number in range(images)))]))

@@ -19,8 +19,9 @@ def test_nothing_given_is_the_default():
 def test_everything_can_be_given():
     assert parsed(
         *("--arch", "resnet50", "--fine-tune", "True", "--epochs", "3", "--patience", "2", "--batch-size", "16"),
-        *("--lr", "0.01", "--weight-decay", "0", "--dropout", "0.5", "--seed", "7"),
-    ) == Settings("resnet50", True, 3, 2, 16, 0.01, 0.0, 0.5, 7)
+        *("--lr", "0.01", "--weight-decay", "0", "--dropout", "0.5", "--augment", "flip", "--seed", "7"),
+        *("--precision", "int8"),
+    ) == Settings("resnet50", True, 3, 2, 16, 0.01, 0.0, 0.5, "flip", 7, "int8")
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,7 @@ def test_a_switch_may_come_with_a_value(given, expected):
         ["--lr", "nan"],
         ["--lr", "fast"],
         ["--dropout", "1"],
+        ["--augment", "rotate"],
         ["--fine-tune", "maybe"],
         ["--threads", "0"],
         ["--learning-rate", "1"],

@@ -190,6 +190,15 @@ def test_the_learning_rate_of_a_whole_network_is_searched_lower_than_that_of_a_h
 def test_networks_are_a_category_only_where_there_is_a_choice():
     assert "arch" not in tune.search_space(arguments("--arch", "resnet50")).categories
     assert tune.search_space(arguments("--arch", "resnet50,resnet18")).categories["arch"] == ("resnet50", "resnet18")
+
+
+def test_augmentation_is_a_category_where_there_is_a_choice_and_fixed_where_there_is_none():
+    several, one = arguments("--augment", "none,flip"), arguments("--augment", "flip")
+    assert tune.search_space(several).categories["augment"] == ("none", "flip")
+    assert "augment" not in tune.fixed_hyperparameters(several)
+    assert tune.fixed_hyperparameters(one)["augment"] == "flip"
+    with pytest.raises(Failure, match=r"AUGMENT: there is no 'rotate', there are none, flip, crop"):
+        arguments("--augment", "flip,rotate")
     assert tune.fixed_hyperparameters(arguments("--arch", "resnet50,resnet18", "--epochs", "3")) == {"epochs": "3"}
 
 
