@@ -10,6 +10,7 @@ call from as many threads as they like.
 """
 
 import contextlib
+import ctypes
 import json
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from classifier.contract import ApiError
 from classifier.image import decode
 from line import Line
 from networks import Network, network_for
+
+_M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 class Model:
@@ -72,9 +75,17 @@ class Request:
 def model_fn(model_dir: str) -> Model:
     """Load the artifact unpacked in `model_dir`. Raises ArtifactError, GraphError or ModelError, which name what is
     wrong."""
+    _give_memory_back()
     folder = Path(model_dir)
     card = read_card(folder)
     return Model(card, network_for(folder, card))
+
+
+def _give_memory_back() -> None:
+    """Have glibc return to the system what a large image took. By itself it learns from the first one to keep such
+    blocks, and the process stays as large as the largest images made it: 800 MB instead of 250."""
+    with contextlib.suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
 
 
 def input_fn(body: bytes | str, content_type: str | None, context: object = None) -> Request:
