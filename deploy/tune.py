@@ -24,8 +24,8 @@ STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
 MAX_NAME = 32  # SageMaker's, for tuning jobs
 JOBS = 8
 # A head over frozen features takes far larger steps than a whole network does.
-LR_RANGE = {"head": ("0.0001", "0.03"), "network": ("0.00001", "0.001")}
-LR_GRID = {"head": ("0.0003", "0.001", "0.003", "0.01"), "network": ("0.00003", "0.0001", "0.0003")}
+LR_RANGE = {"head": ("0.0001", "0.03"), "network": ("0.000003", "0.0001")}
+LR_GRID = {"head": ("0.0003", "0.001", "0.003", "0.01"), "network": ("0.000003", "0.00001", "0.00003")}
 BATCH_SIZES = ("16", "32", "64", "128")
 BATCH_GRID = ("32", "128")
 DROPOUT = ("0.0", "0.6")
