@@ -13,6 +13,7 @@ export ENV LOCALAWS_PORT PAWPRINT_HOME CONFIRM
 export LOCALAWS_HOME := $(PAWPRINT_HOME)/localaws
 export PYTHONPATH := $(CURDIR):$(CURDIR)/payloads/shared
 export TF_CLI_CONFIG_FILE := $(PAWPRINT_HOME)/terraform.rc
+unexport PYTHONDONTWRITEBYTECODE  # where it is set, every command would compile all that it imports: seconds
 
 PY := .venv/bin/python
 # The value of a make variable reaches a command through the environment, so that it may hold any character:
