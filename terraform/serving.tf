@@ -41,6 +41,7 @@ module "predictor" {
   timeout_seconds    = var.predictor.timeout_seconds
   reserved           = var.predictor.reserved
   provisioned        = var.predictor.provisioned
+  scaling            = var.predictor.scaling
   auth_type          = var.predictor.auth_type
   allowed_origins    = var.predictor.allowed_origins
   url_allow_http     = var.predictor.url_allow_http

@@ -128,13 +128,19 @@ variable "endpoint" {
 }
 
 variable "predictor" {
-  description = "The function and its URL. reserved caps the executions at the same time, null takes what the account has left; provisioned keeps that many environments warm. url_allow_http and url_allow_networks (CIDR blocks) loosen which image addresses the function fetches."
+  description = "The function and its URL. reserved caps the executions at the same time, null takes what the account has left; provisioned keeps that many environments warm; with scaling a policy keeps between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) loosen which image addresses the function fetches."
   type = object({
-    architecture       = optional(string, "arm64")
-    memory_mb          = optional(number, 1024)
-    timeout_seconds    = optional(number, 30)
-    reserved           = optional(number)
-    provisioned        = optional(number, 0)
+    architecture    = optional(string, "arm64")
+    memory_mb       = optional(number, 1024)
+    timeout_seconds = optional(number, 30)
+    reserved        = optional(number)
+    provisioned     = optional(number, 0)
+    scaling = optional(object({
+      max_provisioned    = number
+      utilization        = optional(number, 0.7)
+      scale_in_cooldown  = optional(number, 300)
+      scale_out_cooldown = optional(number, 0)
+    }))
     auth_type          = optional(string, "AWS_IAM")
     allowed_origins    = optional(list(string), [])
     url_allow_http     = optional(bool, false)

@@ -12,6 +12,7 @@ variables {
   timeout_seconds    = 30
   reserved           = 10
   provisioned        = 2
+  scaling            = null
   auth_type          = "AWS_IAM"
   allowed_origins    = []
   url_allow_http     = false
@@ -40,7 +41,6 @@ run "function" {
   assert {
     condition = aws_lambda_function.predictor.environment[0].variables == tomap({
       ENDPOINT_NAME      = "pawprint"
-      ALLOWED_ORIGINS    = ""
       URL_ALLOW_HTTP     = "false"
       URL_ALLOW_NETWORKS = "10.1.0.0/16,fd00::/8"
       LOG_LEVEL          = "INFO"
@@ -70,6 +70,99 @@ run "concurrency" {
     condition     = aws_lambda_provisioned_concurrency_config.live[0].qualifier == "live" && aws_lambda_provisioned_concurrency_config.live[0].provisioned_concurrent_executions == 2
     error_message = "The provisioned concurrency must be that of the alias, so that it follows it from version to version."
   }
+}
+
+run "fixed_concurrency" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  assert {
+    condition     = length(aws_appautoscaling_target.provisioned) == 0 && length(aws_appautoscaling_policy.provisioned) == 0
+    error_message = "Nothing may be scaled unless that is asked for."
+  }
+
+  assert {
+    condition     = terraform_data.provisioned.input == "2"
+    error_message = "Another count must make the configuration anew, because changes of it are ignored."
+  }
+}
+
+run "scaled_concurrency" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    scaling = { max_provisioned = 8, utilization = 0.7, scale_in_cooldown = 300, scale_out_cooldown = 0 }
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.provisioned[0].resource_id == "function:pawprint-predictor:live"
+    error_message = "What is scaled must be the alias."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.provisioned[0].min_capacity == 2 && aws_appautoscaling_target.provisioned[0].max_capacity == 8
+    error_message = "The number of warm environments must stay between provisioned and its maximum."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_policy.provisioned[0].target_tracking_scaling_policy_configuration[0].predefined_metric_specification[0].predefined_metric_type == "LambdaProvisionedConcurrencyUtilization"
+    error_message = "The policy must follow the share of the warm environments that is in use."
+  }
+
+  assert {
+    condition     = aws_lambda_provisioned_concurrency_config.live[0].provisioned_concurrent_executions == 2 && terraform_data.provisioned.input == "scaled"
+    error_message = "The least number must be there from the start, and then be left to the policy."
+  }
+}
+
+run "refuses_to_scale_from_nothing" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    provisioned = 0
+    scaling     = { max_provisioned = 8, utilization = 0.7, scale_in_cooldown = 300, scale_out_cooldown = 0 }
+  }
+
+  expect_failures = [var.scaling]
+}
+
+run "refuses_to_scale_beyond_what_is_reserved" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    scaling = { max_provisioned = 11, utilization = 0.7, scale_in_cooldown = 300, scale_out_cooldown = 0 }
+  }
+
+  expect_failures = [var.scaling]
+}
+
+run "refuses_a_utilization_that_is_always_met" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    scaling = { max_provisioned = 8, utilization = 1, scale_in_cooldown = 300, scale_out_cooldown = 0 }
+  }
+
+  expect_failures = [var.scaling]
 }
 
 run "no_concurrency" {

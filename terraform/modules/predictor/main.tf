@@ -25,7 +25,6 @@ resource "aws_lambda_function" "predictor" {
   environment {
     variables = {
       ENDPOINT_NAME      = var.endpoint.name
-      ALLOWED_ORIGINS    = join(",", var.allowed_origins)
       URL_ALLOW_HTTP     = tostring(var.url_allow_http)
       URL_ALLOW_NETWORKS = join(",", var.url_allow_networks)
       LOG_LEVEL          = var.log_level
@@ -41,6 +40,17 @@ resource "aws_lambda_alias" "live" {
   description      = "What the function URL calls."
   function_name    = aws_lambda_function.predictor.function_name
   function_version = aws_lambda_function.predictor.version
+
+  # While the environments of a new version start, AWS keeps the requests on the old one by a weight of its own.
+  lifecycle {
+    ignore_changes = [routing_config]
+  }
+}
+
+# The count belongs to the scaling policy where there is one, and Terraform cannot ignore a change in one case only: so it
+# ignores all, and another count makes the configuration anew.
+resource "terraform_data" "provisioned" {
+  input = var.scaling == null ? tostring(var.provisioned) : "scaled"
 }
 
 # On the alias, so that it follows the alias from version to version.
@@ -50,6 +60,11 @@ resource "aws_lambda_provisioned_concurrency_config" "live" {
   function_name                     = aws_lambda_alias.live.function_name
   qualifier                         = aws_lambda_alias.live.name
   provisioned_concurrent_executions = var.provisioned
+
+  lifecycle {
+    ignore_changes       = [provisioned_concurrent_executions]
+    replace_triggered_by = [terraform_data.provisioned]
+  }
 }
 
 resource "aws_cloudwatch_log_group" "predictor" {

@@ -74,6 +74,32 @@ variable "provisioned" {
   }
 }
 
+variable "scaling" {
+  description = "The policy that moves the number of warm environments between provisioned and max_provisioned, so that the share in use (utilization) stays on target; null keeps the number."
+  type = object({
+    max_provisioned    = number
+    utilization        = number
+    scale_in_cooldown  = number
+    scale_out_cooldown = number
+  })
+  nullable = true
+
+  validation {
+    condition     = try(var.scaling.max_provisioned, var.provisioned) >= var.provisioned && (var.scaling == null || var.provisioned >= 1)
+    error_message = "Scaling needs at least 1 provisioned environment to begin with, and a maximum that is not below it."
+  }
+
+  validation {
+    condition     = try(var.scaling.max_provisioned, 1) <= coalesce(var.reserved, try(var.scaling.max_provisioned, 1))
+    error_message = "The maximum of the provisioned concurrency must not exceed the reserved concurrency, because it is taken out of it."
+  }
+
+  validation {
+    condition     = try(var.scaling.utilization, 0.7) >= 0.1 && try(var.scaling.utilization, 0.7) <= 0.9
+    error_message = "The utilization must be from 0.1 to 0.9: above, the policy would never see a need to grow."
+  }
+}
+
 variable "auth_type" {
   description = "Who may call the function URL."
   type        = string

@@ -1,0 +1,32 @@
+# The warm environments follow their use between two bounds. The count they have reached is AWS's own and no attribute
+# here, so that neither an apply nor a deploy sets a busy function back.
+
+resource "aws_appautoscaling_target" "provisioned" {
+  count = var.scaling == null ? 0 : 1
+
+  service_namespace  = "lambda"
+  scalable_dimension = "lambda:function:ProvisionedConcurrency"
+  resource_id        = "function:${aws_lambda_alias.live.function_name}:${aws_lambda_provisioned_concurrency_config.live[0].qualifier}"
+  min_capacity       = var.provisioned
+  max_capacity       = var.scaling.max_provisioned
+}
+
+resource "aws_appautoscaling_policy" "provisioned" {
+  count = var.scaling == null ? 0 : 1
+
+  name               = "${local.function}-provisioned"
+  policy_type        = "TargetTrackingScaling"
+  service_namespace  = aws_appautoscaling_target.provisioned[0].service_namespace
+  scalable_dimension = aws_appautoscaling_target.provisioned[0].scalable_dimension
+  resource_id        = aws_appautoscaling_target.provisioned[0].resource_id
+
+  target_tracking_scaling_policy_configuration {
+    target_value       = var.scaling.utilization
+    scale_in_cooldown  = var.scaling.scale_in_cooldown
+    scale_out_cooldown = var.scaling.scale_out_cooldown
+
+    predefined_metric_specification {
+      predefined_metric_type = "LambdaProvisionedConcurrencyUtilization"
+    }
+  }
+}
