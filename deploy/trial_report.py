@@ -31,7 +31,7 @@ def show(env: Environment, job: dict, trials: list[Trial]) -> None:
     console.done(
         f"{winner.name} is the best of {len(trials)}: {metric} {winner.objective:.4f}\n"
         f"  {picture}\n"
-        f"  Cost of all trials: {cost(job, trials)}\n"
+        f"  Cost of all trials on AWS: {cost(job, trials)}\n"
         f"  Its report: {console.make(f'report JOB={winner.name}')}\n"
         f"  Put it behind the URL: {console.make(f'promote MODEL={winner.name}')}"
     )

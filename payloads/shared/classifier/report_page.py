@@ -204,7 +204,8 @@ def _mistakes(content: Content, pictures: Sequence[Image.Image]) -> str:
 def _making(content: Content) -> str:
     instance = content["instance"]
     count = f"{instance['count']} x {instance['type'] or 'unknown type'}"
-    machine = {"instances": count, **content["machine"], "processes": instance["processes"], **content["hardware"]}
+    used = {word: number or "all" for word, number in content["machine"].items()}
+    machine = {"instances": count, "processes": instance["processes"], **used, **content["hardware"]}
     hashes = {"data": content["data_sha256"], "code": content["code_sha256"]}
     settings = content["settings"] | {"lr": content["learning_rate"]}
     return (
@@ -261,4 +262,8 @@ def _words(key: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return "-" if value is None else str(value)
