@@ -1,0 +1,174 @@
+"""The page in a real browser: a photo chosen or dropped, its answers as bars, by keyboard, on a phone, and failures."""
+
+import io
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import browser as chromium
+import pytest
+from PIL import Image
+from predictor_support import Context, Server, respond
+
+from localaws.runtime.http_event import HttpRequest, make_event, read_result
+
+pytestmark = pytest.mark.skipif(
+    chromium.find() is None, reason="there is no Chromium here (on Debian: apt install chromium; or set CHROMIUM)"
+)
+
+BREEDS = {"002.Beagle": 0.9312, "English_setter": 0.0441, "014.Pug": 0.0102, "Boxer": 0.0004, "Poodle": 0}
+ANSWER = {
+    "predictions": [{"label": label, "probability": probability} for label, probability in BREEDS.items()],
+    "model": {"name": "dogs-2026", "architecture": "efficientnet-lite0", "created": "2026-11-22", "classes": 20},
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[chromium.Browser]:
+    made = chromium.Browser(chromium.find(), tmp_path_factory.mktemp("profile"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def address(serve, predictor, fake_endpoint) -> str:
+    """The function behind HTTP, as its URL has it, in front of an endpoint that knows dogs."""
+    fake_endpoint.reply = lambda _: (200, {}, json.dumps(ANSWER).encode())
+
+    def answer(handler) -> None:
+        body = handler.rfile.read(int(handler.headers["content-length"] or 0))
+        path, _, query = handler.path.partition("?")
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        request = HttpRequest(handler.command, path, query, headers, body, "HTTP/1.1", "127.0.0.1", "localhost")
+        event = make_event(request, "id", str(uuid.uuid4()), "123456789012", None)
+        said = read_result(json.dumps(predictor.answer(event, Context())).encode())
+        respond(handler, said.status, dict(said.headers), said.body)
+
+    server: Server = serve(answer)
+    return f"{server.url}/"
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    """A picture of 640 x 427."""
+    return picture(tmp_path / "a dog's photo.jpg", 640, 427)
+
+
+def picture(path: Path, width: int, height: int, **settings) -> Path:
+    ramp = Image.linear_gradient("L").resize((width, height))
+    Image.merge("RGB", (ramp, ramp.rotate(180), ramp.transpose(Image.Transpose.FLIP_LEFT_RIGHT))).save(path, **settings)
+    return path
+
+
+@pytest.fixture
+def open_page(browser, address) -> Iterator:
+    """Pages at the function's address. None of them may have made the browser complain, but where it is expected."""
+    pages = []
+
+    def start(**settings) -> chromium.Page:
+        pages.append(browser.page(address, **settings))
+        return pages[-1]
+
+    yield start
+    for page in pages:
+        complaints, expected = page.complaints, getattr(page, "expected", 0)
+        page.close()
+        assert len(complaints) == expected, complaints
+
+
+def answered(page: chromium.Page) -> None:
+    page.until("!document.querySelector('#result').hidden")
+
+
+def test_a_chosen_photo_is_shown_with_its_answers_as_bars(open_page, photo, fake_endpoint):
+    page = open_page()
+    assert page.js("document.querySelector('#result').hidden")
+    page.choosing(lambda: page.click("#choose"), photo)
+    answered(page)
+    assert page.until("document.querySelector('#picture').naturalWidth") == 640
+    rows = page.js("[...document.querySelectorAll('#answers .answer')].map(e => e.innerText.replaceAll('\\n', ' '))")
+    assert rows == ["Beagle 93.1 %", "English setter 4.4 %", "Pug 1.0 %", "Boxer < 0.1 %", "Poodle 0.0 %"]
+    page.until("document.getAnimations().length === 0")
+    widths = page.js(
+        "[...document.querySelectorAll('.bar')].map(e => e.offsetWidth / e.parentElement.offsetWidth)",
+    )
+    assert widths == pytest.approx(list(BREEDS.values()), abs=0.01)
+    assert page.js("document.querySelector('#status').textContent") == "Beagle, 93.1 %", "and it is spoken"
+    assert fake_endpoint.received[-1].body == photo.read_bytes(), "a small photo is sent as it is"
+
+
+def test_a_dropped_photo_is_answered_and_the_next_one_takes_its_place(open_page, photo, tmp_path, fake_endpoint):
+    page = open_page()
+    page.drop(photo, "#drop")
+    answered(page)
+    other = picture(tmp_path / "other.png", 30, 20)
+    page.drop(other, "footer")
+    page.until("document.querySelector('#picture').naturalWidth === 30")
+    answered(page)
+    assert fake_endpoint.received[-1].body == other.read_bytes()
+    assert "other.png" in page.js("document.querySelector('#command').textContent")
+
+
+def test_a_large_photo_is_scaled_down_before_it_is_sent(open_page, tmp_path, fake_endpoint):
+    large = tmp_path / "large.png"
+    Image.effect_noise((2000, 1500), 80).convert("RGB").save(large)
+    assert large.stat().st_size > 1 << 20
+    page = open_page()
+    page.drop(large, "#drop")
+    answered(page)
+    sent = Image.open(io.BytesIO(fake_endpoint.received[-1].body))
+    assert (sent.format, sent.size) == ("JPEG", (1024, 768))
+
+
+@pytest.mark.parametrize("key", ["Enter", "Space"])
+def test_the_keyboard_alone_is_enough(open_page, photo, key):
+    page = open_page()
+    page.press("Tab")
+    assert page.js("document.activeElement.id") == "choose"
+    assert page.js("getComputedStyle(document.activeElement).outlineStyle") == "solid", "one sees where one is"
+    page.choosing(lambda: page.press(key), photo)
+    answered(page)
+    page.press("Tab")
+    assert page.js("document.activeElement.id") == "copy"
+
+
+def test_on_a_phone_nothing_is_cut_off_and_fingers_find_the_buttons(open_page, tmp_path):
+    page = open_page(width=360, height=740, mobile=True)
+    page.choosing(lambda: page.click("#choose"), picture(tmp_path / "portrait.jpg", 600, 900))
+    answered(page)
+    page.until("document.querySelector('#picture').naturalHeight === 900")
+    assert page.js("document.documentElement.scrollWidth") <= 360
+    assert page.js("getComputedStyle(document.querySelector('#photograph')).display") != "none", "it has a camera"
+    sizes = page.js(
+        "[...document.querySelectorAll('button')].filter(e => e.offsetWidth).map(e => [e.offsetWidth, e.offsetHeight])"
+    )
+    assert all(width >= 44 and height >= 44 for width, height in sizes), sizes
+    top = page.js("document.querySelector('#answers li').getBoundingClientRect().bottom")
+    assert top <= 740, "the first answer is seen without scrolling"
+
+
+def test_a_failure_is_said_with_its_request_and_can_be_tried_again(open_page, photo, fake_endpoint):
+    fake_endpoint.fails(503, "ServiceUnavailable")
+    page = open_page()
+    page.expected = 1  # the browser logs each failed request by itself
+    page.drop(photo, "#drop")
+    page.until("!document.querySelector('#failure').hidden")
+    assert "not available" in page.js("document.querySelector('#reason').textContent")
+    assert "502" in page.js("document.querySelector('#trace').textContent")
+    assert "4d7f-request" in page.js("document.querySelector('#trace').textContent")
+    assert page.js("document.querySelector('#result').hidden")
+    fake_endpoint.reply = lambda _: (200, {}, json.dumps(ANSWER).encode())
+    page.click("#again")
+    answered(page)
+    assert page.js("document.querySelector('#failure').hidden")
+
+
+def test_what_is_no_picture_is_refused_in_words(open_page, tmp_path):
+    page = open_page()
+    text = tmp_path / "notes.txt"
+    text.write_text("woof")
+    page.drop(text, "#drop")
+    page.until("!document.querySelector('#failure').hidden")
+    assert "cannot read the file as a picture" in page.js("document.querySelector('#reason').textContent")
+    assert page.js("document.querySelector('#again').hidden"), "trying again would not help"
