@@ -137,7 +137,7 @@ def summary(job: dict) -> str:
         f"validation accuracy {metrics.get('valid_accuracy', float('nan')):.4f}, "
         f"{job['TrainingTimeInSeconds']} s of training\n"
         f"  {job['ModelArtifacts']['S3ModelArtifacts']}\n"
-        f"  Cost: {cost(job)}\n"
+        f"  Cost on AWS: {cost(job)}\n"
         f"  Its report: {console.make(f'report JOB={name}')}\n"
         f"  Put it behind the URL: {console.make('promote')}"
     )
