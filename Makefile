@@ -65,8 +65,10 @@ tune: setup ## Tune in SageMaker: JOBS= PARALLEL= DATA= EPOCHS= ARCH=a,b AUGMENT
 		$(call option,EPOCHS,epochs) $(call option,ARCH,arch) $(call option,AUGMENT,augment) \
 		$(call option,STRATEGY,strategy) $(call option,WARM_START,warm-start) $(call option,SEED,seed) \
 		$(if $(FINE_TUNE),--fine-tune) $(call option,PRECISION,precision) $(call option,JOB,follow)
-train-ec2: setup ## Train on the EC2 instance, over SSM: DATA= EPOCHS= ARCH= THREADS= WORKERS= FINE_TUNE=1 MAX_MINUTES= RUN=name
+train-ec2: setup ## Train on the EC2 instance, over SSM: what train takes, but INSTANCES, SPOT; THREADS= WORKERS= MAX_MINUTES= RUN=name
 	@$(PY) -m deploy.train_ec2 $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
+		$(call option,LR,lr) $(call option,BATCH,batch) $(call option,SEED,seed) $(call option,AUGMENT,augment) \
+		$(call option,PRECISION,precision) \
 		$(call option,THREADS,threads) $(call option,WORKERS,workers) $(if $(FINE_TUNE),--fine-tune) \
 		$(call option,MAX_MINUTES,max-minutes) $(call option,RUN,run)
 promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s3-uri|previous; default: the last one trained

@@ -81,4 +81,4 @@ def cost(outputs: dict, began: datetime, launched: datetime) -> str:
     seconds = (now - began).total_seconds() + 60 * idle
     since = "its start" if began == launched else "the command"
     price = prices.sentence(outputs["ec2_instance_type"], seconds)
-    return f"Cost: {price}; from {since} to {idle} idle minutes after the end"
+    return f"Cost on AWS: {price}; from {since} to {idle} idle minutes after the end"

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from classifier import prices
 
-from deploy import console, data, ec2_command, ec2_instance
+from deploy import console, data, ec2_command, ec2_instance, train
 from deploy.console import Failure
 from deploy.ec2_command import Command
 from deploy.environment import Environment
@@ -32,15 +32,11 @@ def script(run: str, outputs: dict, payloads: dict, dataset: data.Uploaded, argu
         "--dataset": dataset.uri,
         "--serving": payloads["inference"],
         "--output": f"s3://{outputs['artifacts_bucket']}/models/{run}/output/",
-        "--epochs": arguments.epochs,
-        "--arch": arguments.arch,
         "--threads": arguments.threads,
         "--workers": arguments.workers,
         "--instance-type": outputs["ec2_instance_type"],
-    }
+    } | {f"--{name}": value for name, value in train.hyperparameters(arguments).items()}
     given = " ".join(f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
-    if arguments.fine_tune:
-        given += " --fine-tune"
     idle = outputs["ec2_idle_minutes"]
     bucket, _, key = payloads["ec2"].removeprefix("s3://").partition("/")
     fetch = (

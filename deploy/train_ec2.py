@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 
+from classifier.settings import AUGMENTATIONS, MOST_UNITS, PRECISIONS
+
 from deploy import console, data, ec2_command, ec2_instance, ec2_runs, ec2_watch, environment, jobs
 from deploy.console import Failure
 from deploy.environment import Environment
 from deploy.stack import Stack
 from deploy.upload import upload
-
-MOST = 1024  # threads or workers: more is a slip of the finger
 
 
 def start(env: Environment, outputs: dict, arguments: argparse.Namespace) -> tuple[str, str]:
@@ -64,8 +64,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", help="a dataset's name or a folder; default: the last one uploaded, or the sample")
     parser.add_argument("--epochs", type=number(10_000))
     parser.add_argument("--arch")
-    parser.add_argument("--threads", type=number(MOST), help="that compute; default: found by a trial")
-    parser.add_argument("--workers", type=number(MOST), help="that decode images; default: found by a trial")
+    parser.add_argument("--batch", dest="batch_size", type=number(100_000))
+    parser.add_argument("--lr", type=float)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--augment", choices=AUGMENTATIONS)
+    parser.add_argument("--precision", choices=PRECISIONS)
+    parser.add_argument("--threads", type=number(MOST_UNITS), help="that compute; default: found by a trial")
+    parser.add_argument("--workers", type=number(MOST_UNITS), help="that decode images; default: found by a trial")
     parser.add_argument("--fine-tune", action="store_true")
     parser.add_argument("--max-minutes", type=number(48 * 60), default=120, help="for the run; SSM allows 48 hours")
     parser.add_argument("--run", help="a run to watch, or to start again where it was interrupted")

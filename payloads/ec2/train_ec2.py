@@ -46,6 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=Path("opt/pawprint"), help="for runs and the cache (%(default)s)")
     parser.add_argument("--instance-type", help="that this is, for the report and the cost in it")
     add_arguments(parser)
+    parser.set_defaults(trial=True)
     return parser.parse_args()
 
 
@@ -71,7 +72,7 @@ def train(arguments: argparse.Namespace) -> None:
         weights=weights,
         checkpoints=folder / "checkpoints",
     )
-    machine = job.Machine(arguments.threads, arguments.workers, trial=True)
+    machine = job.Machine(arguments.threads, arguments.workers, trial=arguments.trial)
     job.run(arguments.run, places, from_arguments(arguments), machine, job.Instance(arguments.instance_type))
 
     for name, source in (("output.tar.gz", places.output), ("model.tar.gz", places.model)):

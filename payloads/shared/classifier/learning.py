@@ -76,6 +76,7 @@ class Task:
             seen, held_out = self.features(network, fewer), self.features(network, valid)
             return (self._quick_head(seen, held_out).evaluate(held_out).accuracy if seen else None), held_out
 
+        print(f"converting {self.backbone.architecture} to a graph", flush=True)
         fp32 = graph.convert(self.backbone)
         network, precision, valid_features = self._choose(fp32, judge)
         self.clock.lap("prepare")
@@ -94,6 +95,7 @@ class Task:
     def _fine_tuned(self) -> Trained:
         from classifier.fine_tuning import fine_tune  # torchvision takes a second to import
 
+        print(f"converting {self.backbone.architecture} to a graph", flush=True)
         before = graph.convert(self.backbone)
         self.clock.lap("prepare")
         self._try_machine({quantize.FP32: before})

@@ -74,6 +74,7 @@ def choose(
 
 def quantize(backbone: ov.Model, train: Split, workers: int | None = None) -> ov.Model:
     """The backbone's graph with int8 where that pays, calibrated on images of the training split."""
+    print("quantising it to int8", flush=True)  # importing NNCF alone takes seconds
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # NNCF makes it look for a CUDA compiler
     import nncf
 
@@ -95,7 +96,7 @@ def quantize(backbone: ov.Model, train: Split, workers: int | None = None) -> ov
             subset_size=len(images),
             ignored_scope=nncf.IgnoredScope(names=convolutions[:FIRST]),
         )
-    print(f"quantised to int8 in {time.monotonic() - began:.1f} s", flush=True)
+    print(f"quantised to int8 on {len(images)} images in {time.monotonic() - began:.1f} s", flush=True)
     return quantized
 
 

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass
 
 DEFAULT_ARCHITECTURE = "efficientnet-lite0"
+MOST_UNITS = 1024  # threads or workers: more is a slip of the finger
 AUGMENTATIONS = ("none", "flip", "crop")
 PRECISIONS = ("auto", "int8", "fp32")  # auto: int8 where validation shows that it costs no accuracy
 
@@ -68,8 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the graph that serves; auto takes int8 where it loses no more than 0.5 points (%(default)s)",
     )
     group = parser.add_argument_group("machine")
-    group.add_argument("--threads", type=whole_number, help="threads that compute (default: all processors)")
-    group.add_argument("--workers", type=whole_number, help="threads that decode images (default: all processors)")
+    group.add_argument("--threads", type=units, help="threads that compute (default: all processors)")
+    group.add_argument("--workers", type=units, help="threads that decode images (default: all processors)")
+    group.add_argument(
+        "--trial",
+        type=boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="find what is not given by trying, in seconds",
+    )
 
 
 def from_arguments(arguments: argparse.Namespace) -> Settings:
@@ -101,6 +110,12 @@ def boolean(text: str) -> bool:
 def whole_number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def units(text: str) -> int:
+    if whole_number(text) > MOST_UNITS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {MOST_UNITS}")
     return int(text)
 
 
