@@ -20,7 +20,7 @@ import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
-from deploy import console, serving_runtime
+from deploy import console
 from deploy.environment import BUILD, ROOT
 
 PAYLOADS = ROOT / "payloads"
@@ -93,6 +93,8 @@ def serving_members() -> Members:
     """
     members = payload_members("inference")
     if os.environ.get("ENV", "local") != "local":
+        from deploy import serving_runtime  # what it imports takes longer than to see that nothing has changed
+
         members = sorted(members + members_below(serving_runtime.folder()))
     return members
 

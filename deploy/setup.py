@@ -41,6 +41,7 @@ def main() -> int:
     if not stamp.is_file() or stamp.read_text() != wanted:
         sync_environment()
         stamp.write_text(wanted)
+    stamp.touch()  # make looks at its time, and comes here only when something else is newer
     install_terraform()
     write_terraform_configuration(Path(os.environ.get("PAWPRINT_HOME") or ROOT / ".local"))
     return 0
