@@ -89,6 +89,9 @@ def test_dogs_are_trained_promoted_under_traffic_and_named(deployment: Deploymen
     trained = deployment.make("train")
     accuracy = float(trained.rsplit("test accuracy ", 1)[1].split(",")[0])
     assert accuracy >= 0.93
+    report = Path(deployment.make("report", "BROWSER=true").strip().splitlines()[-1].strip())
+    assert f"<dd>{accuracy:.1%}</dd>" in report.read_text()
+    assert report.read_text().count("data:image/jpeg") > 5, "the mistakes are shown"
 
     client = Client(line)
     client.start()

@@ -112,6 +112,7 @@ def test_it_trains_from_s3_and_leaves_both_archives_in_s3(trained, s3, tmp_path)
     s3.download_file(BUCKET, "models/squares-1/output/output.tar.gz", str(tmp_path / "output.tar.gz"))
     artifact.extract(tmp_path / "output.tar.gz", tmp_path)
     assert '"test_accuracy": 1.0' in (tmp_path / "metrics.json").read_text()
+    assert "squares-1" in (tmp_path / "report.html").read_text()
 
 
 def test_another_run_takes_the_images_from_the_cache_and_follows_what_changed(trained, instance, s3):

@@ -29,6 +29,7 @@ class Job:
             "HOME": str(base / "home"),
             "PYTHONWARNINGS": "error",
             "SM_HOSTS": '["algo-1"]',
+            "SM_CURRENT_INSTANCE_TYPE": "ml.m5.xlarge",
             "SM_MODEL_DIR": str(base / "model"),
             "SM_OUTPUT_DATA_DIR": str(base / "output" / "data"),
             "SM_CHANNEL_SERVING": str(base / "serving"),
@@ -119,6 +120,15 @@ def test_it_leaves_all_that_is_needed_to_judge_and_repeat_the_run(trained):
     assert metrics["settings"]["seed"] == 0
     assert [epoch["epoch"] for epoch in metrics["history"]] == list(range(1, len(metrics["history"]) + 1))
     assert {"features", "train", "test"} <= set(metrics["seconds"])
+
+
+def test_it_leaves_a_report_that_needs_nothing_beside_itself(trained):
+    job, _ = trained
+    page = (job.base / "output" / "data" / "report.html").read_text()
+    for told in ("squares-1", "green square", "1 x ml.m5.xlarge", "at $0.23 an hour", job.metrics["data_sha256"]):
+        assert told in page
+    assert job.metrics["findings"] == []
+    assert not re.findall(r"""(?:src|href)=["']?(?!data:)""", page)
 
 
 def test_the_weights_are_those_of_the_graph(trained):
@@ -215,6 +225,7 @@ def test_two_processes_leave_what_one_does_and_one_of_them_speaks(trained, job):
     assert job.metrics["metrics"] == pytest.approx(alone["metrics"], abs=1e-4)
     assert job.metrics["confusion"] == alone["confusion"]
     assert len(job.metrics["history"]) == len(alone["history"])
+    assert job.metrics["instance"] == {"type": "ml.m5.xlarge", "count": 1, "processes": 2}
     assert artifact.validate(job.base / "model").data_sha256 == artifact.validate(trained[0].base / "model").data_sha256
 
 
@@ -261,6 +272,12 @@ def test_what_is_wrong_is_the_last_line(job, arguments, reason):
     result = job.run(*arguments)
     assert result.returncode in (1, 2)
     assert last_line(result.stderr).startswith(reason)
+
+
+def test_a_price_that_is_none_stops_before_anything_is_trained(job):
+    result = job.run(PRICE_PER_HOUR="cheap")
+    assert (result.returncode, "features" in result.stdout) == (1, False)
+    assert last_line(result.stderr).startswith("PriceError: PRICE_PER_HOUR='cheap' is not a price")
 
 
 def test_a_missing_channel_is_named(job):
