@@ -16,6 +16,8 @@ from PIL import Image
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 34, 34
 RIGHT_COLOUR, WRONG_COLOUR = (47, 111, 189), (214, 92, 28)  # --right and --wrong of the page
+PERCENT_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5)
+SHORT = 3  # letters of a name that stands upright over its column
 TABLE_CLASSES = 20  # with more, numbers in a table can no longer be read
 
 Series = dict[str, Sequence[float]]
@@ -72,9 +74,8 @@ def _scale(low: float, high: float, percent: bool) -> tuple[float, float, list[f
         low, high = low - 0.05, high + 0.05
     rough = (high - low) / 4
     magnitude = 10 ** math.floor(math.log10(rough))
-    step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough)
-    if percent:
-        step = max(step, 0.01)
+    steps = PERCENT_STEPS if percent else [factor * magnitude for factor in (1, 2, 2.5, 5, 10)]
+    step = next(step for step in steps if step >= rough)
     first, last = math.floor(low / step), math.ceil(high / step)
     if percent:
         last = min(last, math.floor(1 / step + 1e-9))
@@ -111,7 +112,8 @@ def _confusion_table(matrix: np.ndarray, labels: Sequence[str]) -> str:
         cells = "".join(_cell(int(count), count / total, i == j) for j, count in enumerate(matrix[i]))
         rows.append(f'<tr><th scope="row" title="{escape(label)}">{name(label)}</th>{cells}</tr>')
     corner = '<th class="corner">is ↓ &nbsp; taken for →</th>'
-    return f'<div class="wide"><table class="confusion"><tr>{corner}{heads}</tr>{"".join(rows)}</table></div>'
+    short = " short" if max(map(len, labels)) <= SHORT else ""
+    return f'<div class="wide"><table class="confusion{short}"><tr>{corner}{heads}</tr>{"".join(rows)}</table></div>'
 
 
 def _cell(count: int, share: float, right: bool) -> str:
