@@ -90,7 +90,7 @@ def features(arch: str, photos: str, options: Options) -> Iterator[Comparison]:
 
 
 def fine_tuning(photos: str, options: Options) -> Comparison:
-    given = {"photos": photos, "images": 64 if options.quick else 256}
+    given = {"photos": photos, "images": 64 if options.quick else 128}
     return compare(
         "Fine-tuning, EfficientNet-Lite0",
         [
