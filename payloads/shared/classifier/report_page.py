@@ -207,6 +207,8 @@ def _making(content: Content) -> str:
     used = {word: number or "all" for word, number in content["machine"].items()}
     machine = {"instances": count, "processes": instance["processes"], **used, **content["hardware"]}
     hashes = {"data": content["data_sha256"], "code": content["code_sha256"]}
+    on_sagemaker = (instance["type"] or "").startswith("ml.")
+    spot = f" Managed spot capacity costs {prices.SPOT_SAVING} less." if on_sagemaker else ""
     settings = content["settings"] | {"lr": content["learning_rate"]}
     return (
         '<section><h2>How it was made</h2><div class="pair">'
@@ -214,8 +216,8 @@ def _making(content: Content) -> str:
         f"<h3>Versions</h3>{_table(content['libraries'])}</div>"
         f"<div><h3>Machine</h3>{_table(machine)}<h3>Time</h3>{_time(content['seconds'])}</div></div>"
         f"{_trial(content['trial'])}<h3>Cost</h3><p>{name(content['cost']['text'])}</p>"
-        "<p class='faint'>For the program's own time: starting instances and fetching the data are billed as well. "
-        f"Managed spot capacity costs {prices.SPOT_SAVING} less.</p><h3>SHA-256</h3>{_table(hashes)}</section>"
+        f"<p class='faint'>For the program's own time; starting instances and fetching the data are billed as well.{spot}"
+        f"</p><h3>SHA-256</h3>{_table(hashes)}</section>"
     )
 
 
