@@ -63,6 +63,11 @@ output "endpoint_name" {
   value       = module.endpoint.name
 }
 
+output "endpoint_image" {
+  description = "The image that the endpoint serves in."
+  value       = local.images.endpoint
+}
+
 output "endpoint_variant" {
   description = "The endpoint variant: the one fleet behind the endpoint."
   value       = module.endpoint.variant

@@ -104,9 +104,9 @@ variable "ec2" {
 }
 
 variable "endpoint" {
-  description = "The endpoint: its image (as for training), instances, blue/green deployment and scaling policy. scaling.target is per instance and in the unit of scaling.metric: invocations a minute, or requests at the same time."
+  description = "The endpoint: its image (as for training; without one, the image that its instance type needs: with CUDA for ml.g* and ml.p*), instances, blue/green deployment and scaling policy. scaling.target is per instance and in the unit of scaling.metric: invocations a minute, or requests at the same time."
   type = object({
-    image                  = optional(string, "ray:serve-ml-sagemaker-cpu-v1")
+    image                  = optional(string)
     instance_type          = optional(string, "ml.m5.large")
     initial_instance_count = optional(number, 1)
     startup_seconds        = optional(number, 240)

@@ -7,7 +7,6 @@ artifacts = {
 }
 
 endpoint = {
-  image         = "ray:serve-ml-sagemaker-cpu-v1"
   instance_type = "ml.m5.large"
   scaling = {
     min_instances = 1

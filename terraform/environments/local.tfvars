@@ -19,7 +19,6 @@ ec2 = {
 }
 
 endpoint = {
-  image = "ray:serve-ml-sagemaker-cpu-v1"
   deployment = {
     bake_seconds        = 0 # nobody is waiting for a bill here
     termination_seconds = 0

@@ -112,6 +112,37 @@ run "names_follow_the_image" {
   }
 }
 
+run "a_gpu_gets_a_host_with_drivers_for_it" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    instance_type = "ml.g5.xlarge"
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint_configuration.release["run-2"].production_variants[0].inference_ami_version == "al2-ami-sagemaker-inference-gpu-3-1"
+    error_message = "A GPU instance must get the host whose drivers suit the image's CUDA."
+  }
+}
+
+run "refuses_processors_that_the_archive_does_not_run_on" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    instance_type = "ml.c7g.large"
+  }
+
+  expect_failures = [var.instance_type]
+}
+
 run "names_follow_the_instance_count" {
   command = plan
 

@@ -46,6 +46,11 @@ run "defaults" {
   }
 
   assert {
+    condition     = output.endpoint_image == "763104351884.dkr.ecr.us-east-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1"
+    error_message = "Without a GPU the endpoint must get the image for processors."
+  }
+
+  assert {
     condition     = output.ec2_instance_type == "c7i.xlarge" && output.training_instance_type == "ml.m5.xlarge"
     error_message = "The default instances must be those that the documents name and price."
   }
@@ -106,6 +111,32 @@ run "own_image" {
   assert {
     condition     = output.training_image == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mine:1"
     error_message = "A full URI must be taken as it is."
+  }
+}
+
+run "image_of_a_gpu" {
+  command = plan
+
+  variables {
+    endpoint = { instance_type = "ml.g4dn.xlarge" }
+  }
+
+  assert {
+    condition     = output.endpoint_image == "763104351884.dkr.ecr.us-east-1.amazonaws.com/ray:serve-ml-sagemaker-cuda-v1"
+    error_message = "A GPU instance must get the image with CUDA."
+  }
+}
+
+run "image_of_ones_own_on_a_gpu" {
+  command = plan
+
+  variables {
+    endpoint = { instance_type = "ml.g4dn.xlarge", image = "ray:mine" }
+  }
+
+  assert {
+    condition     = output.endpoint_image == "763104351884.dkr.ecr.us-east-1.amazonaws.com/ray:mine"
+    error_message = "An image that was named must be taken whatever the instance."
   }
 }
 

@@ -53,6 +53,11 @@ variable "instance_type" {
     condition     = startswith(var.instance_type, "ml.")
     error_message = "The endpoint's instance type must be one of SageMaker's, which begin with \"ml.\", for example ml.m5.large."
   }
+
+  validation {
+    condition     = !can(regex("^ml\\.([a-z]+[0-9]+g[a-z]*|inf[0-9]+|trn[0-9]+[a-z]*)\\.", var.instance_type))
+    error_message = "The endpoint's instance type must have Intel or AMD processors, with a GPU or without: what a model brings along to serve does not run on Graviton, Inferentia or Trainium."
+  }
 }
 
 variable "initial_instance_count" {
