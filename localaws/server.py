@@ -127,6 +127,33 @@ def _send(answer: errors.Answer, environ: dict, start_response: Callable) -> Ite
 class QuietHandler(MotoRequestHandler):
     """Logs what failed, not what worked: clients poll several times per second."""
 
+    def run_wsgi(self) -> None:
+        told = f"{self.headers.get('Host', '')}{self.path}"
+        whole = self.headers.get("Content-Length", "0").isdecimal() and "Transfer-Encoding" not in self.headers
+        if whole and "Expect" not in self.headers and ("lambda-url" in told or told.endswith("/invocations")):
+            self._answer_and_stay()
+        else:
+            super().run_wsgi()
+
+    def _answer_and_stay(self) -> None:
+        """Answer, and keep the connection, which werkzeug would close: here one request follows the other.
+
+        A new connection and a new thread would take longer than all else that is done for a request.
+        """
+        self.environ = environ = self.make_environ()
+        told: list[Any] = []
+        try:
+            body = b"".join(self.server.app(environ, lambda *given: told.extend(given)))
+            while environ["wsgi.input"].read(1 << 20):  # what the application did not want
+                pass
+        except Exception:
+            log.exception("%s %s failed", self.command, self.path)
+            told, body, self.close_connection = ["500 Internal Server Error", [("Content-Length", "0")]], b"", True
+        headers = [*told[1], ("Connection", "close" if self.close_connection else "keep-alive")]
+        head = [f"HTTP/1.1 {told[0]}", *(f"{name}: {value}" for name, value in headers), "", ""]
+        self.log_request(told[0][:3])
+        self.wfile.write("\r\n".join(head).encode("latin-1") + body)  # at once: two parts would wait for each other
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if str(code).startswith("5"):
             super().log_request(code, size)

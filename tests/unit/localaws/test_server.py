@@ -117,3 +117,18 @@ def test_a_length_that_is_no_number_is_a_bad_request(localaws):
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"<html" not in answer.lower()
+
+
+def test_a_connection_to_a_function_url_or_an_endpoint_is_kept(localaws):
+    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=10)
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sagemaker/aws4_request, x"}
+    for path, status in [("/lambda-url/nobody/", 404), ("/endpoints/nobody/invocations", 400)] * 2:
+        connection.request("POST", path, body=b"x" * 100_000, headers=signed)
+        first = connection.sock
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, connection.sock) == (status, first)
+        assert not answer.will_close
+    connection.request("GET", "/_localaws/health")
+    assert connection.getresponse().status == 200
+    connection.close()
