@@ -34,7 +34,13 @@ def test_a_ratio_is_taken_within_its_round(measured):
     done, _ = measured
     assert done.values == {"slow": [10, 20, 30], "fast": [40, 50, 60]}
     assert done.ratios("fast") == [4, 2.5, 2]
-    assert done.to_json()["candidates"]["fast"]["ratio"] == {"median": 2.5, "low": 2, "high": 4, "values": [4, 2.5, 2]}
+    assert done.to_json()["candidates"]["fast"]["ratio"] == {
+        "median": 2.5,
+        "low": 2,
+        "high": 4,
+        "values": [4, 2.5, 2],
+        "of_best": 2,
+    }
     assert [detail["seen"] for detail in done.details["fast"]] == ["yes"] * 3
 
 
@@ -61,8 +67,8 @@ def test_results_are_kept_by_comparison_and_shown_in_the_readme(measured, tmp_pa
 
     results.update_readme(tmp_path, readme)
     lines = readme.read_text().splitlines()
-    assert "| made | fast: 50 images/s | slow: 20 images/s | **2.5** (2 to 4) | 2 |" in lines
-    assert "| other [1] | b: 3 s | a: 9 s | **3** (3 to 3) |  |" in lines
+    assert "| made | fast: 50 images/s | slow: 20 images/s | **2.5** (2 to 4) | 2 | 2 |" in lines
+    assert "| other [1] | b: 3 s | a: 9 s | **3** (3 to 3) | 3 |  |" in lines
     assert "[1] Said so." in lines
     assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
 
