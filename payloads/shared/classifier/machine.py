@@ -54,9 +54,13 @@ def fitted(
 
     `graphs` has the graph of the feature pass by its precision; further ones are measured to compare.
 
+    Where threads and workers are given and nothing else can be chosen, there is no trial.
+
     A run that goes on after an interruption keeps what it chose, in `memo`, where that was on as many processors.
     Where nothing can be tried, says so and leaves everything as it was.
     """
+    if machine.threads and machine.workers and not settings.fine_tune:
+        return machine, []
     processors = machine.processors or trial.processors()
     about = {
         "processors": processors,

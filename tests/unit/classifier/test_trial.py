@@ -1,0 +1,236 @@
+"""The choice among ways to use a machine: made measurements, made processes, no clock but the made one."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+import pytest
+from classifier import machine, trial
+from classifier.machine import Machine
+from classifier.settings import Settings
+from classifier.trial import Candidate, Result, TrialError
+from classifier.trial_process import Bench
+
+GRAPH = Candidate("openvino", 2, 2)
+EAGER = Candidate("torch", 2, 2, memory_format="contiguous", choosable=False)
+
+
+class Made:
+    """Measures by a table of images per second, and notes who was asked."""
+
+    def __init__(self, rates: dict[Candidate, float | list[float]]):
+        self.rates = {way: rate if isinstance(rate, list) else [rate] for way, rate in rates.items()}
+        self.asked: list[Candidate] = []
+
+    def __call__(self, way: Candidate, images: int) -> float:
+        self.asked.append(way)
+        if way not in self.rates:
+            raise TrialError("no such thing")
+        rates = self.rates[way]
+        return images / rates[(self.asked.count(way) - 1) % len(rates)]
+
+
+def test_the_fastest_is_chosen_by_its_median():
+    slow, fast = GRAPH, replace(GRAPH, workers=1)
+    lucky_once = replace(GRAPH, threads=1)
+    made = Made({slow: 100, fast: 150, lucky_once: [90, 400, 110, 95]})
+    results = trial.compare([slow, fast, lucky_once], made)
+    assert trial.choose(results).candidate == fast
+    assert [round(result.rate) for result in results] == [100, 150, 110]
+
+
+def test_the_candidates_take_turns():
+    others = [replace(GRAPH, workers=number) for number in (1, 4)]
+    made = Made(dict.fromkeys([GRAPH, *others], 100.0))
+    trial.compare([GRAPH, *others], made)
+    assert made.asked == [GRAPH, *others] * (1 + trial.ROUNDS)  # the first to find out how many images to take
+
+
+def test_as_fast_within_the_noise_is_no_reason_to_leave_the_first():
+    results = [Result(GRAPH, (100.0,)), Result(replace(GRAPH, threads=1), (104.0,))]
+    assert trial.choose(results).candidate == GRAPH
+    results[1] = Result(results[1].candidate, (106.0,))
+    assert trial.choose(results).candidate.threads == 1
+
+
+def test_what_is_there_to_compare_is_never_chosen():
+    assert trial.choose([Result(GRAPH, (10.0,)), Result(EAGER, (99.0,))]).candidate == GRAPH
+    with pytest.raises(TrialError, match="nothing that could be chosen"):
+        trial.choose([Result(EAGER, (99.0,))])
+
+
+def test_a_hopeless_one_is_measured_once_and_a_broken_one_not_at_all(capsys):
+    broken = replace(GRAPH, precision="int4")
+    results = trial.compare([GRAPH, EAGER, broken], Made({GRAPH: 200, EAGER: 20}))
+    assert [(result.candidate, len(result.rates)) for result in results] == [(GRAPH, trial.ROUNDS), (EAGER, 1)]
+    assert "not tried: openvino, int4, 2 threads, 2 workers: no such thing" in capsys.readouterr().out
+
+
+def test_every_measurement_takes_about_as_long():
+    taken: list[int] = []
+
+    def measure(way: Candidate, images: int) -> float:
+        taken.append(images)
+        return images / 500
+
+    trial.compare([GRAPH], measure, seconds=0.4)
+    assert taken == [trial.FEW, 200, 200, 200]
+
+
+def test_where_time_is_up_one_round_has_to_do():
+    made, now = Made({GRAPH: 1.0}), [0.0]
+
+    def clock() -> float:
+        now[0] += trial.MOST_SECONDS
+        return now[0]
+
+    found = trial.run([GRAPH], lambda best: [], made, clock=clock)
+    assert len(found.chosen.rates) == 1
+
+
+def test_the_best_of_the_first_is_varied_and_stands_in_the_table_once():
+    slow = replace(GRAPH, precision="fp32", choosable=False)
+    quick = replace(GRAPH, precision="int8")
+    made = Made({slow: 100, quick: 300, EAGER: 30, replace(quick, workers=1): 330, replace(quick, threads=1): 200})
+
+    def then(best: Candidate) -> list[Candidate]:
+        assert best == quick
+        return [best, replace(best, workers=1), replace(best, threads=1)]
+
+    found = trial.run([quick, slow, EAGER], then, made)
+    assert found.chosen.candidate == replace(quick, workers=1)
+    assert len(found.results) == len({result.candidate for result in found.results}) == 5
+
+
+def test_the_table_can_be_read():
+    results = (
+        Result(GRAPH, (200.0, 210.0, 190.0)),
+        Result(replace(GRAPH, threads=1), (120.0, 121.0)),
+        Result(EAGER, (20.0,)),
+    )
+    assert str(trial.Trial(results, results[0], 8.0)).splitlines() == [
+        "  runtime   precision  memory format  threads  workers  images/s   lowest-highest",
+        "  openvino  fp32       -                    2        2     200.0      190.0-210.0  <- chosen",
+        "  openvino  fp32       -                    1        2     120.5      120.0-121.0",
+        "  torch     fp32       contiguous           2        2      20.0       tried once  (to compare)",
+        "chosen: openvino, fp32, 2 threads, 2 workers: 1.66 times as fast as the next; "
+        "10.0 times torch, fp32, contiguous, 2 threads, 2 workers",
+    ]
+
+
+def test_the_record_is_json_with_one_choice():
+    results = (Result(GRAPH, (200.0, 210.0, 190.0)), Result(EAGER, (20.0,)))
+    records = json.loads(json.dumps(trial.Trial(results, results[0], 8.0).records()))
+    assert records[0] == {
+        "runtime": "openvino",
+        "threads": 2,
+        "workers": 2,
+        "precision": "fp32",
+        "memory_format": None,
+        "images_per_second": 200.0,
+        "lowest": 190.0,
+        "highest": 210.0,
+        "chosen": True,
+    }
+    assert [record["chosen"] for record in records] == [True, False]
+
+
+# ---- candidates -----------------------------------------------------------------------------------------------
+
+
+def numbers(candidates: list[Candidate]) -> set[tuple[int, int]]:
+    return {(way.threads, way.workers) for way in candidates}
+
+
+def test_threads_and_workers_that_are_given_are_not_varied():
+    assert numbers(trial.spread_over(GRAPH, 16, None, None)) == {(t, w) for t in (16, 8) for w in (16, 8, 4)}
+    assert numbers(trial.spread_over(GRAPH, 16, 3, None)) == {(3, w) for w in (16, 8, 4)}
+    assert numbers(trial.spread_over(GRAPH, 16, None, 5)) == {(16, 5), (8, 5)}
+    assert numbers(trial.spread_over(GRAPH, 1, None, None)) == {(1, 1)}
+
+
+def test_bf16_only_where_the_processor_multiplies_in_it():
+    best = Candidate("torch", 4, 4, memory_format="channels_last")
+    with_it = machine.other_fine_tuning(best, 4, None, {"fma", "avx512_bf16"})
+    assert {way.precision for way in with_it} == {"fp32", "bf16"}
+    assert {way.precision for way in machine.other_fine_tuning(best, 4, None, {"fma", "avx512f"})} == {"fp32"}
+    assert {way.memory_format for way in with_it} == {"channels_last", "contiguous"}
+
+
+# ---- what a run makes of it -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """Trials that take no time; how many there were."""
+    results = (Result(replace(GRAPH, workers=1), (200.0,)), Result(EAGER, (20.0,)))
+    made: list[None] = []
+
+    def instead(*_) -> trial.Trial:
+        made.append(None)
+        return trial.Trial(results, results[0], 0.1)
+
+    monkeypatch.setattr(machine, "_tried", instead)
+    return made
+
+
+def test_a_run_that_goes_on_keeps_its_choice_unless_the_machine_is_another(tried, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trial, "processors", lambda: 2)
+    first = machine.fitted(Machine(trial=True), {}, None, None, Settings(), tmp_path)
+    assert first[0].workers == 1 and [record["chosen"] for record in first[1]] == [True, False]
+    assert machine.fitted(Machine(trial=True), {}, None, None, Settings(), tmp_path) == first
+    assert "as the trial chose before: openvino" in capsys.readouterr().out
+    assert len(tried) == 1
+    monkeypatch.setattr(trial, "processors", lambda: 8)
+    machine.fitted(Machine(trial=True), {}, None, None, Settings(), tmp_path)
+    assert len(tried) == 2
+    (tmp_path / machine.MEMO).write_text("{cut o")
+    machine.fitted(Machine(trial=True), {}, None, None, Settings(), tmp_path)
+    assert len(tried) == 3
+
+
+def test_with_threads_and_workers_given_there_is_nothing_to_try(tried):
+    given = Machine(threads=3, workers=4, trial=True)
+    assert machine.fitted(given, {}, None, None, Settings(), None) == (given, [])
+    assert not tried
+
+
+def test_a_trial_that_fails_does_not_end_the_run(monkeypatch, capsys):
+    def fails(*_):
+        raise TrialError("nothing that could be chosen could be measured")
+
+    monkeypatch.setattr(machine, "_tried", fails)
+    assert machine.fitted(Machine(trial=True), {}, None, None, Settings(), None) == (Machine(trial=True), [])
+    assert "no trial: nothing that could be" in capsys.readouterr().out
+
+
+# ---- the process ----------------------------------------------------------------------------------------------
+
+
+class Odd:
+    """Something to measure with, in a process of its own."""
+
+    def __init__(self, seconds: float):
+        self.taken = seconds
+
+    def seconds(self, way: Candidate, images: int) -> float:
+        print("what is printed there does not disturb")
+        if way.workers == 13:
+            raise ValueError("13 is not\na number")
+        if way.workers == 99:
+            os._exit(7)
+        return self.taken * images
+
+
+def test_a_process_measures_and_its_end_is_an_error_of_one_candidate():
+    with Bench(Odd, 0.5) as bench:
+        assert bench.seconds(GRAPH, 4) == 2.0
+        with pytest.raises(TrialError, match="ValueError: 13 is not a number"):
+            bench.seconds(replace(GRAPH, workers=13), 4)
+        assert bench.seconds(GRAPH, 8) == 4.0
+        with pytest.raises(TrialError, match="its process ended with status 7"):
+            bench.seconds(replace(GRAPH, workers=99), 4)
+        with pytest.raises(TrialError, match="its process ended"):
+            bench.seconds(GRAPH, 4)
