@@ -1,0 +1,192 @@
+"""What the bench of the function measures: starts of processes, and requests to a local AWS of its own."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+
+ROOT = Path(__file__).parents[1]
+FUNCTION = ROOT / "payloads" / "lambda"
+CONTRACT = ROOT / "payloads" / "shared" / "classifier"
+PATIENCE = 60.0  # seconds
+STARTS = 5
+
+PROGRAMS = {
+    "boto3": "import boto3; boto3.client('sagemaker-runtime')",
+    "function": f"import sys; sys.path[:0] = [{str(FUNCTION)!r}, {str(CONTRACT.parent)!r}]; import handler",
+}
+# As Lambda sets it.
+ENVIRONMENT = {
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "ENDPOINT_NAME": "bench",
+}
+
+ANSWER = {"predictions": [{"label": "beagle", "probability": 1.0}], "model": {"name": "bench"}}
+MODEL = f"""
+import json
+def model_fn(folder): return None
+def input_fn(body, content_type, context): return body
+def predict_fn(body, model): return {ANSWER!r}
+def output_fn(prediction, accept): return json.dumps(prediction), "application/json"
+"""
+IMAGE = b"\xff\xd8\xff\xe0" + bytes(100_000)
+ROLE = "arn:aws:iam::123456789012:role/bench"
+
+
+def process_start(what: str) -> Callable[[], float]:
+    """Measure the median of some starts, in ms."""
+
+    def measure() -> float:
+        times = []
+        for _ in range(STARTS):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", PROGRAMS[what]], env={**os.environ, **ENVIRONMENT}, check=True)
+            times.append((time.perf_counter() - began) * 1000)
+        return statistics.median(times)
+
+    return measure
+
+
+class Asking:
+    """A local AWS with an endpoint and a function before it; each call measures the median answer, in ms."""
+
+    def __init__(self, through: str, requests: int):
+        sys.path[:0] = [str(FUNCTION)]
+        self._requests = requests
+        self._home = tempfile.TemporaryDirectory()
+        self._port = free_port()
+        environment = {**os.environ, "LOCALAWS_HOME": self._home.name, "LOCALAWS_PORT": str(self._port)}
+        serve = [sys.executable, "-m", "localaws", "serve"]
+        self._server = subprocess.Popen(serve, cwd=ROOT, env=environment)
+        try:
+            until(self._answers)
+            self._endpoint()
+            self._host, self._path, self._service = (
+                f"127.0.0.1:{self._port}",
+                "/endpoints/bench/invocations",
+                "sagemaker",
+            )
+            if through == "function":
+                self._host, self._path, self._service = self._function(), "/", "lambda"
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+            self._ask()
+        except BaseException:
+            self.close()
+            raise
+
+    def __call__(self) -> dict:
+        times = sorted(self._ask() for _ in range(self._requests))
+        return {"value": statistics.median(times), "p90_ms": times[int(0.9 * len(times))]}
+
+    def close(self) -> None:
+        self._server.terminate()
+        self._server.wait()
+        self._home.cleanup()
+
+    def _ask(self) -> float:
+        from signature import Credentials, signed  # the function's own
+
+        headers = {"Host": self._host, "Content-Type": "image/jpeg", "Accept": "application/json"}
+        keys, now = Credentials("test", "test"), datetime.now(UTC)
+        sent = signed("POST", self._path, headers, IMAGE, keys, "us-east-1", self._service, now)
+        began = time.perf_counter()
+        self._connection.request("POST", self._path, IMAGE, sent)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        took = (time.perf_counter() - began) * 1000
+        if answer.status != 200:
+            raise RuntimeError(f"{answer.status}: {body[:500]!r}")
+        return took
+
+    def _client(self, service: str):
+        address = f"http://127.0.0.1:{self._port}"
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client(service, region_name="us-east-1", endpoint_url=address, **keys)
+
+    def _answers(self) -> bool:
+        try:
+            self._client("sts").get_caller_identity()
+        except Exception:
+            if self._server.poll() is not None:
+                raise
+            return False
+        return True
+
+    def _endpoint(self) -> None:
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+            member = tarfile.TarInfo("code/inference.py")
+            member.size = len(MODEL)
+            tar.addfile(member, io.BytesIO(MODEL.encode()))
+        s3, sagemaker = self._client("s3"), self._client("sagemaker")
+        s3.create_bucket(Bucket="bench")
+        s3.put_object(Bucket="bench", Key="model.tar.gz", Body=archive.getvalue())
+        container = {"Image": "bench", "ModelDataUrl": "s3://bench/model.tar.gz"}
+        sagemaker.create_model(ModelName="bench", PrimaryContainer=container, ExecutionRoleArn=ROLE)
+        variant = {
+            "VariantName": "main",
+            "ModelName": "bench",
+            "InitialInstanceCount": 1,
+            "InstanceType": "ml.m5.large",
+        }
+        sagemaker.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[variant])
+        sagemaker.create_endpoint(EndpointName="bench", EndpointConfigName="bench")
+        until(lambda: sagemaker.describe_endpoint(EndpointName="bench")["EndpointStatus"] == "InService")
+
+    def _function(self) -> str:
+        """Make the function with one provisioned environment; gives the host of its URL."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as package:
+            for path in [*FUNCTION.glob("*.py"), *FUNCTION.glob("*.html")]:
+                package.write(path, path.name)
+            for name in ("__init__.py", "contract.py"):
+                package.write(CONTRACT / name, f"classifier/{name}")
+        client, named = self._client("lambda"), {"FunctionName": "bench"}
+        self._client("iam").create_role(RoleName="bench", AssumeRolePolicyDocument="{}")
+        client.create_function(
+            **named,
+            Role=ROLE,
+            Runtime="python3.13",
+            Handler="handler.handler",
+            Code={"ZipFile": archive.getvalue()},
+            Environment={"Variables": {"ENDPOINT_NAME": "bench"}},
+            Timeout=30,
+            Publish=True,
+        )
+        client.create_alias(**named, Name="live", FunctionVersion="1")
+        live = {**named, "Qualifier": "live"}
+        client.put_provisioned_concurrency_config(**live, ProvisionedConcurrentExecutions=1)
+        until(lambda: client.get_provisioned_concurrency_config(**live)["Status"] == "READY")
+        return urlsplit(client.create_function_url_config(**live, AuthType="AWS_IAM")["FunctionUrl"]).netloc
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("The local AWS is not ready.")
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

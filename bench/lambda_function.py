@@ -1,0 +1,57 @@
+"""The function: what it adds to asking the endpoint directly, and how long it takes to start.
+
+python -m bench --only lambda_function
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.harness import Candidate, Comparison, compare
+from bench.options import Options
+
+OVERHEAD_NOTE = (
+    "The median of signed requests, one after the other, to a model that answers at once, on the local AWS with one "
+    "provisioned environment. Promised: less than 5 ms more than the endpoint."
+)
+START_NOTE = "A process from its start until the function's module is imported, without Lambda's own part."
+
+
+def run(options: Options) -> Iterator[Comparison]:
+    if options.wants("start"):
+        yield start(options)
+    if options.wants("overhead"):
+        yield overhead(options)
+
+
+def start(options: Options) -> Comparison:
+    """Cold starts: the function's modules, against what importing the SDK and making its client alone takes."""
+    target = "bench.lambda_candidates:process_start"
+    return compare(
+        "Start of the function",
+        [
+            Candidate("boto3 and its client", target, {"what": "boto3"}),
+            Candidate("the function", target, {"what": "function"}),
+        ],
+        unit="ms",
+        repeats=options.rounds(9),
+        higher_is_better=False,
+        target=2,
+        note=START_NOTE,
+    )
+
+
+def overhead(options: Options) -> Comparison:
+    requests = 30 if options.quick else 300
+    target = "bench.lambda_candidates:Asking"
+    return compare(
+        "An answer through the function",
+        [
+            Candidate("the endpoint directly", target, {"through": "endpoint", "requests": requests}),
+            Candidate("the function's URL", target, {"through": "function", "requests": requests}),
+        ],
+        unit="ms",
+        repeats=options.rounds(5),
+        higher_is_better=False,
+        note=OVERHEAD_NOTE,
+    )
