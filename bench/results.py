@@ -28,10 +28,10 @@ def save(name: str, comparisons: Iterable[Comparison], folder: Path = FOLDER) ->
 
 
 def table(folder: Path = FOLDER) -> str:
-    """The README's table, in Markdown: one row a comparison, and the machines below it."""
+    """The README's table, in Markdown: one row a candidate, and the machines below it."""
     files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     comparisons = [comparison for file in files for comparison in file["comparisons"]]
-    head = "| | measured | against | ratio (worst and best round) | of the best rounds | promised |"
+    head = "| | measured | against | ratio of the best rounds | median (worst to best round) | promised |"
     lines = [head, "|---|---|---|---|---|---|"]
     notes = []
     for comparison in comparisons:
@@ -39,7 +39,7 @@ def table(folder: Path = FOLDER) -> str:
         if comparison["note"]:
             notes.append(comparison["note"])
             mark = f" [{len(notes)}]"
-        lines.append(_row(comparison, mark))
+        lines += _rows(comparison, mark)
     lines += [""] + [f"[{number}] {note}\n" for number, note in enumerate(notes, 1)]
     machines = sorted({machine.in_words(comparison["machine"]) for comparison in comparisons})
     dates = sorted({comparison["measured"] for comparison in comparisons})
@@ -59,17 +59,23 @@ def update_readme(folder: Path = FOLDER, readme: Path = README) -> None:
     readme.write_text(f"{before}{BEGIN}\n{table(folder)}\n{END}{after}")
 
 
-def _row(comparison: dict, mark: str) -> str:
-    unit = comparison["unit"]
-    base, best = (comparison["candidates"][comparison[role]] for role in ("baseline", "headline"))
-    ratio = best["ratio"]
-    promised = f"{comparison['target']:g}" if comparison["target"] else ""
-    return (
-        f"| {comparison['what']}{mark} | {comparison['headline']}: {_number(best['median'])} {unit} "
-        f"| {comparison['baseline']}: {_number(base['median'])} {unit} "
-        f"| **{_number(ratio['median'])}** ({_number(ratio['low'])} to {_number(ratio['high'])}) "
-        f"| {_number(ratio['of_best'])} | {promised} |"
-    )
+def _rows(comparison: dict, mark: str) -> list[str]:
+    """One for each candidate, in bold the headline."""
+    unit, baseline = comparison["unit"], comparison["baseline"]
+    base = f"{baseline}: {_number(comparison['candidates'][baseline]['median'])} {unit}"
+    rows = []
+    for name, measured in comparison["candidates"].items():
+        if name == baseline:
+            continue
+        ratio, headline = measured["ratio"], name == comparison["headline"]
+        of_best = _number(ratio["of_best"])
+        promised = f"{comparison['target']:g}" if headline and comparison["target"] else ""
+        rows.append(
+            f"| {comparison['what']}{mark} | {name}: {_number(measured['median'])} {unit} | {base} "
+            f"| {f'**{of_best}**' if headline else of_best} "
+            f"| {_number(ratio['median'])} ({_number(ratio['low'])} to {_number(ratio['high'])}) | {promised} |"
+        )
+    return rows
 
 
 def _number(value: float) -> str:

@@ -67,8 +67,8 @@ def test_results_are_kept_by_comparison_and_shown_in_the_readme(measured, tmp_pa
 
     results.update_readme(tmp_path, readme)
     lines = readme.read_text().splitlines()
-    assert "| made | fast: 50 images/s | slow: 20 images/s | **2.5** (2 to 4) | 2 | 2 |" in lines
-    assert "| other [1] | b: 3 s | a: 9 s | **3** (3 to 3) | 3 |  |" in lines
+    assert "| made | fast: 50 images/s | slow: 20 images/s | **2** | 2.5 (2 to 4) | 2 |" in lines
+    assert "| other [1] | b: 3 s | a: 9 s | **3** | 3 (3 to 3) |  |" in lines
     assert "[1] Said so." in lines
     assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
 
