@@ -1,8 +1,9 @@
-"""What the serving image lacks, for its Python and its processors: OpenVINO.
+"""What the serving images lack, for their Python and their processors: OpenVINO, and the default network's definition.
 
-AWS's Ray Serve image brings Pillow and NumPy, and a model behind network isolation cannot install anything. So the
-serving code for AWS carries OpenVINO along, taken from the lock with its hashes and without what a CPU endpoint
-never loads (30 MB packed, instead of 60).
+AWS's Ray Serve images bring Pillow, NumPy, PyTorch, torchvision and, with transformers, safetensors; and a model behind
+network isolation cannot install anything. So the serving code for AWS carries along what they lack, taken from the lock
+with its hashes: OpenVINO without what a CPU endpoint never loads (30 MB packed, instead of 60), and for GPUs the 20 kB
+of EfficientNet-Lite. One archive serves on both.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 from deploy.environment import BUILD
 from deploy.setup import locked_stanza
 
-# The image `ray:serve-ml-sagemaker-cpu-v1`.
+# The images `ray:serve-ml-sagemaker-cpu-v1` and `-cuda-v1`.
+PACKAGES = ("openvino", "efficientnet-lite-pytorch")
 PYTHON_VERSION = "3.13"
 PLATFORM = "x86_64-manylinux_2_28"
 NEVER_LOADED = (
@@ -32,7 +34,7 @@ NEVER_LOADED = (
 
 def folder() -> Path:
     """A folder with the packages for the serving image, made once for each version. Raises CalledProcessError."""
-    stanza = locked_stanza("openvino")
+    stanza = "".join(locked_stanza(package) for package in PACKAGES)
     name = hashlib.sha256(f"{stanza} {PYTHON_VERSION} {PLATFORM} {NEVER_LOADED}".encode()).hexdigest()[:16]
     made = BUILD / "serving-runtime" / name
     if not made.is_dir():

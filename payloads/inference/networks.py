@@ -49,7 +49,7 @@ def has_gpu() -> bool:
 
 class GraphNetwork:
     """One image at a time on as many streams as OpenVINO thinks best: on processors a batch gains nothing
-    (docs/adr/0007)."""
+    (docs/adr/0012)."""
 
     batch, wait = 1, 0.0
 
