@@ -216,8 +216,8 @@ def _making(content: Content) -> str:
         f"<h3>Versions</h3>{_table(content['libraries'])}</div>"
         f"<div><h3>Machine</h3>{_table(machine)}<h3>Time</h3>{_time(content['seconds'])}</div></div>"
         f"{_trial(content['trial'])}<h3>Cost</h3><p>{name(content['cost']['text'])}</p>"
-        f"<p class='faint'>For the program's own time; starting instances and fetching the data are billed as well.{spot}"
-        f"</p><h3>SHA-256</h3>{_table(hashes)}</section>"
+        "<p class='faint'>For the program's own time; starting instances and fetching the data are billed as well."
+        f"{spot}</p><h3>SHA-256</h3>{_table(hashes)}</section>"
     )
 
 
