@@ -56,7 +56,7 @@ def evaluate(alarm: Any, region: str, store: Store, now: float) -> Verdict:
     breaches = COMPARISONS[alarm.comparison_operator]
     bad = [None if value is None else bool(breaches(value, float(alarm.threshold))) for value in values]
     state = _state(bad, needed, int(alarm.datapoints_to_alarm or needed), alarm.treat_missing_data, alarm.state_value)
-    return Verdict(state, _reason(state, values[:needed], alarm), values)
+    return Verdict(state, _reason(state, [value for value in values if value is not None][:needed], alarm), values)
 
 
 def _state(bad: list[bool | None], needed: int, to_alarm: int, missing: str | None, before: str) -> str:
@@ -77,12 +77,11 @@ def _state(bad: list[bool | None], needed: int, to_alarm: int, missing: str | No
     return ALARM if all(present) and oldest >= to_alarm else before
 
 
-def _reason(state: str, values: tuple[float | None, ...], alarm: Any) -> str:
-    known = [f"{value:g}" for value in values if value is not None]
+def _reason(state: str, values: list[float], alarm: Any) -> str:
     if state == UNKNOWN:
         return "Insufficient Data: no datapoints were received for the evaluation periods."
-    relation = "crossed" if state == ALARM else "did not cross"
+    known = ", ".join(f"{value:g}" for value in values) or "none"
     return (
-        f"Threshold {'Crossed' if state == ALARM else 'not crossed'}: {len(known)} datapoints [{', '.join(known)}]"
-        f" {relation} the threshold ({float(alarm.threshold):g}, {alarm.comparison_operator})."
+        f"Threshold {'Crossed' if state == ALARM else 'not crossed'}: of the datapoints there are, the newest are "
+        f"{known}; the threshold is {float(alarm.threshold):g} ({alarm.comparison_operator})."
     )

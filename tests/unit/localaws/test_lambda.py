@@ -234,6 +234,8 @@ def test_a_process_that_ends_is_reported_and_replaced(function, code, reason):
 def test_a_function_that_cannot_start_says_why(function, code, error):
     function.create(code)
     assert function.failure({})["errorType"] == error
+    (reported,) = [line for line in function.lines() if line.startswith("INIT_REPORT")]
+    assert reported.endswith(f"\tPhase: init\tStatus: error\tError Type: {error}")
 
 
 def test_a_result_that_json_cannot_hold_is_an_error(function):

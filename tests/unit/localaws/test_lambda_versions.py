@@ -6,12 +6,15 @@ import json
 import re
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
 
+from localaws.control.lambda_functions import route
 from localaws.supervisor import start_time
+from tests.unit.localaws.metric_helpers import total, totals
 
 CODE = """
 import os, pathlib, time
@@ -155,6 +158,34 @@ def test_an_alias_follows_what_it_points_to_and_routes_by_weight(function):
     assert function.invoke(Qualifier="live")[0] == "one"
     function.call("update_alias", Name="live", FunctionVersion="2", RoutingConfig={})
     assert function.invoke(Qualifier="live")[0] == "two"
+
+
+def test_weights_are_kept_to_exactly():
+    """Of a thousand points spread evenly, each version gets its share: none is lost to rounding, none counted twice."""
+    weights = {"2": 0.25, "3": 0.1}
+    drawn = Counter(route("1", weights, (number + 0.5) / 1000) for number in range(1000))
+    assert drawn == {"1": 650, "2": 250, "3": 100}
+    assert {route("1", {"2": 1.0}, number / 1000) for number in range(1000)} == {"2"}
+    assert {route("1", {"2": 0.0}, number / 1000) for number in range(1000)} == {"1"}
+
+
+def test_with_weights_each_version_has_its_numbers(function):
+    function.publish()
+    function.update("two")
+    function.publish()
+    function.call("create_alias", Name="live", FunctionVersion="1")
+    function.call("update_alias", Name="live", RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}})
+    served = Counter(function.invoke(Qualifier="live")[0] for _ in range(20))
+    live = {"Resource": f"{function.name}:live"}
+    assert total(function, "Invocations", **live) == 20
+    for version, word in (("1", "one"), ("2", "two")):
+        assert total(function, "Invocations", **live, ExecutedVersion=version) == (served[word] or None)
+
+
+def test_a_failure_is_counted_as_an_error(function):
+    function.call("update_function_configuration", Handler="handler.nothing")
+    function.invoke()
+    assert totals(function, "Invocations", "Errors") == {"Invocations": 1, "Errors": 1}
 
 
 def test_a_reservation_of_nothing_switches_the_function_off(function):
