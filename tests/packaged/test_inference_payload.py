@@ -25,6 +25,7 @@ from classifier import artifact
 from classifier.contract import MAX_IMAGE_BYTES, read_answer, read_error
 from PIL import Image
 
+from bench.load import Load, request
 from tests.unit.classifier.pictures import encoded, noisy_square
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -302,6 +303,46 @@ except Exception as error:
 """
     said = serve_python(model_folder, code, str(tmp_path)).stdout
     assert (name in said and "missing" in said) or f"lacks {name}" in said
+
+
+# ---- the host of the local AWS --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def local_host(model_folder, tmp_path_factory) -> Iterator[SimpleNamespace]:
+    """The hosting container with the artifact: its port and its process."""
+    port_file = tmp_path_factory.mktemp("host") / "port"
+    command = [sys.executable, "-P", ROOT / "localaws" / "runtime" / "hosting_container.py", "--isolated"]
+    command += ["--model-dir", model_folder, "--port-file", port_file]
+    with subprocess.Popen(command, env={"PYTHONDONTWRITEBYTECODE": "1"}) as process:
+        deadline = time.monotonic() + WAIT
+        while not port_file.exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        yield SimpleNamespace(port=int(port_file.read_text()), process=psutil.Process(process.pid))
+        process.terminate()
+        assert process.wait(WAIT) == 0
+
+
+def test_the_local_host_answers_as_the_toolkit_does(local_host, toolkit):
+    for body, sent in (
+        (PHOTO, headers("image/jpeg", "top_k=3")),
+        (as_json(PHOTO, top_k=2), headers("application/json")),
+    ):
+        status, kind, answer = ask(local_host.port, "POST", "/invocations", body, sent)
+        assert (status, kind) == (200, "application/json")
+        assert json.loads(answer) == json.loads(transform(toolkit, body, sent).body)
+
+
+def test_memory_does_not_grow_with_the_requests(local_host):
+    """A leak of a kilobyte a request would be 2 MB here. `make bench ONLY=serving/soak` asks 100,000 times."""
+    pictures = [encoded(noisy_square((200, 40, 40), seed, side=32), "PNG") for seed in range(8)]
+    requests = [request(local_host.port, "/invocations", picture, "image/png") for picture in pictures]
+    with contextlib.closing(Load(local_host.port, requests, 4)) as load:
+        load.count(500)
+        before = local_host.process.memory_info().rss
+        load.count(2000)
+        assert local_host.process.memory_info().rss - before < 2 * 2**20
 
 
 # ---- Ray Serve, as AWS's serving image runs it ----------------------------------------------------------------

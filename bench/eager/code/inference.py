@@ -1,0 +1,31 @@
+"""The original project's handler, written anew for the bench: eager PyTorch, PIL, one image a call, raw logits.
+
+What it does at loading, downloading weights that are overwritten at once, is left out; so is its way to take a URL.
+"""
+
+import io
+import json
+
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from bench.eager.network import Eager
+
+
+def model_fn(model_dir):
+    return Eager().network
+
+
+def input_fn(body, content_type):
+    return Image.open(io.BytesIO(body)).convert("RGB")
+
+
+def predict_fn(image, model):
+    preprocess = transforms.Compose([transforms.Resize((224, 224)), transforms.ToTensor()])
+    with torch.no_grad():
+        return model(preprocess(image).unsqueeze(0))
+
+
+def output_fn(prediction, accept):
+    return json.dumps(prediction.tolist())

@@ -1,0 +1,32 @@
+"""LitServe around the eager model, as its documentation begins: JSON with the image in base64, two workers.
+
+python -m bench.eager.litserve_app <port>
+"""
+
+import base64
+import sys
+
+import litserve
+import torch
+
+
+class Api(litserve.LitAPI):
+    def setup(self, device: str) -> None:
+        from bench.eager.network import Eager
+
+        torch.set_num_threads(1)  # each of the workers has a processor
+        self.model = Eager()
+
+    def decode_request(self, request: dict) -> bytes:
+        return base64.b64decode(request["image"])
+
+    def predict(self, image: bytes) -> dict:
+        return self.model.answer(image)
+
+    def encode_response(self, output: dict) -> dict:
+        return output
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(Api(api_path="/invocations"), accelerator="cpu", workers_per_device=2)
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="warning")

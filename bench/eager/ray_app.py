@@ -1,0 +1,21 @@
+"""Ray Serve around the eager model: a replica for each of two processors."""
+
+from ray import serve
+from starlette.requests import Request
+
+
+@serve.deployment(num_replicas=2, max_ongoing_requests=16)
+class Classifier:
+    def __init__(self) -> None:
+        import torch
+
+        from bench.eager.network import Eager
+
+        torch.set_num_threads(1)
+        self.model = Eager()
+
+    async def __call__(self, request: Request) -> dict:
+        return self.model.answer(await request.body())
+
+
+app = Classifier.bind()

@@ -1,0 +1,167 @@
+"""Serving: the endpoint over HTTP against the original handler, LitServe and Ray Serve, all with one trained model.
+
+    make bench ONLY=serving            all of it, a quarter of an hour on two cores; the soak is not in it
+    make bench ONLY=serving/http       a part: http, ray, bare, latency or soak
+    make bench ONLY=serving/soak       memory over 100,000 requests
+
+Server and client (`bench.load`: one thread, a few per cent of a processor) share the machine. The model is trained on
+the photographs first, once for each state of the code; it is EfficientNet-Lite0, or what PAWPRINT_BENCH_ARCH names.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from bench.harness import PATHS, ROOT, BenchError, Candidate, Comparison, compare
+from bench.options import Options
+
+HERE = "bench.serving_candidates"
+OURS, ORIGINAL, LITSERVE = "local host", "original handler", "LitServe, eager"
+HTTP_NOTE = (
+    "{model} Photographs of 224 x 224 pixels, 8 connections. The original handler is in our host too, with two "
+    "threads of one processor each; LitServe has two workers and takes the image as base64 in JSON."
+)
+
+
+def run(options: Options) -> Iterator[Comparison]:
+    photos = os.environ.get("PAWPRINT_BENCH_PHOTOS", str(ROOT.parent / "shared" / "data" / "dogs"))
+    arch = os.environ.get("PAWPRINT_BENCH_ARCH", "efficientnet-lite0")
+    if not Path(photos).is_dir():
+        raise BenchError(f"There are no photographs in {photos}; name a folder of them in PAWPRINT_BENCH_PHOTOS.")
+    model = trained(arch, photos)
+    seconds = 2.0 if options.quick else 8.0
+    given = {"model": str(model), "photos": photos, "seconds": seconds}
+    if options.wants("http"):
+        yield from http(arch, given, options)
+    if options.wants("ray"):
+        yield from ray(arch, given, options)
+    if options.wants("bare"):
+        yield bare(arch, given, options)
+    if options.wants("latency"):
+        yield latency(arch, given, options)
+    if options.part == "soak":
+        yield soak(arch, given, options)
+
+
+def trained(arch: str, photos: str) -> Path:
+    """The folder of a model trained on the photographs, int8 where that costs no accuracy."""
+    code = sorted([*(ROOT / "payloads" / "inference").glob("*"), *(ROOT / "payloads" / "shared").rglob("*.py")])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in code if path.is_file())).hexdigest()[:12]
+    folder = Path(os.environ.get("PAWPRINT_HOME", ROOT / ".local")) / "bench" / "serving" / f"{arch}-{digest}"
+    if not (folder / "model" / "model.json").exists():
+        from deploy import package
+
+        print(f"  training the {arch} that is served", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        package.BUILD = folder
+        serving = package.pack_tar("inference", package.payload_members("inference"), {})["file"]
+        command = [sys.executable, "-m", "bench.training_program", arch, "--epochs", "15"]
+        command += [f"--{split}={photos}/{split}" for split in ("train", "valid", "test")]
+        command += [
+            "--serving",
+            folder / serving,
+            "--model-dir",
+            folder / "model",
+            "--output-data-dir",
+            folder / "output",
+        ]
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": PATHS}, cwd=ROOT)
+    return folder / "model"
+
+
+def in_words(arch: str, given: dict) -> str:
+    card = json.loads((Path(given["model"]) / "model.json").read_text())
+    return f"{arch} trained on 20 dog breeds, served in {card['precision']}; the eager ones in fp32."
+
+
+def served(name: str, server: str, given: dict) -> Candidate:
+    return Candidate(name, f"{HERE}:throughput", {"server": server, **given})
+
+
+def http(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
+    """Requests a second, decoding included."""
+    done = compare(
+        f"Endpoint over HTTP, {arch}",
+        [served(ORIGINAL, "original", given), served(LITSERVE, "litserve", given), served(OURS, "local", given)],
+        unit="requests/s",
+        repeats=options.rounds(5),
+        target=10,
+        note=HTTP_NOTE.format(model=in_words(arch, given)),
+    )
+    yield done
+    values, details = ({name: each[name] for name in (LITSERVE, OURS)} for each in (done.values, done.details))
+    what = f"Endpoint over HTTP against LitServe, {arch}"
+    yield replace(done, what=what, baseline=LITSERVE, values=values, details=details, target=3)
+
+
+def ray(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
+    """The same under Ray Serve, which is what AWS's image runs."""
+    yield compare(
+        f"Endpoint under Ray Serve, {arch}",
+        [served("Ray Serve, eager", "ray_eager", given), served("the artifact", "ray", given)],
+        unit="requests/s",
+        repeats=options.rounds(5),
+        target=3,
+        note="Both in Ray's own HTTP server, without the adapter of AWS's image before it; eager has two replicas.",
+    )
+
+
+def bare(arch: str, given: dict, options: Options) -> Comparison:
+    """What decoding and HTTP leave of the graph's own speed."""
+    return compare(
+        f"Endpoint against the bare graph, {arch}",
+        [
+            Candidate("bare graph", f"{HERE}:bare", {"model": given["model"], "seconds": given["seconds"]}),
+            served(OURS, "local", given),
+        ],
+        unit="images/s",
+        repeats=options.rounds(5),
+        target=0.6,
+        note="The graph alone, without decoding, HTTP and the client, which has to live on the same two processors.",
+    )
+
+
+def latency(arch: str, given: dict, options: Options) -> Comparison:
+    """p99 over p50 at 70 % of the host's own peak."""
+    done = compare(
+        f"Latency at 70 % of the peak, {arch}",
+        [Candidate(OURS, f"{HERE}:latency", {"server": "local", **given})],
+        unit="times",
+        repeats=options.rounds(5),
+        higher_is_better=False,
+    )
+    details = done.details[OURS]
+    values = {name: [each[f"{name}_ms"] for each in details] for name in ("p50", "p99")}
+    return replace(
+        done,
+        unit="ms",
+        higher_is_better=True,
+        baseline="p50",
+        headline="p99",
+        values=values,
+        details={"p50": details, "p99": []},
+        target=3,
+        note="Requests at fixed intervals, timed from when they were due; p99 is promised to be under 3 times p50.",
+    )
+
+
+def soak(arch: str, given: dict, options: Options) -> Comparison:
+    """Resident memory of the local host over 100,000 requests of small images."""
+    counts = [100, 500, 1000] if options.quick else [1000, 10_000, 100_000]
+    done = compare(
+        f"Memory over {counts[-1]:,} requests, {arch}",
+        [Candidate(OURS, f"{HERE}:memory", {"model": given["model"], "counts": counts})],
+        unit="MB",
+        repeats=len(counts),
+        higher_is_better=False,
+    )
+    first, last = (f"after {count:,}" for count in (counts[0], counts[-1]))
+    values = {first: done.values[OURS][:1], last: done.values[OURS][-1:]}
+    note = "Resident, of the local host's one process; a ratio of 1 is flat."
+    details = {first: done.details[OURS], last: []}
+    return replace(done, baseline=first, headline=last, values=values, details=details, note=note)
