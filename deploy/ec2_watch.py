@@ -73,9 +73,7 @@ class Watch:
                     raise
                 self._wait_for_connection(error, again)
                 continue
-            if self._lost is not None:
-                console.step("Connected again")
-                self._lost, self._failures = None, 0
+            self._connected()
             first = False
             self._sleep(1 if self._env.is_local else 3)
 
@@ -98,10 +96,16 @@ class Watch:
         lines = 0
         for _, line in self._tail.poll():
             lines += 1
+            self._connected()
             self._spoke = time.monotonic()
             if with_progress or not PROGRESS.search(line):
                 console.out.print(f"  {line}", markup=False)
         return lines
+
+    def _connected(self) -> None:
+        if self._lost is not None:
+            console.step("Connected again")
+            self._lost, self._failures = None, 0
 
     def _is_quiet(self) -> bool:
         return time.monotonic() - self._spoke >= QUIET
@@ -135,27 +139,26 @@ class Watch:
             console.warn(f"Still no connection ({reason(error)}), {now - self._lost:.0f} s now")
         self._sleep(min(LONGEST_PAUSE, 2.0**self._failures))
         self._failures += 1
-        renew_credentials()
-        self._connect()
+        if not is_network(error):
+            renew_credentials()
+            self._connect()
 
 
 def is_passing(error: Exception) -> bool:
     """Whether trying again may help: no network, a service that is overloaded or down, credentials that ran out."""
-    from botocore import exceptions
+    from botocore import exceptions, parsers
 
     if isinstance(error, exceptions.ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error.response["Error"]["Code"] in PASSING or status >= 500
-    return isinstance(
-        error,
-        exceptions.ConnectionError
-        | exceptions.HTTPClientError
-        | exceptions.NoCredentialsError
-        | exceptions.CredentialRetrievalError
-        | exceptions.TokenRetrievalError
-        | exceptions.SSOError
-        | exceptions.ResponseParserError,
-    )
+    credentials = exceptions.NoCredentialsError, exceptions.CredentialRetrievalError, exceptions.TokenRetrievalError
+    return is_network(error) or isinstance(error, (*credentials, exceptions.SSOError, parsers.ResponseParserError))
+
+
+def is_network(error: Exception) -> bool:
+    from botocore import exceptions
+
+    return isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError)
 
 
 def reason(error: Exception) -> str:
