@@ -1,0 +1,95 @@
+"""The bench's client, against a real server that answers as the test says."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bench.load import Load, LoadError, request
+
+
+class Answers:
+    """Each request's body is kept, and answered with `status`, once `may_answer` is set."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.status = 200
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.arrived = threading.Semaphore(0)
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def port(answers) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            answers.received.append(self.rfile.read(int(self.headers["content-length"])))
+            answers.arrived.release()
+            assert answers.may_answer.wait(30)
+            self.send_response(answers.status)
+            self.send_header("content-length", "100000")
+            self.end_headers()
+            self.wfile.write(bytes(100_000))
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def loaded(port) -> Iterator[Load]:
+    requests = [request(port, "/", body, "image/jpeg") for body in (b"a", b"bb", b"ccc")]
+    with closing(Load(port, requests, 3)) as load:
+        yield load
+
+
+def test_as_many_as_asked_are_sent_in_turn(loaded, answers):
+    loaded.count(7)
+    assert sorted(answers.received) == sorted([b"a", b"bb", b"ccc"] * 2 + [b"a"])
+
+
+def test_the_peak_is_what_was_answered(loaded, answers):
+    rate = loaded.peak(0.2)
+    assert rate > 0
+    assert len(answers.received) >= 3
+
+
+def test_a_stall_is_counted_for_all_that_it_held_up(loaded, answers):
+    """Three connections hang from the first moment on; what is due meanwhile has waited as long, although it could not
+    be sent."""
+    answers.may_answer.clear()
+
+    def let_go() -> None:
+        for _ in range(3):
+            answers.arrived.acquire(timeout=30)
+        threading.Event().wait(0.2)  # the stall
+        answers.may_answer.set()
+
+    helper = threading.Thread(target=let_go)
+    helper.start()
+    times = loaded.steady(rate=100, seconds=0.1)
+    helper.join()
+    assert len(times) == 10
+    assert sum(each >= 0.1 for each in times) == 10
+
+
+def test_anything_but_200_ends_it(loaded, answers):
+    answers.status = 503
+    with pytest.raises(LoadError, match="503"):
+        loaded.count(5)
