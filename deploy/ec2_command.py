@@ -10,6 +10,7 @@ from deploy.environment import Environment
 UNFINISHED = ("Pending", "InProgress", "Delayed", "Cancelling")
 INTERRUPTED = "Interrupted"  # not SSM's: its agent went away with the instance before it could report an end
 
+KILLED = (-1, 137, 143)  # exit statuses of a shell whose program got SIGKILL or SIGTERM; -1: SSM knows of none
 # SSM's StatusDetails (Systems Manager user guide, "Understanding command statuses") in words.
 ENDS = {
     "Cancelled": "was cancelled",
@@ -77,9 +78,8 @@ def ending(result: dict) -> str:
     details = result.get("StatusDetails") or result["Status"]
     if details.replace(" ", "") in ENDS:
         return ENDS[details.replace(" ", "")]
-    if details == "Failed" and result.get("ResponseCode") in (-1, 137, 143):
-        killed = " (killed: somebody ended it, or the instance has too little memory)"
-    else:
-        killed = ""
-    last = "\n".join(result.get("StandardErrorContent", "").strip().splitlines()[-5:])
-    return f"ended as {details}{killed}{': ' if last else ''}{last}"
+    if details == "Failed" and result.get("ResponseCode") in KILLED:
+        return "was killed: somebody ended it, or the instance has too little memory"
+    lines = result.get("StandardErrorContent", "").strip().splitlines()
+    last = "\n".join([line for line in lines if not line.startswith("Shutdown scheduled")][-5:])
+    return f"ended as {details}{': ' if last else ''}{last}"

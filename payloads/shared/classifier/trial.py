@@ -18,7 +18,7 @@ ROUNDS = 3  # at most
 SECONDS = 0.4  # that one measurement should take
 FEW = 4  # images, for the first look at a candidate
 MOST = 2048  # images, for one measurement
-MOST_SECONDS = 30.0  # that a trial should take
+MOST_SECONDS = 20.0  # that a trial should take
 EQUAL = 0.05  # candidates this close to the best are as good: machines are noisier than that
 
 
@@ -146,6 +146,7 @@ def run(
     best = choose(results)
     others = [way for way in then(best.candidate) if way not in first]
     if others:
+        print(f"  so far {describe(best.candidate)}: {best.rate:.0f} images/s; {len(others)} more to try", flush=True)
         again = compare([best.candidate, *others], measure, seconds, in_time)
         results = [result for result in results if result is not best] + again
     return Trial(tuple(results), choose(results), clock() - began)
