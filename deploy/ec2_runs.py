@@ -66,7 +66,7 @@ keep() {{
 }}
 keep > /dev/null 2>&1 &
 keeper=$!
-trap 'kill "$keeper" || true; shutdown -h +{idle} 9>&-' EXIT
+trap 'kill "$keeper" 2> /dev/null || true; shutdown -h +{idle} 9>&-' EXIT
 run=opt/pawprint/runs/{run}
 mkdir -p "$run"
 echo "fetching the training program"

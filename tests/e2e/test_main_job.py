@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -109,7 +110,12 @@ def test_dogs_are_trained_promoted_under_traffic_and_named(deployment: Deploymen
 
 
 def test_the_instance_trains_a_model_that_can_be_promoted(deployment: Deployment):
-    deployment.make("train-ec2")
+    trained = deployment.make("train-ec2")
+
+    assert len(re.findall(r"^ +openvino .*<- chosen$", trained, re.M)) == 1
+    assert "Cost on AWS: $" in trained
+    run = re.search(r"(pawprint-ec2-\S+) is trained: s3://", trained)[1]
+    assert f"{run} is trained already" in deployment.make("train-ec2", f"RUN={run}")
 
     promoted = deployment.make("promote")
 
