@@ -50,20 +50,20 @@ def cost(job: dict, trials: list[Trial]) -> str:
 def table(trials: list[Trial], best: str | None) -> Table:
     """The trials by objective, the best first, those without one at the end."""
     names = sorted({name for trial in trials for name in trial.hyperparameters})
-    made = Table(box=None, header_style="bold", pad_edge=True)
+    made = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     made.add_column("trial", justify="right")
     made.add_column("objective", justify="right")
     for name in names:
         made.add_column(name, justify="right")
     made.add_column("seconds", justify="right")
-    made.add_column("")
+    made.add_column("", no_wrap=True)
     for trial in sorted(trials, key=lambda trial: (trial.objective is None, -(trial.objective or 0), trial.number)):
         made.add_row(
             str(trial.number),
             "—" if trial.objective is None else f"{trial.objective:.4f}",
             *(shown(trial.hyperparameters.get(name, "")) for name in names),
             f"{trial.seconds:.0f}",
-            "← the winner" if trial.name == best else trial.outcome(),
+            "winner" if trial.name == best else trial.outcome(),
             style="bold green" if trial.name == best else None,
         )
     return made

@@ -238,7 +238,7 @@ def test_the_table_has_the_best_first_and_those_without_a_result_last(capsys):
 
     rows = capsys.readouterr().out.splitlines()[1:]
     assert [row.split()[0] for row in rows] == ["3", "4", "1", "2"]
-    assert "the winner" in rows[0]
+    assert "winner" in rows[0]
 
 
 def test_a_plot_can_be_drawn_of_one_trial_and_of_other_hyperparameters(tmp_path):
