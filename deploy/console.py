@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -50,6 +51,12 @@ def warn(message: str) -> None:
 def _say(where: Console, sign: str, message: str) -> None:
     where.print(sign, end="")
     where.print(message, markup=False)  # it may hold anything that a file can be called
+
+
+def show(table: Table) -> None:
+    """Print a table whole: where it is wider than the terminal its lines wrap, but no value is cut off."""
+    whole = out.options.update(max_width=1000)
+    out.print(table, width=max(out.width, out.measure(table, options=whole).maximum))
 
 
 def progress() -> Progress:

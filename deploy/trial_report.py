@@ -22,7 +22,7 @@ def show(env: Environment, job: dict, trials: list[Trial]) -> None:
     """Print the table and the winner, and draw the plot. Raises Failure where no trial completed."""
     name = job["HyperParameterTuningJobName"]
     best = (job.get("BestTrainingJob") or {}).get("TrainingJobName")
-    console.out.print(table(trials, best))
+    console.show(table(trials, best))
     winner = next((trial for trial in trials if trial.name == best), None)
     if winner is None:
         raise Failure(f"The tuning job {name} is {job['HyperParameterTuningJobStatus']}, and no trial completed.")
@@ -56,7 +56,7 @@ def table(trials: list[Trial], best: str | None) -> Table:
     for name in names:
         made.add_column(name, justify="right")
     made.add_column("seconds", justify="right")
-    made.add_column("", no_wrap=True)
+    made.add_column("")
     for trial in sorted(trials, key=lambda trial: (trial.objective is None, -(trial.objective or 0), trial.number)):
         made.add_row(
             str(trial.number),
