@@ -55,8 +55,8 @@ def _say(where: Console, sign: str, message: str) -> None:
 
 def show(table: Table) -> None:
     """Print a table whole: where it is wider than the terminal its lines wrap, but no value is cut off."""
-    whole = out.options.update(max_width=1000)
-    out.print(table, width=max(out.width, out.measure(table, options=whole).maximum))
+    needed = Console(width=1000).measure(table).maximum
+    Console(highlight=False, width=max(out.width, needed)).print(table)
 
 
 def progress() -> Progress:
