@@ -97,7 +97,7 @@ def thumbnails(dataset: Dataset) -> Iterator[np.ndarray]:
 def _across_splits(dataset: Dataset, groups: list[Group], how: str, *, stops: bool = False) -> list[Finding]:
     across = [group for group in groups if len(_splits(group)) > 1]
     trained_on = [
-        f"{count} of the {len(dataset.splits[split])} {split} images are in train too"
+        f"{count} of the {len(dataset.splits[split])} {split} images {'is' if count == 1 else 'are'} in train too"
         for split in ("valid", "test")
         if (count := sum(photo.split == split for group in across if "train" in _splits(group) for photo in group))
     ]

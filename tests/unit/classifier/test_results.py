@@ -79,7 +79,7 @@ def test_metrics_hold_all_that_the_page_is_made_of(run, tmp_path, monkeypatch):
         },
     ]
     assert metrics["findings"][0]["stops"]
-    assert "1 of the 12 test images are in train too" in metrics["findings"][0]["title"]
+    assert "1 of the 12 test images is in train too" in metrics["findings"][0]["title"]
 
     page = (tmp_path / "output" / "report.html").read_text()
     assert page.index(f"{BLUE}/000.jpg") < page.index("is <bdi>red square")

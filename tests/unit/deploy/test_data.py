@@ -84,7 +84,7 @@ def test_a_photograph_in_two_splits_stops_the_upload_and_names_the_way_out(accou
     with pytest.raises(Failure) as failure:
         data.put(account.env, account.outputs, folder)
 
-    assert "1 of the 7 test images are in train too" in str(failure.value)
+    assert "1 of the 7 test images is in train too" in str(failure.value)
     assert "train/cat/0.png = test/cat/[bold]copy.png" in str(failure.value)
     assert "ALLOW_DUPLICATES=1" in str(failure.value)
     assert account.stored() == []
