@@ -68,7 +68,7 @@ def main() -> None:
         *job_rows(env, outputs),
     ):
         table.add_row(*row)
-    console.out.print(table, soft_wrap=False)
+    console.show(table)
 
 
 if __name__ == "__main__":
