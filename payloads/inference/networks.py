@@ -57,7 +57,8 @@ class GraphNetwork:
         network = graph.load(folder)
         network.reshape([1, card.input_size, card.input_size, 3])  # a fixed shape runs faster
         self._compiled = graph.compile_for("THROUGHPUT", network)
-        self.threads = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        # One more than streams: while they compute, it decodes, or waits for its turn in the interpreter.
+        self.threads = 1 + self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._thread = threading.local()  # a request of OpenVINO serves one caller at a time: one for each thread
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
