@@ -43,6 +43,8 @@ class _Connection:
         if not head.startswith(b"HTTP/1.1 200"):
             raise LoadError(self._got[:300].decode("latin-1"))
         lower = head.lower()
+        if b"transfer-encoding: chunked" in lower:
+            return body.endswith(b"0\r\n\r\n")
         length = int(lower.partition(b"content-length:")[2].split(b"\r\n")[0])
         return len(body) >= length
 
