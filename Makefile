@@ -102,8 +102,8 @@ local-down: setup ## Stop it, with every process that it started; its state stay
 
 ##@ Development
 .PHONY: test test-fast test-terraform bench lint fmt lock clean
-test: setup lint test-terraform ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
-	@$(PY) -m pytest tests/e2e tests/packaged tests/unit -q -n 3 --no-loadscope-reorder
+test: setup lint ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
+	@$(PY) -m pytest tests/e2e tests/terraform tests/packaged tests/unit -q -n 3 --no-loadscope-reorder
 test-fast: setup ## The unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
 test-terraform: setup ## Plan contracts of the Terraform modules
