@@ -6,6 +6,7 @@ memory for, and nothing is left behind however the run ends. It lies where tempo
 
 import os
 import tempfile
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -68,17 +69,30 @@ def extract(
     width = backbone.output(0).get_partial_shape()[1].get_length()
     values = allocate(len(split), width)
 
-    def keep(request: ov.InferRequest, row: int) -> None:
-        values[row] = request.get_output_tensor().data[0]
+    # Requests that are waited for in turn, and no callback: a queue's callbacks take the interpreter's lock, for which
+    # they wait for ever if the graph is let go by the thread that holds it. Twice as many as can be computed at a time,
+    # so that there is always a next one.
+    count = 2 * backbone.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    free = [backbone.create_infer_request() for _ in range(count)]
+    working: deque[tuple[ov.InferRequest, int]] = deque()
 
-    requests = ov.AsyncInferQueue(backbone)
-    requests.set_callback(keep)
+    def finish_oldest() -> None:
+        request, row = working.popleft()
+        request.wait()
+        values[row] = request.get_output_tensor().data[0]
+        free.append(request)
+
     images = read_ahead(lambda path: read_image(path, size, decoder), (path for path, _ in split.samples), workers)
     try:
         for row, image in enumerate(progress(images, len(split), f"features {split.name}")):
-            requests.start_async({0: image[np.newaxis]}, row)
+            if not free:
+                finish_oldest()
+            request = free.pop()
+            request.start_async({0: image[np.newaxis]})
+            working.append((request, row))
     finally:
-        requests.wait_all()  # also on the way out with an error: destroyed while it works, the queue waits for ever
+        while working:
+            finish_oldest()
     return Features(values, split.targets)
 
 
