@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
+import pytest
 from botocore.exceptions import ClientError
 
 CODE = """
@@ -157,3 +158,11 @@ class Burst:
         found = [each.result(60) for each in done]
         self._pool.shutdown()
         return found
+
+
+def refusal(call, *arguments, **settings) -> tuple[str, str]:
+    """(code, message) of the error that a client's call must end with."""
+    with pytest.raises(ClientError) as caught:
+        call(*arguments, **settings)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]

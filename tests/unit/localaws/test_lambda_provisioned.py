@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import ClientError
 
 from localaws.supervisor import start_time
-from tests.unit.localaws.lambda_helpers import CODE, Burst, Function, Gate
+from tests.unit.localaws.lambda_helpers import CODE, Burst, Function, Gate, refusal
 from tests.unit.localaws.metric_helpers import total, totals
 
 PROVISIONED, ON_DEMAND = "provisioned-concurrency", "on-demand"
@@ -27,13 +26,6 @@ def function(localaws, request) -> Iterator[Function]:
     made = Function(localaws, re.sub(r"\W+", "-", request.node.name)[-60:].strip("-")).live()
     yield made
     made.client.delete_function(FunctionName=made.name)
-
-
-def refusal(call, *arguments, **settings) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(*arguments, **settings)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def test_exactly_as_many_as_reserved_are_let_in_and_the_rest_is_told_so(function, gate, wait_until):

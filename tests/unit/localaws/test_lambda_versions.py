@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from botocore.exceptions import ClientError
 
 from localaws.control.lambda_functions import route
 from localaws.supervisor import start_time
+from tests.unit.localaws.lambda_helpers import refusal
 from tests.unit.localaws.metric_helpers import total, totals
 
 CODE = """
@@ -72,13 +72,6 @@ def function(localaws, request) -> Iterator[Function]:
     made = Function(localaws, re.sub(r"\W+", "-", request.node.name)[-60:].strip("-"))
     yield made
     made.client.delete_function(FunctionName=made.name)
-
-
-def refusal(call, *arguments, **settings) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(*arguments, **settings)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def test_an_update_reaches_the_next_request_and_ends_the_old_environment(function, wait_until):
