@@ -458,9 +458,10 @@ def test_ray_serve_answers_a_clients_mistake_in_the_contracts_words(ray_serve, b
 @pytest.mark.ray
 def test_under_ray_serve_a_full_line_is_503_and_a_sigterm_loses_nobody(ray_serve):
     """More requests at once than the line takes, each slow to decode. The SIGTERM is the one that ends `serve run`."""
-    slow = encoded(Image.new("RGB", (3000, 2000), (200, 40, 40)), "PNG")
-    with ThreadPoolExecutor(96) as pool:
-        asked = [pool.submit(ask, ray_serve.port, "POST", "/", slow, headers("image/png")) for _ in range(96)]
+    slow = encoded(Image.new("RGB", (5000, 4000), (200, 40, 40)), "PNG")
+    many = 2 * CAPACITY
+    with ThreadPoolExecutor(many) as pool:
+        asked = [pool.submit(ask, ray_serve.port, "POST", "/", slow, headers("image/png")) for _ in range(many)]
         next(as_completed(asked))
         ray_serve.run.send_signal(signal.SIGTERM)
         answers = [each.result() for each in asked]

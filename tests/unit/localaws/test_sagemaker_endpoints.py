@@ -198,10 +198,13 @@ def test_an_alarm_during_the_wait_rolls_the_update_back(sagemaker):
     assert sagemaker.ask(name)["answer"] == "old"
 
 
-def test_a_killed_instance_is_replaced_and_the_count_is_true_meanwhile(sagemaker):
-    name = sagemaker.endpoint(MODEL.format(answer="x"), count=2)
+def test_a_killed_instance_is_replaced_and_the_count_is_true_meanwhile(sagemaker, tmp_path):
+    gate = tmp_path / "open"
+    gate.touch()
+    name = sagemaker.endpoint(waiting_for(gate) + MODEL.format(answer="x"), count=2)
     processes = {sagemaker.ask(name)["process"] for _ in range(4)}
     assert len(processes) == 2, "both instances take turns"
+    gate.unlink()  # so that the next instance does not come before the count has been seen
     victim = processes.pop()
     os.kill(victim, signal.SIGKILL)
 
@@ -211,6 +214,7 @@ def test_a_killed_instance_is_replaced_and_the_count_is_true_meanwhile(sagemaker
         return variant["CurrentInstanceCount"]
 
     sagemaker.until(lambda: count() == 1, "the dead instance no longer counts")
+    gate.touch()
     sagemaker.until(lambda: count() == 2, "another one has taken its place")
     assert victim not in {sagemaker.ask(name)["process"] for _ in range(4)}
 
