@@ -112,7 +112,6 @@ def serve_python(
         "HOME": str(model_folder / "home"),
         "PYTHONPATH": str(model_folder / "code"),
         "PYTHONWARNINGS": "error",
-        "PYTHONDONTWRITEBYTECODE": "1",
         **variables,
     }
     command = [sys.executable, "-c", code, *arguments]
@@ -209,7 +208,6 @@ for line in sys.stdin:
         "PATH": os.defpath,
         "PYTHONPATH": str(model_folder / "code"),
         "SAGEMAKER_PROGRAM": "inference.py",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     with subprocess.Popen(
         [sys.executable, "-c", code, str(model_folder)],
@@ -314,7 +312,7 @@ def local_host(model_folder, tmp_path_factory) -> Iterator[SimpleNamespace]:
     port_file = tmp_path_factory.mktemp("host") / "port"
     command = [sys.executable, "-P", ROOT / "localaws" / "runtime" / "hosting_container.py", "--isolated"]
     command += ["--model-dir", model_folder, "--port-file", port_file]
-    with subprocess.Popen(command, env={"PYTHONDONTWRITEBYTECODE": "1"}) as process:
+    with subprocess.Popen(command, env={}) as process:
         deadline = time.monotonic() + WAIT
         while not port_file.exists():
             assert process.poll() is None and time.monotonic() < deadline
@@ -373,7 +371,6 @@ def ray_serve(model_folder, tmp_path_factory) -> Iterator[RayServe]:
         "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
         "HOME": str(model_folder),
         "PYTHONPATH": f"{model_folder}:{model_folder / 'code'}",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "RAY_TMPDIR": scratch,
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DISABLE_METRICS_COLLECTION": "1",
