@@ -89,7 +89,7 @@ def test_a_chosen_photo_is_shown_with_its_answers_as_bars(open_page, photo, fake
     assert page.until("document.querySelector('#picture').naturalWidth") == 640
     rows = page.js("[...document.querySelectorAll('#answers .answer')].map(e => e.innerText.replaceAll('\\n', ' '))")
     assert rows == ["Beagle 93.1 %", "English setter 4.4 %", "Pug 1.0 %", "Boxer < 0.1 %", "Poodle 0.0 %"]
-    page.until("document.getAnimations().length === 0")
+    page.until("document.querySelector('.bar').offsetWidth && document.getAnimations().length === 0")
     widths = page.js(
         "[...document.querySelectorAll('.bar')].map(e => e.offsetWidth / e.parentElement.offsetWidth)",
     )
