@@ -60,6 +60,9 @@ class GraphNetwork:
         # One more than streams: while they compute, it decodes, or waits for its turn in the interpreter.
         self.threads = 1 + self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._thread = threading.local()  # a request of OpenVINO serves one caller at a time: one for each thread
+        # The first array that OpenVINO takes sets something up, behind a lock that is waited for with the interpreter's
+        # own in hand: two threads that come first together, wait for each other for ever.
+        self(np.zeros((1, card.input_size, card.input_size, 3), np.uint8))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         if not hasattr(self._thread, "request"):

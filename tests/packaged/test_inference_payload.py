@@ -120,6 +120,20 @@ def serve_python(
     return result
 
 
+def test_a_graph_has_computed_once_before_several_threads_have_it(model_folder):
+    """Two threads that gave OpenVINO its first arrays together waited for each other for ever, once in 40 starts."""
+    code = """
+import sys
+import inference, networks
+computed = []
+call = networks.GraphNetwork.__call__
+networks.GraphNetwork.__call__ = lambda self, images: computed.append(len(images)) or call(self, images)
+inference.model_fn(sys.argv[1])
+print(computed)
+"""
+    assert serve_python(model_folder, code, str(model_folder)).stdout == "[1]\n"
+
+
 def test_serving_needs_no_torch_and_reports_to_nobody(model_folder):
     code = """
 import sys

@@ -60,7 +60,7 @@ class Browser:
         return page
 
     def close(self) -> None:
-        self._process.terminate()
+        self._process.kill()  # asked to end, it now and then takes half a minute
         self._process.wait(WAIT)
 
 
