@@ -6,6 +6,7 @@
 import contextlib
 import ctypes
 import fcntl
+import functools
 import importlib
 import json
 import logging
@@ -42,13 +43,21 @@ log = logging.getLogger("localaws")
 WsgiApp = Callable[[dict, Callable], Iterable[bytes]]
 
 
+class Dispatcher(DomainDispatcherApplication):
+    """Moto's, which for every request, behind a lock, lists its own folder and tries 200 patterns."""
+
+    def __init__(self) -> None:
+        super().__init__(create_backend_app)
+        self.get_backend_for_host = functools.lru_cache(super().get_backend_for_host)
+
+
 class Application:
     """The WSGI application: data planes of the control modules first, then moto."""
 
     def __init__(self, data_planes: list[Any], health: Callable[[], dict]):
         self._data_planes = data_planes
         self._health = health
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = Dispatcher()
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
