@@ -103,7 +103,7 @@ local-down: setup ## Stop it, with every process that it started; its state stay
 ##@ Development
 .PHONY: test test-fast test-terraform bench lint fmt lock clean
 test: setup lint ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
-	@$(PY) -m pytest tests/e2e tests/terraform tests/packaged tests/unit -q -n 4 --no-loadscope-reorder
+	@$(PY) -m pytest tests/e2e tests/terraform tests/packaged tests/unit -q -n 3 --no-loadscope-reorder
 test-fast: setup ## The unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
 test-terraform: setup ## Plan contracts of the Terraform modules

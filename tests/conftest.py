@@ -9,7 +9,6 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parent.parent
 DOGS = ROOT.parent / "shared" / "data" / "dogs"
 END_TO_END = "tests/e2e/"
-NOTEBOOK = f"{END_TO_END}test_notebook.py"  # has a deployment of its own
 
 
 @pytest.fixture(scope="session")
@@ -27,11 +26,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class ByFile(LoadScopeScheduling):
-    """Tests that share expensive fixtures stay on one worker: those of a file, and those of the first deployment."""
+    """Tests that share expensive fixtures stay on one worker: those of a file, and the whole end-to-end tier."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.split("::")[0]
-        return END_TO_END if file.startswith(END_TO_END) and file != NOTEBOOK else file
+        return END_TO_END if nodeid.startswith(END_TO_END) else nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:

@@ -19,7 +19,6 @@ class Deployment:
 
     home: Path
     port: int
-    checkout: Path = ROOT  # which has its own build/
     first_output: str = ""
 
     def run(self, *arguments: str, timeout: float = 420) -> subprocess.CompletedProcess:
@@ -28,7 +27,7 @@ class Deployment:
         environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), "ENV": "local"}
         return subprocess.run(
             ["make", *arguments],
-            cwd=self.checkout,
+            cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

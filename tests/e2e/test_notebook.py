@@ -14,33 +14,32 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
+from tests.conftest import ROOT
 from tests.e2e.deployment import Deployment
 
 PICTURES = {"examples", "curves", "confusion", "trials", "asking"}
 
 
 @pytest.fixture(scope="module")
-def folder(notebook_deployment: Deployment) -> Path:
+def folder(deployment: Deployment) -> Path:
     """GIVEN a dataset and a running instance, the folder that its lifecycle script brought."""
-    notebook_deployment.make("data")
-    notebook_deployment.make("upload")
-    notebook_deployment.make("notebook")
-    volume = (
-        notebook_deployment.home / "localaws" / "notebooks" / "us-east-1" / "pawprint-notebook" / "home" / "SageMaker"
-    )
-    key = json.loads((notebook_deployment.checkout / "build" / "manifest.json").read_text())["notebook"]["key"]
+    deployment.make("data")
+    deployment.make("upload")
+    deployment.make("notebook")
+    volume = deployment.home / "localaws" / "notebooks" / "us-east-1" / "pawprint-notebook" / "home" / "SageMaker"
+    key = json.loads((ROOT / "build" / "manifest.json").read_text())["notebook"]["key"]
     return volume / f"pawprint-{Path(key).name.removesuffix('.tar.gz')}"
 
 
 @pytest.fixture(scope="module")
-def executed(notebook_deployment: Deployment, folder: Path) -> dict[str, nbformat.NotebookNode]:
+def executed(deployment: Deployment, folder: Path) -> dict[str, nbformat.NotebookNode]:
     """WHEN every cell is run, in order, in a kernel with the instance's environment; the cells by their id."""
     notebook = nbformat.read(folder / "train_and_deploy.ipynb", as_version=4)
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             environment.delenv(name)
-        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{notebook_deployment.port}")
+        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deployment.port}")
         environment.setenv("AWS_ACCESS_KEY_ID", "test")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
         client.execute()
@@ -53,18 +52,18 @@ def printed(cell: nbformat.NotebookNode) -> str:
     return "\n".join(texts)
 
 
-def test_the_instance_has_the_notebook_of_this_build(notebook_deployment: Deployment, folder: Path):
+def test_the_instance_has_the_notebook_of_this_build(folder: Path):
     brought = (folder / "train_and_deploy.ipynb").read_bytes()
-    assert brought == (notebook_deployment.checkout / "payloads" / "notebook" / "train_and_deploy.ipynb").read_bytes()
+    assert brought == (ROOT / "payloads" / "notebook" / "train_and_deploy.ipynb").read_bytes()
 
 
-def test_make_notebook_starts_a_stopped_instance_and_prints_its_url(notebook_deployment: Deployment, folder: Path):
-    sagemaker = notebook_deployment.client("sagemaker")
+def test_make_notebook_starts_a_stopped_instance_and_prints_its_url(deployment: Deployment, folder: Path):
+    sagemaker = deployment.client("sagemaker")
     sagemaker.stop_notebook_instance(NotebookInstanceName="pawprint-notebook")
     stopped = sagemaker.get_waiter("notebook_instance_stopped")
     stopped.wait(NotebookInstanceName="pawprint-notebook", WaiterConfig={"Delay": 1})
 
-    url = notebook_deployment.make("notebook").strip().splitlines()[-1]
+    url = deployment.make("notebook").strip().splitlines()[-1]
     server, _, token = url.partition("/lab?")
 
     with urlopen(f"{server}/api/contents/{folder.name}?{token}", timeout=30) as answer:  # noqa: S310 our own server
@@ -95,8 +94,8 @@ def test_its_pictures_are_pictures(executed):
         assert len(picture.convert("RGB").quantize(16).getcolors()) > 3, f"{name} is empty"
 
 
-def test_the_jobs_that_it_started_are_there_with_their_results(notebook_deployment: Deployment, executed):
-    sagemaker = notebook_deployment.client("sagemaker")
+def test_the_jobs_that_it_started_are_there_with_their_results(deployment: Deployment, executed):
+    sagemaker = deployment.client("sagemaker")
     tuning = sagemaker.describe_hyper_parameter_tuning_job(
         HyperParameterTuningJobName=printed(executed["tuning"]).split()[0]
     )
@@ -117,13 +116,13 @@ def test_the_jobs_that_it_started_are_there_with_their_results(notebook_deployme
     assert abs(accuracies[0] - accuracies[1]) < 0.02
 
 
-def test_its_endpoint_answered_was_scaled_and_is_gone(notebook_deployment: Deployment, executed):
+def test_its_endpoint_answered_was_scaled_and_is_gone(deployment: Deployment, executed):
     assert "'predictions'" in printed(executed["asking"])
     assert "1 of 1 instances" in printed(executed["scaling"])
     assert "2 of 2 instances" in printed(executed["scaling"])
     assert "SageMakerVariantInvocationsPerInstance" in printed(executed["policies"])
 
-    sagemaker = notebook_deployment.client("sagemaker")
+    sagemaker = deployment.client("sagemaker")
     assert [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints()["Endpoints"]] == ["pawprint"]
     names = [config["EndpointConfigName"] for config in sagemaker.list_endpoint_configs()["EndpointConfigs"]]
     names += [model["ModelName"] for model in sagemaker.list_models()["Models"]]

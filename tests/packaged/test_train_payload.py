@@ -196,15 +196,15 @@ def test_a_stopped_job_ends_at_once_and_can_be_resumed(job):
 def test_another_network_in_full_with_weights_from_the_channel(job, tmp_path):
     torch.manual_seed(0)
     (tmp_path / "weights").mkdir()
-    state = models.mobilenet_v3_small(weights=None).state_dict()
-    torch.save(state, tmp_path / "weights" / "mobilenet.pth")
-    arguments = ("--arch", "mobilenet_v3_small", "--fine-tune", "True", "--epochs", "2", "--batch-size", "8")
+    state = models.resnet18(weights=None).state_dict()
+    torch.save(state, tmp_path / "weights" / "resnet18.pth")
+    arguments = ("--arch", "resnet18", "--fine-tune", "True", "--epochs", "2", "--batch-size", "8")
     arguments += ("--precision", "int8")
     result = job.run(*arguments, SM_CHANNEL_WEIGHTS=str(tmp_path / "weights"))
     assert result.returncode == 0, result.stderr
     assert "now all parameters are trained" in result.stdout
     card = artifact.validate(job.base / "model")
-    assert (card.architecture, len(job.metrics["history"])) == ("mobilenet_v3_small", 2)
+    assert (card.architecture, len(job.metrics["history"])) == ("resnet18", 2)
     assert (card.precision, card.precision_reason) == ("int8", "asked for")
 
 

@@ -83,6 +83,6 @@ def load(folder: Path) -> ov.Model:
 def compile_for(hint: str, graph: ov.Model, threads: int | None = None) -> ov.CompiledModel:
     """The graph ready to run on the CPU. `hint` is OpenVINO's: "THROUGHPUT" or "LATENCY"; `threads` None means all."""
     settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
+    if threads:  # then there are others: pinned to processors, the threads of two processes would share the first ones
+        settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     return ov.Core().compile_model(graph, "CPU", settings)
