@@ -24,7 +24,9 @@ def main() -> None:
     with distributed.joined() as world:
         if work == "features":
             split = _split(photos, "train", images)
-            compiled = graph.compile_for("THROUGHPUT", _graph("efficientnet-lite0", photos, "fp32"), threads)
+            # As `Machine` has it: alone, a process says nothing of threads, and has all of the machine.
+            given = threads if world.size > 1 else None
+            compiled = graph.compile_for("THROUGHPUT", _graph("efficientnet-lite0", photos, "fp32"), given)
 
             def once() -> int:
                 own = extract(compiled, replace(split, samples=world.share(split.samples)), workers=threads)

@@ -9,6 +9,7 @@ gloo from memory to memory and by NCCL from GPU to GPU; what arrives is never un
 """
 
 import contextlib
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -144,6 +145,8 @@ def joined() -> Iterator[World]:
             stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
         try:
             dist.init_process_group(backend, timeout=PATIENCE)
+            if world.device.type == "cpu":
+                _keep_to_own_processors(world)
             yield world
         except RuntimeError as error:
             if not _is_lost_connection(error):
@@ -154,6 +157,25 @@ def joined() -> Iterator[World]:
             ) from None
         # Only in order: after a failure it could wait for those that are gone.
         dist.destroy_process_group()
+
+
+def _keep_to_own_processors(world: World) -> None:
+    """Where processes of the world share a machine, as the instances of a rehearsal do: each to its part of it.
+
+    By themselves they would get into each other's way, or, with threads that a runtime pins to the first processors,
+    stay on the same ones while the others idle. Where there are more processes than processors, nothing is changed.
+    """
+    if not hasattr(os, "sched_setaffinity"):  # not on macOS
+        return
+    allowed = sorted(os.sched_getaffinity(0))
+    machine = f"{Path('/proc/sys/kernel/random/boot_id').read_text()} {allowed}"
+    mine = torch.tensor(int.from_bytes(hashlib.sha256(machine.encode()).digest()[:7], "big"))
+    each = [torch.empty_like(mine) for _ in range(world.size)]
+    dist.all_gather(each, mine)
+    here = [rank for rank, other in enumerate(each) if other == mine]
+    number, place = len(allowed) // len(here), here.index(world.rank)
+    if len(here) > 1 and number:
+        os.sched_setaffinity(0, allowed[place * number : (place + 1) * number])
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:

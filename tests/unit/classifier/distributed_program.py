@@ -32,6 +32,7 @@ def main(dataset: str, folder: str, epochs: str, last: str = "") -> None:
         result = {
             "history": [[epoch.train_loss, epoch.valid_loss, epoch.valid_accuracy] for epoch in history],
             "weights": {**backbone.state_dict(), "head": head.weight},
+            "processors": sorted(os.sched_getaffinity(0)),
         }
         torch.save(result, Path(folder) / f"rank-{world.rank}.pt")
 

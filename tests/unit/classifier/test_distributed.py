@@ -71,6 +71,15 @@ def test_two_processes_with_the_same_batch_come_to_the_result_of_one(alone, toge
     assert_same(alone, result(together[0]))
 
 
+def test_processes_on_one_machine_keep_to_processors_of_their_own(alone, together):
+    everything = alone["processors"]
+    first, second = (result(together[0], rank)["processors"] for rank in (0, 1))
+    if len(everything) < 2:
+        pytest.skip("there is one processor")
+    assert len(first) == len(second) == len(everything) // 2
+    assert set(first) | set(second) <= set(everything) and not set(first) & set(second)
+
+
 def test_every_process_has_the_same_history_and_the_same_network(together):
     first, second = (result(together[0], rank) for rank in (0, 1))
     assert first["history"] == second["history"]
