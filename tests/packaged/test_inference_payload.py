@@ -121,7 +121,7 @@ def serve_python(
 
 
 def test_a_graph_has_computed_once_before_several_threads_have_it(model_folder):
-    """Two threads that gave OpenVINO its first arrays together waited for each other for ever, once in 40 starts."""
+    """Two threads that gave OpenVINO its first arrays together waited for each other for ever, once in 60 starts."""
     code = """
 import sys
 import inference, networks
