@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import fcntl
 import functools
+import gc
 import importlib
 import json
 import logging
@@ -198,6 +199,7 @@ def serve() -> None:
         module.install()
     identity = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}
     application = Application([module for module in modules if hasattr(module, "matches")], lambda: identity)
+    gc.freeze()  # moto's tables have some million entries, which are never garbage: no collection need visit them again
     try:
         server = make_server("127.0.0.1", port, application, threaded=True, request_handler=QuietHandler)
     except (OSError, SystemExit):

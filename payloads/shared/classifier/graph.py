@@ -29,9 +29,11 @@ def convert(backbone: "Backbone") -> ov.Model:
     """The backbone as a graph: `image` uint8 [N, size, size, 3] -> `features` float32 [N, width]."""
     import torch
 
+    from classifier.folding import folded
+
     example = torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)
     batch = {INPUT: {0: torch.export.Dim.DYNAMIC}}
-    graph = ov.convert_model(torch.export.export(backbone, (example,), dynamic_shapes=batch))
+    graph = ov.convert_model(torch.export.export(folded(backbone), (example,), dynamic_shapes=batch))
     graph.reshape([-1, backbone.size, backbone.size, 3])
     graph.inputs[0].set_names({INPUT})
     graph.outputs[0].set_names({FEATURES})

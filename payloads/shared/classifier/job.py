@@ -82,6 +82,8 @@ def _run(
         print(f"warning: {finding}", flush=True)
     data_sha256 = dataset.fingerprint(hashes)
     checkpoint = _checkpoint(places.checkpoints, settings, data_sha256)
+    if checkpoint and world.is_writer:
+        checkpoint.load()  # one that cannot be resumed from stops the run now, not after the features
     clock.lap("inspect")
 
     backbone = load_backbone(settings.architecture, places.weights)
