@@ -7,7 +7,7 @@ memory for, and nothing is left behind however the run ends. It lies where tempo
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +94,18 @@ def extract(
         while working:
             finish_oldest()
     return Features(values, split.targets)
+
+
+def folds(features: Features, count: int, most: int) -> Iterator[tuple[Features, Features]]:
+    """`count` times (the rest, every `count`-th image): classes that come in order are spread evenly.
+
+    Of more than `most` images a part is taken, evenly too. What is yielded is a copy in memory.
+    """
+    step = -(-len(features.targets) // most)
+    values, targets = features.values[::step], features.targets[::step]
+    turns = np.arange(len(targets)) % count
+    for turn in range(count):
+        yield tuple(Features(values[rows], targets[rows]) for rows in (turns != turn, turns == turn))
 
 
 def stacked(parts: Sequence[Features]) -> Features:

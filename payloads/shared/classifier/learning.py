@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from classifier import augmentation, graph, quantize
 from classifier.augmentation import Decoder
 from classifier.data import Dataset, Split
 from classifier.distributed import World
-from classifier.features import Features, allocate, extract, stacked
+from classifier.features import Features, allocate, extract, folds, stacked
 from classifier.head import Head, train_head
 from classifier.image import decode
 from classifier.machine import Machine, fitted
@@ -70,15 +71,15 @@ class Task:
 
     def _frozen(self) -> Trained:
         train, valid = (self.dataset.splits[name] for name in ("train", "valid"))
-        fewer = quantize.to_compare_heads(train, len(self.dataset.classes))
 
         def judge(network: ov.Model) -> Judged:
-            seen, held_out = self.features(network, fewer), self.features(network, valid)
-            return (self._quick_head(seen, held_out).evaluate(held_out).accuracy if seen else None), held_out
+            held_out = self.features(network, valid)
+            return (self._cross_validated(held_out) if held_out else None), held_out
 
         print(f"converting {self.backbone.architecture} to a graph", flush=True)
         fp32 = graph.convert(self.backbone)
-        network, precision, valid_features = self._choose(fp32, judge)
+        a_class = quantize.FOLDS * len(self.dataset.classes)  # so that each fold has something of each class
+        network, precision, valid_features = self._choose(fp32, judge, max(a_class, quantize.MIN_VALID))
         self.clock.lap("prepare")
         self._try_machine({precision.precision: network, quantize.FP32: fp32})
         train_features = self._augmented_features(network, train)
@@ -120,7 +121,7 @@ class Task:
             held_out = self.features(network, self.dataset.splits["valid"])
             return (head.evaluate(held_out).accuracy if held_out else None), held_out
 
-        network, precision, features = self._choose(graph.convert(self.backbone), judge)
+        network, precision, features = self._choose(graph.convert(self.backbone), judge, quantize.MIN_VALID)
         if not precision.accuracy:
             features = self.features(network, self.dataset.splits["valid"])
         self.clock.lap("quantise")
@@ -136,11 +137,19 @@ class Task:
             self.clock.lap("trial")
 
     def _choose(
-        self, network: ov.Model, judge: Callable[[ov.Model], Judged]
+        self, network: ov.Model, judge: Callable[[ov.Model], Judged], needed: int
     ) -> tuple[ov.Model, Decision, Features | None]:
         train, valid = (self.dataset.splits[name] for name in ("train", "valid"))
         asked, workers = self.settings.precision, self.machine.workers
-        return quantize.choose(network, train, valid, asked, judge, workers, self.world)
+        return quantize.choose(network, train, valid, asked, judge, needed, workers, self.world)
+
+    def _cross_validated(self, features: Features) -> float:
+        """How many of a split's images are classified right by quick heads that learnt from the others of the split."""
+        right = [
+            self._quick_head(rest, held_out).evaluate(held_out).predicted.numpy() == held_out.targets
+            for rest, held_out in folds(features, quantize.FOLDS, quantize.COMPARING)
+        ]
+        return float(np.concatenate(right).mean())
 
     def _quick_head(self, train: Features, valid: Features) -> Head:
         """The head that frozen features give with the settings' defaults, learnt without a word."""

@@ -24,9 +24,9 @@ from classifier.features import Features
 from classifier.runtime import ov
 
 INT8, FP32 = "int8", "fp32"
-CALIBRATING = 150  # images, at most: 280 gave the same test accuracy on dogs, in twice the time
-COMPARING = 300  # images for heads to learn from, at most
-COMPARING_A_CLASS = 10  # where that is more
+CALIBRATING = 80  # images, at most: 280 gave the same accuracy on dogs, in three times the time
+FOLDS = 5  # of the validation split: heads learn from the others what they are compared on in one
+COMPARING = 5000  # images of it, at most, that heads learn from: more would tell no more, and take memory
 FIRST = 3  # convolutions that stay in fp32: on few channels of raw pixels, int8 loses the most and gains the least
 MAX_LOSS = 0.005  # of validation accuracy
 MIN_VALID = round(1 / MAX_LOSS)  # on fewer images, a single one is more than may be lost
@@ -50,18 +50,20 @@ def choose(
     valid: Split,
     asked: str,
     judge: Callable[[ov.Model], Judged],
+    needed: int,
     workers: int | None,
     world: World,
 ) -> tuple[ov.Model, Decision, Features | None]:
     """(the graph to ship, why, the validation split's features where it was judged by them).
 
-    `asked` is "int8", "fp32" or "auto": int8 where `judge` finds it to lose no more than MAX_LOSS. All processes of
-    `world` call this together, and quantise once: they go on with the same graph.
+    `asked` is "int8", "fp32" or "auto": int8 where `judge` finds it to lose no more than MAX_LOSS, for which `needed`
+    validation images have to be there. All processes of `world` call this together, and quantise once: they go on with
+    the same graph.
     """
     if asked == FP32:
         return network, Decision(FP32, "asked for"), None
-    if asked == "auto" and len(valid) < MIN_VALID:
-        reason = f"a loss of {MAX_LOSS:.1%} cannot be seen on {len(valid)} validation images"
+    if asked == "auto" and len(valid) < needed:
+        reason = f"a loss of {MAX_LOSS:.1%} cannot be seen on {len(valid)} validation images; it takes {needed}"
         return network, _announced(Decision(FP32, reason)), None
     quantized = _on_every_process(quantize(network, train, workers) if world.is_writer else None, world)
     if asked == INT8:
@@ -103,11 +105,6 @@ def quantize(backbone: ov.Model, train: Split, workers: int | None = None) -> ov
 def part(split: Split, images: int) -> Split:
     """At most `images` of the split, and more than half as many, evenly spread: every class has its share."""
     return replace(split, name=f"{split.name} in part", samples=split.samples[:: -(-len(split) // images)])
-
-
-def to_compare_heads(train: Split, classes: int) -> Split:
-    """Enough of the training split to tell whether heads learn as well from one graph's features as from another's."""
-    return part(train, max(COMPARING, COMPARING_A_CLASS * classes))
 
 
 def _weigh(fp32: float, int8: float) -> Decision:

@@ -67,3 +67,23 @@ def test_an_image_more_takes_no_memory_beyond_the_cache(disk, monkeypatch):
 
     peak(10)  # what is made once only
     assert peak(3000) - peak(1000) < 10 * 2000, "more than 10 bytes an image"
+
+
+def numbered(images: int, classes: int) -> features.Features:
+    """Each image's feature is its number; the classes come in order."""
+    return features.Features(np.arange(images, dtype=np.float32)[:, np.newaxis], np.arange(images) * classes // images)
+
+
+def test_folds_hold_out_each_image_once_and_something_of_each_class():
+    whole = numbered(20, 4)
+    for rest, held_out in features.folds(whole, 5, 100):
+        assert sorted([*rest.values[:, 0], *held_out.values[:, 0]]) == list(range(20))
+        assert sorted(held_out.targets) == [0, 1, 2, 3]
+    every = [int(value) for _, held_out in features.folds(whole, 5, 100) for value in held_out.values[:, 0]]
+    assert sorted(every) == list(range(20))
+
+
+def test_folds_of_many_images_are_those_of_an_even_part():
+    (rest, held_out), *_ = features.folds(numbered(1000, 4), 5, 100)
+    assert (len(rest.targets), len(held_out.targets)) == (80, 20)
+    assert np.bincount(held_out.targets).tolist() == [5, 5, 5, 5]

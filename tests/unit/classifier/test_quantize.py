@@ -84,7 +84,7 @@ def choose(fp32, train, valid, asked: str, accuracies: dict[str, float] | None =
         precision = "fp32" if network is fp32 else "int8"
         return accuracies[precision], f"features in {precision}"
 
-    return quantize.choose(fp32, train, valid, asked, judge, 1, ALONE)
+    return quantize.choose(fp32, train, valid, asked, judge, quantize.MIN_VALID, 1, ALONE)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_int8_ships_where_it_loses_no_more_than_half_a_point(fp32, train, tmp_pa
 def test_where_validation_is_too_small_to_see_the_loss_nothing_is_quantised(fp32, train, tmp_path):
     network, decision, _ = choose(fp32, train, valid(tmp_path, 199), "auto")
     assert (network, decision.precision) == (fp32, "fp32")
-    assert "cannot be seen on 199 validation images" in decision.reason
+    assert "cannot be seen on 199 validation images; it takes 200" in decision.reason
 
 
 @pytest.mark.parametrize("asked", ["int8", "fp32"])

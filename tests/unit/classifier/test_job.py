@@ -1,0 +1,94 @@
+"""A whole run in this process, on a network small enough: what it says, what it decides, and what stops it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from classifier import artifact, job, quantize
+from classifier.data import DatasetError
+from classifier.job import Places
+from classifier.settings import Settings
+from classifier.training import TrainingError
+
+from deploy import package
+from tests.unit.classifier.conftest import tiny_backbone
+from tests.unit.classifier.pictures import write_image_folder
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "BUILD", tmp_path_factory.mktemp("build"))
+        return package.BUILD / package.pack_tar("inference", package.payload_members("inference"), {})["file"]
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory) -> Path:
+    return write_image_folder(tmp_path_factory.mktemp("data") / "squares")
+
+
+@pytest.fixture
+def places(tmp_path, squares, serving, monkeypatch) -> Places:
+    monkeypatch.setattr(job, "load_backbone", lambda architecture, weights: tiny_backbone())
+    splits = {split: squares / split for split in ("train", "valid", "test")}
+    return Places(splits, serving, tmp_path / "model", tmp_path / "output", checkpoints=tmp_path / "checkpoints")
+
+
+def test_the_last_values_of_validation_in_its_log_are_those_of_the_model_it_kept(places, squares, tmp_path, capsys):
+    """Validated on classes that are mixed up, the first epoch is the best one."""
+    red, green, blue = sorted(folder.name for folder in (squares / "valid").iterdir())
+    for name, other in ((red, blue), (green, red), (blue, green)):
+        shutil.copytree(squares / "valid" / other, tmp_path / "valid" / name)
+    places.splits["valid"] = tmp_path / "valid"
+
+    job.run("squares-1", places, Settings(epochs=3))
+
+    log = capsys.readouterr().out
+    metrics = json.loads((places.output / "metrics.json").read_text())
+    last = {name: re.findall(rf"\b{name}=([0-9.]+)", log)[-1] for name in ("valid_loss", "valid_accuracy")}
+    assert last == {name: f"{metrics['metrics'][name]:.4f}" for name in last}
+    assert last["valid_loss"] != f"{metrics['history'][-1]['valid_loss']:.4f}"
+
+
+def test_int8_is_held_against_fp32_on_images_that_neither_head_learnt_from(places, monkeypatch, capsys):
+    monkeypatch.setattr(quantize, "FIRST", 0)  # the network has one convolution
+    monkeypatch.setattr(quantize, "MIN_VALID", 12)
+    monkeypatch.setattr(quantize, "FOLDS", 4)
+
+    card = job.run("squares-1", places, Settings())
+
+    assert card.precision_accuracy == {"fp32": 1.0, "int8": 1.0}
+    assert card.precision == "int8"
+    assert "FakeQuantize" in (places.model / "graph.xml").read_text()
+    assert artifact.validate(places.model).precision == "int8"
+
+
+def test_without_an_image_of_each_class_in_each_fold_nothing_is_quantised(places, monkeypatch):
+    monkeypatch.setattr(quantize, "MIN_VALID", 12)
+
+    card = job.run("squares-1", places, Settings())  # five folds of three classes: 15 images, and there are 12
+
+    assert (card.precision, card.precision_accuracy) == ("fp32", {})
+    assert card.precision_reason.endswith("cannot be seen on 12 validation images; it takes 15")
+
+
+def test_a_broken_image_is_the_reason_by_name(places, tmp_path):
+    shutil.copytree(places.splits["valid"], tmp_path / "valid")
+    image = tmp_path / "valid" / "002.green_square" / "001.jpg"
+    image.write_bytes(image.read_bytes()[:100])
+    places.splits["valid"] = tmp_path / "valid"
+
+    with pytest.raises(DatasetError, match=r"002\.green_square/001\.jpg: The image cannot be decoded"):
+        job.run("squares-1", places, Settings())
+    assert not places.model.exists()
+
+
+def test_a_checkpoint_of_another_run_stops_it_before_anything_is_computed(places, capsys):
+    job.run("squares-1", places, Settings())
+    capsys.readouterr()
+
+    with pytest.raises(TrainingError, match=r"another run: lr was None, is 0\.5"):
+        job.run("squares-1", places, Settings(lr=0.5))
+    assert "converting" not in capsys.readouterr().out
