@@ -120,6 +120,7 @@ def fine_tuning_as_usual(photos: str, images: int):
             done += len(targets)
         return done / (time.perf_counter() - began)
 
+    measure.network = network
     return measure
 
 
@@ -131,6 +132,35 @@ def fine_tuning(photos: str, images: int, **layout: str):
         began = time.perf_counter()
         learner.train_epoch(1)
         return len(learner.dataset.splits["train"]) / (time.perf_counter() - began)
+
+    return measure
+
+
+def accuracy_as_usual(photos: str, images: int, epochs: int):
+    """The test accuracy that fine_tuning_as_usual comes to from a head that fits the frozen backbone."""
+    import torch
+
+    def measure() -> float:
+        torch.manual_seed(0)
+        train_epoch = fine_tuning_as_usual(photos, images)
+        head = _fitting_head(photos, images)
+        train_epoch.network[1].load_state_dict({"weight": head.weight, "bias": head.bias})
+        for _ in range(epochs):
+            train_epoch()
+        network = train_epoch.network.eval()
+        return _test_accuracy(photos, lambda pixels: network((pixels.permute(0, 3, 1, 2) - 127.0) / 128.0))
+
+    return measure
+
+
+def accuracy(photos: str, images: int, epochs: int, **layout: str):
+    """The test accuracy that our trainer comes to from the same head."""
+
+    def measure() -> float:
+        learner = _learner(photos, images, head=_fitting_head(photos, images), **layout)
+        for epoch in range(1, epochs + 1):
+            learner.train_epoch(epoch)
+        return _test_accuracy(photos, learner.model)
 
     return measure
 
@@ -194,7 +224,31 @@ def _graph(arch: str, photos: str, precision: str):
     return quantize.quantize(network, _dataset(photos).splits["train"]) if precision == "int8" else network
 
 
-def _learner(photos: str, images: int, world=None, **layout: str):
+def _fitting_head(photos: str, images: int):
+    """A head that was trained on the frozen backbone's features of as many images."""
+    from classifier.features import extract
+    from classifier.head import train_head
+    from classifier.settings import Settings
+
+    network, dataset = _graph("efficientnet-lite0", photos, "fp32"), _dataset(photos)
+    train, valid = (extract(network, split) for split in (_split(photos, "train", images), dataset.splits["valid"]))
+    return train_head(train, valid, len(dataset.classes), Settings())[0]
+
+
+def _test_accuracy(photos: str, network) -> float:
+    """Of a network that takes uint8 images [N, 224, 224, 3], on the whole test split."""
+    import torch
+    from classifier.data import read_image
+
+    right, split = 0, _dataset(photos).splits["test"]
+    with torch.inference_mode():
+        for path, target in split.samples:
+            pixels = torch.from_numpy(read_image(path, 224)[np.newaxis])
+            right += int(network(pixels).argmax()) == target
+    return right / len(split)
+
+
+def _learner(photos: str, images: int, world=None, head=None, **layout: str):
     import torch
     from classifier.distributed import ALONE
     from classifier.fine_tuning import NetworkLearner
@@ -206,7 +260,7 @@ def _learner(photos: str, images: int, world=None, **layout: str):
     dataset = _dataset(photos)
     splits = {**dataset.splits, "train": part(dataset.splits["train"], images)}
     backbone = load_backbone()
-    head = Head(torch.zeros(len(dataset.classes), backbone.width), torch.zeros(len(dataset.classes)))
+    head = head or Head(torch.zeros(len(dataset.classes), backbone.width), torch.zeros(len(dataset.classes)))
     small = type(dataset)(dataset.classes, splits, ())
     return NetworkLearner(backbone, head, small, Settings(fine_tune=True), None, world or ALONE, **layout)
 

@@ -190,6 +190,7 @@ def serve() -> None:
         log.error("another local AWS runs on %s", home)
         raise SystemExit(ALREADY_RUNNING) from None
 
+    gc.disable()  # moto's tables have some million entries, none of which is ever garbage
     ctx = Context(home=home, port=port, supervisor=Supervisor(home))
     set_context(ctx)
     for owner in ctx.supervisor.reap_leftovers():
@@ -199,7 +200,9 @@ def serve() -> None:
         module.install()
     identity = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}
     application = Application([module for module in modules if hasattr(module, "matches")], lambda: identity)
-    gc.freeze()  # moto's tables have some million entries, which are never garbage: no collection need visit them again
+    gc.enable()
+    gc.collect()
+    gc.freeze()  # no later collection need visit them
     try:
         server = make_server("127.0.0.1", port, application, threaded=True, request_handler=QuietHandler)
     except (OSError, SystemExit):

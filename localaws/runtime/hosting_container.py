@@ -13,6 +13,7 @@ Nothing of this project is imported here: what serves locally is the artifact, a
 
 import argparse
 import asyncio
+import functools
 import importlib
 import inspect
 import json
@@ -95,9 +96,14 @@ def default_output(prediction: Any, accept: str) -> Any:
     return json.dumps(prediction), "application/json"
 
 
+@functools.cache
+def _parameters(function: Any) -> int:
+    return len(inspect.signature(function).parameters)
+
+
 def call(function: Any, *arguments: Any, context: Context) -> Any:
     """Call a handler, with the context where it takes one argument more than it must."""
-    taken = len(inspect.signature(function).parameters)
+    taken = _parameters(function)
     if taken == len(arguments):
         return function(*arguments)
     if taken == len(arguments) + 1:

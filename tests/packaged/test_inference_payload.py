@@ -35,10 +35,10 @@ CAPACITY = 64  # requests that the line takes, as line.py has it
 
 
 @pytest.fixture(scope="module")
-def model_folder(bootstrap_models, tmp_path_factory) -> Path:
+def model_folder(bootstrap_model, tmp_path_factory) -> Path:
     """The bootstrap model, unpacked as the endpoint's host does it."""
     folder = tmp_path_factory.mktemp("model")
-    artifact.extract(bootstrap_models[0], folder)
+    artifact.extract(bootstrap_model, folder)
     return folder
 
 
@@ -73,13 +73,8 @@ MISTAKES = {
 # ---- the bootstrap model --------------------------------------------------------------------------------------
 
 
-def test_the_bootstrap_model_is_the_same_bytes_whoever_makes_it(bootstrap_models):
-    first, second = bootstrap_models
-    assert first.read_bytes() == second.read_bytes()
-
-
-def test_the_bootstrap_model_knows_the_classes_of_imagenet(bootstrap_models):
-    card = artifact.validate(bootstrap_models[0])
+def test_the_bootstrap_model_knows_the_classes_of_imagenet(bootstrap_model):
+    card = artifact.validate(bootstrap_model)
     assert (card.architecture, len(card.classes), card.data_sha256) == ("efficientnet-lite0", 1000, None)
     assert {"beagle", "pug", "golden retriever"} <= set(card.labels)
 

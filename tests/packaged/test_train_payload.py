@@ -145,16 +145,6 @@ def test_it_wrote_nothing_into_the_home_of_who_ran_it(trained):
     assert not (job.base / "home").exists()
 
 
-def test_the_same_job_again_goes_on_from_its_checkpoint(trained):
-    job, first = trained
-    again = job.run()
-    assert again.returncode == 0, again.stderr
-    epochs = len(job.metrics["history"])
-    assert f"resumed after epoch {epochs}" in again.stdout
-    assert "\nepoch=" not in again.stdout
-    assert re.search("test_accuracy.*", again.stdout)[0] == re.search("test_accuracy.*", first.stdout)[0]
-
-
 def test_other_settings_do_not_go_on_from_that_checkpoint(trained):
     job, _ = trained
     result = job.run("--lr", "0.5")

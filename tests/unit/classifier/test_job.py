@@ -85,6 +85,19 @@ def test_a_broken_image_is_the_reason_by_name(places, tmp_path):
     assert not places.model.exists()
 
 
+def test_the_same_job_again_goes_on_from_its_checkpoint(places, capsys):
+    first = job.run("squares-1", places, Settings())
+    epochs = len(json.loads((places.output / "metrics.json").read_text())["history"])
+    capsys.readouterr()
+
+    again = job.run("squares-1", places, Settings())
+
+    log = capsys.readouterr().out
+    assert f"resumed after epoch {epochs}" in log
+    assert "\nepoch=" not in log
+    assert again.metrics == first.metrics
+
+
 def test_a_checkpoint_of_another_run_stops_it_before_anything_is_computed(places, capsys):
     job.run("squares-1", places, Settings())
     capsys.readouterr()

@@ -1,5 +1,6 @@
 """The table of operations is true: of the code that answers, of the server's refusals, of the document."""
 
+import functools
 import importlib
 import re
 
@@ -15,6 +16,7 @@ from localaws.operations import DEFAULTS, OPERATIONS, REFUSED, RUNS, SERVICES, l
 from tests.unit.localaws.sagemaker_helpers import ROLE
 
 
+@functools.cache  # EC2's model alone takes a second to read
 def operations_of(service: str) -> dict[str, str]:
     """A service's operations by the name of the method that answers each."""
     names = Session().get_service_model(service).operation_names
