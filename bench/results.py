@@ -1,6 +1,7 @@
 """Results: a JSON file for each bench in bench/results, and the README's table, which is made from them."""
 
 import json
+import string
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,24 +29,28 @@ def save(name: str, comparisons: Iterable[Comparison], folder: Path = FOLDER) ->
 
 
 def table(folder: Path = FOLDER) -> str:
-    """The README's table, in Markdown: one row a candidate, and the machines below it."""
+    """The README's table, in Markdown: one row a candidate, and the machines below it; several have letters."""
     files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     comparisons = [comparison for file in files for comparison in file["comparisons"]]
+    machines = sorted({machine.in_words(comparison["machine"]) for comparison in comparisons})
+    letters = dict(zip(machines, string.ascii_uppercase, strict=False)) if len(machines) > 1 else {}
     head = "| | measured | against | ratio of the best rounds | median (worst to best round) | promised |"
-    lines = [head, "|---|---|---|---|---|---|"]
+    lines = [f"{head} machine |" if letters else head, f"|---|---|---|---|---|---|{'---|' if letters else ''}"]
     notes = []
     for comparison in comparisons:
         mark = ""
         if comparison["note"]:
-            notes.append(comparison["note"])
-            mark = f" [{len(notes)}]"
-        lines += _rows(comparison, mark)
+            if comparison["note"] not in notes:
+                notes.append(comparison["note"])
+            mark = f" [{notes.index(comparison['note']) + 1}]"
+        on = f" {letters[machine.in_words(comparison['machine'])]} |" if letters else ""
+        lines += [f"{row}{on}" for row in _rows(comparison, mark)]
     lines += [""] + [f"[{number}] {note}\n" for number, note in enumerate(notes, 1)]
-    machines = sorted({machine.in_words(comparison["machine"]) for comparison in comparisons})
+    named = [f"{letters[each]}: {each}" for each in machines] if letters else machines
     dates = sorted({comparison["measured"] for comparison in comparisons})
     if comparisons:
         lines.append(
-            f"Measured {' and '.join(dates)} on {'; '.join(machines)}. All values: [bench/results](bench/results)."
+            f"Measured {' and '.join(dates)} on {'; '.join(named)}. All values: [bench/results](bench/results)."
         )
     return "\n".join(lines)
 

@@ -1,6 +1,8 @@
 """The harness, on candidates whose figures are known."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,19 @@ def test_results_are_kept_by_comparison_and_shown_in_the_readme(measured, tmp_pa
     assert "| other [1] | b: 3 s | a: 9 s | **3** | 3 (3 to 3) |  |" in lines
     assert "[1] Said so." in lines
     assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
+
+
+def test_where_results_are_of_several_machines_each_row_names_its_own(measured, tmp_path, monkeypatch):
+    done, _ = measured
+    results.save("made", [done], tmp_path)
+    here = machine.describe()
+    monkeypatch.setattr(machine, "describe", lambda: here | {"cpu": "Another"})
+    results.save("other", [replace(done, what="again")], tmp_path)
+    rows = results.table(tmp_path).splitlines()
+    assert rows[0].endswith("| promised | machine |")
+    letter = re.compile(r"([AB]): Another").search(rows[-1])[1]
+    assert next(row for row in rows if row.startswith("| again |")).endswith(f"| {letter} |")
+    assert not next(row for row in rows if row.startswith("| made |")).endswith(f"| {letter} |")
 
 
 def test_the_readme_shows_the_results_that_are_kept():
