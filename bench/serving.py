@@ -136,15 +136,14 @@ def latency(arch: str, given: dict, options: Options) -> Comparison:
         higher_is_better=False,
     )
     details = done.details[OURS]
-    values = {name: [each[f"{name}_ms"] for each in details] for name in ("p50", "p99")}
+    values = {name: [each[f"{name}_ms"] for each in details] for name in ("p99", "p50")}
     return replace(
         done,
         unit="ms",
-        higher_is_better=True,
-        baseline="p50",
-        headline="p99",
+        baseline="p99",
+        headline="p50",
         values=values,
-        details={"p50": details, "p99": []},
+        details={"p99": details, "p50": []},
         target=3,
         note="Requests at fixed intervals, timed from when they were due; p99 is promised to be under 3 times p50.",
     )

@@ -96,16 +96,11 @@ def fine_tuning(photos: str, options: Options) -> Comparison:
     given = {"photos": photos, "images": 64 if options.quick else 128}
     return compare(
         "Fine-tuning, EfficientNet-Lite0",
-        [
-            Candidate("eager torchvision style", f"{HERE}:fine_tuning_as_usual", given),
-            Candidate("ours, contiguous", f"{HERE}:fine_tuning", {**given, "memory_format": "contiguous"}),
-            Candidate("ours, channels last, bf16", f"{HERE}:fine_tuning", {**given, "precision": "bf16"}),
-            Candidate("ours, channels last", f"{HERE}:fine_tuning", given),
-        ],
+        _ways_to_fine_tune("fine_tuning_as_usual", "fine_tuning", given),
         unit="images/s",
         repeats=options.rounds(3),
         target=1.5,
-        note="Our default is channels last in fp32; `train-ec2` chooses by a trial on its machine.",
+        note="Our default is contiguous in fp32; `train-ec2` chooses by a trial on its machine.",
     )
 
 
@@ -114,12 +109,7 @@ def fine_tuned(photos: str, options: Options) -> Comparison:
     given = {"photos": photos, "images": 64 if options.quick else 420, "epochs": 1 if options.quick else 2}
     return compare(
         "Test accuracy after fine-tuning, EfficientNet-Lite0",
-        [
-            Candidate("eager torchvision style", f"{HERE}:accuracy_as_usual", given),
-            Candidate("ours, contiguous", f"{HERE}:accuracy", {**given, "memory_format": "contiguous"}),
-            Candidate("ours, channels last, bf16", f"{HERE}:accuracy", {**given, "precision": "bf16"}),
-            Candidate("ours, channels last", f"{HERE}:accuracy", given),
-        ],
+        _ways_to_fine_tune("accuracy_as_usual", "accuracy", given),
         unit="of 1",
         repeats=options.rounds(1),
         target=0.99,
@@ -128,6 +118,19 @@ def fine_tuned(photos: str, options: Options) -> Comparison:
             "from one head that fits the frozen backbone; seeds are fixed, so there is one round."
         ),
     )
+
+
+def _ways_to_fine_tune(usual: str, ours: str, given: dict) -> list[Candidate]:
+    return [
+        Candidate("eager torchvision style", f"{HERE}:{usual}", given),
+        Candidate("ours, channels last", f"{HERE}:{ours}", {**given, "memory_format": "channels_last"}),
+        Candidate(
+            "ours, channels last, bf16",
+            f"{HERE}:{ours}",
+            {**given, "memory_format": "channels_last", "precision": "bf16"},
+        ),
+        Candidate("ours, contiguous", f"{HERE}:{ours}", given),
+    ]
 
 
 def instances(photos: str, options: Options) -> Iterator[Comparison]:

@@ -55,7 +55,7 @@ class NetworkLearner:
         workers: int | None,
         world: World,
         *,
-        memory_format: str = "channels_last",
+        memory_format: str = "contiguous",
         precision: str = "fp32",
     ):
         self.backbone, self.head = backbone, head.linear()

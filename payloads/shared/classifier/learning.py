@@ -78,8 +78,8 @@ class Task:
 
         print(f"converting {self.backbone.architecture} to a graph", flush=True)
         fp32 = graph.convert(self.backbone)
-        a_class = quantize.FOLDS * len(self.dataset.classes)  # so that each fold has something of each class
-        network, precision, valid_features = self._choose(fp32, judge, max(a_class, quantize.MIN_VALID))
+        for_folds = quantize.FOLDS * len(self.dataset.classes)  # something of each class in each of them
+        network, precision, valid_features = self._choose(fp32, judge, max(for_folds, quantize.MIN_VALID))
         self.clock.lap("prepare")
         self._try_machine({precision.precision: network, quantize.FP32: fp32})
         train_features = self._augmented_features(network, train)

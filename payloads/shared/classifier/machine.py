@@ -30,7 +30,7 @@ class Machine:
     workers: int | None = None  # of each process, that read and decode images
     processors: int | None = None  # that all processes of this training may use, where they are not all there are
     trial: bool = False  # find by trying what is not given here
-    memory_format: str = "channels_last"  # of fine-tuning
+    memory_format: str = "contiguous"  # of fine-tuning
     precision: str = "fp32"  # of fine-tuning's way forward and back; weights and updates are always fp32
 
     def shared_by(self, processes: int) -> "Machine":
@@ -141,7 +141,7 @@ def feature_candidates(threads: int, workers: int, precisions: Sequence[str]) ->
 def fine_tuning_candidates(most: int, threads: int | None, workers: int) -> list[Candidate]:
     """The default with other numbers of threads: where something else runs on the machine, what they cost one another
     outweighs all the rest."""
-    return [Candidate("torch", number, workers, memory_format="channels_last") for number in trial.sizes(most, threads)]
+    return [Candidate("torch", number, workers, memory_format="contiguous") for number in trial.sizes(most, threads)]
 
 
 def other_fine_tuning(best: Candidate, most: int, workers: int | None, known: set[str]) -> list[Candidate]:
