@@ -22,7 +22,7 @@ def dogs() -> Path:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """The end-to-end tier is the longest chain: what runs beside it takes the time that it leaves."""
     if "PYTEST_XDIST_WORKER" in os.environ and not item.nodeid.startswith(END_TO_END) and os.nice(0) == 0:
-        os.nice(12)
+        os.nice(8)
 
 
 class ByFile(LoadScopeScheduling):
