@@ -1,6 +1,6 @@
 """Batch normalisation folded into the convolution before it: the same function in half the operations to convert.
 
-OpenVINO folds them too, but only after torch.export has taken every one apart, which is half of a conversion's time.
+OpenVINO folds them too, but only after torch.export has taken every one apart: a fifth of a conversion's time.
 """
 
 from torch import fx, nn
