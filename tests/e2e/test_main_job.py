@@ -106,6 +106,7 @@ def test_dogs_are_trained_promoted_under_traffic_and_named(deployment: Deploymen
     answer = json.loads(deployment.make("predict", f"IMAGE={photograph}"))
     assert answer["predictions"][0]["label"] == "Pug"
     assert answer["model"]["classes"] == 20
+    assert "No changes." in deployment.make("plan")
 
 
 def test_the_instance_trains_a_model_that_can_be_promoted(deployment: Deployment):

@@ -241,6 +241,7 @@ def test_what_is_wrong_is_the_last_line(job, arguments, reason):
     result = job.run(*arguments)
     assert result.returncode in (1, 2)
     assert last_line(result.stderr).startswith(reason)
+    assert "Traceback" not in result.stderr
 
 
 def test_a_price_that_is_none_stops_before_anything_is_trained(job):
