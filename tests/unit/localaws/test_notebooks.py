@@ -160,10 +160,13 @@ def test_what_is_asked_for_is_described_and_only_one_instance_has_a_name(running
             refused(NotebookInstanceName=running.name)
 
 
-def test_a_stop_ends_the_kernels_too_and_a_start_goes_on_with_the_same_volume(notebook):
-    notebook.configure(OnCreate=COUNT.format("create"), OnStart=COUNT.format("start"))
+def test_a_stop_ends_the_kernels_too_and_a_start_goes_on_with_the_same_volume(notebook, tmp_path):
+    gate = tmp_path / "open"
+    waiting = COUNT.format("create") + f"while [ ! -e {gate} ]; do sleep 0.02; done\n"
+    notebook.configure(OnCreate=waiting, OnStart=COUNT.format("start"))
     notebook.create(SecurityGroupIds=["sg-1"], LifecycleConfigName=notebook.name)
     assert notebook.describe()["NotebookInstanceStatus"] == "Pending"
+    gate.touch()
     assert notebook.reached("InService")["SecurityGroups"] == ["sg-1"]
     url = notebook.url()
     status, kernel = ask(url, "/api/kernels", "POST", token_of(url))
