@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import io
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
+
+from localaws.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 FUNCTION = ROOT / "payloads" / "lambda"
@@ -184,9 +185,3 @@ def until(condition: Callable[[], object]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("The local AWS is not ready.")
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -4,7 +4,6 @@ import base64
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import psutil
 
 from bench.harness import PATHS, ROOT
 from bench.load import Load, request
+from localaws.ports import free_port
 
 CONTAINER = ROOT / "localaws" / "runtime" / "hosting_container.py"
 EAGER = ROOT / "bench" / "eager"
@@ -163,7 +163,7 @@ def original(model: Path) -> Running:
 
 def litserve(model: Path) -> Running:
     folder = litserve_folder()
-    port = _free_port()
+    port = free_port()
     variables = {"BENCH_MODEL": str(model), "PYTHONPATH": f"{PATHS}{os.pathsep}{folder}"}
     process = _start([sys.executable, "-m", "bench.eager.litserve_app", str(port)], variables)
     running = Running(port, "/invocations", "application/json", [process], lambda: _end([process]))
@@ -201,11 +201,11 @@ def _script_mode(folder: Path, variables: dict[str, str]) -> Running:
 
 
 def _ray(what: list[str], folder: Path, variables: dict[str, str]) -> Running:
-    ray_port, http_port = _free_port(), _free_port()
+    ray_port, http_port = free_port(), free_port()
     scratch = tempfile.mkdtemp(prefix="ray-")
     variables |= {"RAY_TMPDIR": scratch, "RAY_ADDRESS": f"127.0.0.1:{ray_port}", "RAY_USAGE_STATS_ENABLED": "0"}
     tools = Path(sys.executable).parent
-    ports = [f"--port={ray_port}", f"--ray-client-server-port={_free_port()}"]
+    ports = [f"--port={ray_port}", f"--ray-client-server-port={free_port()}"]
     head = _start([tools / "ray", "start", "--head", "--block", *ports, "--include-dashboard=False"], variables, folder)
     processes = [head]
     start = [tools / "serve", "start", "--http-host=127.0.0.1", f"--http-port={http_port}"]
@@ -262,9 +262,3 @@ def _until_ready() -> Iterator[None]:
         yield
         time.sleep(0.2)
     sys.exit("the server did not answer in time")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -38,13 +38,13 @@ def ask(port: int) -> dict | None:
         connection.close()
 
 
-def _running(home: Path) -> int | None:
-    """The process number of the server on `home`, if one runs."""
+def _running(home: Path) -> dict | None:
+    """What the server on `home` has noted of itself, if one runs: pid, port."""
     try:
         record = json.loads((home / "server.json").read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return record["pid"] if start_time(record["pid"]) == record["started"] else None
+    return record if start_time(record["pid"]) == record["started"] else None
 
 
 def up(home: Path, port: int) -> str:
@@ -55,8 +55,11 @@ def up(home: Path, port: int) -> str:
             return f"The local AWS already runs on http://127.0.0.1:{port} (state in {home})."
         who = f"another local AWS, with its state in {found['home']}" if found else "another program"
         raise SystemExit(f"Port {port} is taken by {who}. Set LOCALAWS_PORT to a free port, or stop that program.")
-    if _running(home) is not None:
-        raise SystemExit(f"A local AWS runs on {home}, but not on port {port}: stop it first, or set LOCALAWS_PORT.")
+    running = _running(home)
+    if running is not None and running["port"] != port:
+        raise SystemExit(
+            f"A local AWS runs on {home}, but on port {running['port']}: stop it first, or set LOCALAWS_PORT to that."
+        )
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = home / "server.log"
     with log.open("ab") as output:
@@ -86,9 +89,9 @@ def up(home: Path, port: int) -> str:
 
 def down(home: Path) -> str:
     """Stop the server and all that it started, in order if it still answers, by force if not."""
-    pid = _running(home)
-    if pid is not None:
-        started = start_time(pid)
+    running = _running(home)
+    if running is not None:
+        pid, started = running["pid"], running["started"]
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while start_time(pid) == started:
@@ -98,9 +101,9 @@ def down(home: Path) -> str:
             time.sleep(POLL_SECONDS)
     left = Supervisor(home).reap_leftovers() if home.exists() else []
     (home / "server.json").unlink(missing_ok=True)
-    if pid is None and not left:
-        return "The local AWS does not run."
-    return "The local AWS is stopped; its state is kept." if pid else f"Ended what a crash had left: {', '.join(left)}."
+    if running is not None:
+        return "The local AWS is stopped; its state is kept."
+    return f"Ended what a crash had left: {', '.join(left)}." if left else "The local AWS does not run."
 
 
 def status(home: Path, port: int) -> str:

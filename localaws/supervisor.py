@@ -19,6 +19,7 @@ from pathlib import Path
 
 MARK = "LOCALAWS_PROCESS"
 POLL_SECONDS = 0.05
+REAP_SECONDS = 5.0
 
 
 def start_time(pid: int) -> str | None:
@@ -33,20 +34,27 @@ def start_time(pid: int) -> str | None:
     return shown.stdout.strip() or None
 
 
-def _carriers(token: str) -> list[int]:
-    """The processes whose environment carries `token`."""
+def _carriers(token: str) -> set[tuple[int, str]]:
+    """The processes whose environment carries `token`: number and start time. One that is about to end has given its
+    environment up before the rest."""
     wanted = f"{MARK}={token}".encode()
-    found = []
+    found = set()
     for entry in Path("/proc").glob("[0-9]*/environ"):
         # A process of somebody else, or one that ended meanwhile, cannot be read and is not ours.
         with contextlib.suppress(OSError):
             if wanted in entry.read_bytes().split(b"\0"):
-                found.append(int(entry.parent.name))
+                pid = int(entry.parent.name)
+                if began := start_time(pid):
+                    found.add((pid, began))
     return found
 
 
+def _alive(processes: set[tuple[int, str]]) -> set[tuple[int, str]]:
+    return {(pid, began) for pid, began in processes if start_time(pid) == began}
+
+
 def _signal_carriers(token: str, number: int) -> None:
-    for pid in _carriers(token):
+    for pid, _ in _carriers(token):
         if pid != os.getpid():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -92,9 +100,8 @@ class Child:
         else:
             self._process.wait()
         self.send(signal.SIGKILL)
-        while left := _carriers(self.token):
-            if left == [self.pid]:
-                break
+        left: set[tuple[int, str]] = set()
+        while left := _alive(left | _carriers(self.token)):
             _signal_carriers(self.token, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
         with self._lock:
@@ -194,12 +201,9 @@ class Supervisor:
             entries = json.loads(self._record.read_text())
         except FileNotFoundError:
             return []
-        left = [entry for entry in entries if self._is_left(entry)]
-        self._signal_left(left, signal.SIGTERM)
-        deadline = time.monotonic() + 5
-        while any(self._is_left(entry) for entry in left) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        self._signal_left(left, signal.SIGKILL)
+        left = [entry for entry in entries if self._same(entry) or _carriers(entry["token"])]
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._end_left(left, number)
         self._record.unlink(missing_ok=True)
         return [entry["owner"] for entry in left]
 
@@ -207,15 +211,18 @@ class Supervisor:
     def _same(entry: dict) -> bool:
         return entry["started"] is not None and start_time(entry["pid"]) == entry["started"]
 
-    def _is_left(self, entry: dict) -> bool:
-        return self._same(entry) or bool(_carriers(entry["token"]))
-
-    def _signal_left(self, entries: list[dict], number: int) -> None:
+    def _end_left(self, entries: list[dict], number: int) -> None:
+        """Send a signal to what is left of the entries' processes, and wait up to REAP_SECONDS for their end."""
+        left = {(entry["pid"], entry["started"]) for entry in entries if self._same(entry)}
         for entry in entries:
+            left |= _carriers(entry["token"])
             if self._same(entry):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(entry["pid"], number)
             _signal_carriers(entry["token"], number)
+        deadline = time.monotonic() + REAP_SECONDS
+        while (left := _alive(left)) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
     def _watch(self, child: Child, on_exit: Callable[[int], None] | None) -> None:
         # As a container ends with its first process, so does all that this one started and did not wait for.

@@ -16,6 +16,7 @@ from localaws.context import context
 from localaws.control import sagemaker_staging as staging
 from localaws.control.sagemaker_records import Record, now
 from localaws.control.sagemaker_staging import JobFailed
+from localaws.ports import free_port
 from localaws.runtime import requirements, training
 from localaws.runtime.training import ContractError, Host
 from localaws.supervisor import Child
@@ -169,7 +170,7 @@ class TrainingJob(Record):
 
     def _run_programs(self, hosts: list[Host]) -> bool:
         """Run the program on every host until all have ended; True where the time was up. Raises JobFailed."""
-        port = training.free_port()
+        port = free_port()
         limit = (self.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
         with contextlib.ExitStack() as stack:
             for host in hosts:

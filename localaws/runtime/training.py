@@ -16,7 +16,6 @@ import json
 import os
 import re
 import signal
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -245,13 +244,6 @@ def failure_reason(host: Host, returncode: int, error: str = "ExecuteUserScriptE
         f'AlgorithmError: {error}:\nExitCode {code}\nErrorMessage "{logs.last_error(host.log)}"{extra}, '
         f"exit code: {code}"
     )
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment, for a job's rendezvous."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def processors(host: Host) -> int:

@@ -51,13 +51,19 @@ class Deployment:
             aws_secret_access_key="test",
         )
 
-    def processes(self) -> list[str]:
-        """Command lines of all processes that work inside this deployment's home."""
-        found = []
+    def processes(self) -> dict[int, str]:
+        """Number and command line of every process that works inside this deployment's home."""
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if (process / "cwd").resolve().is_relative_to(self.home):
-                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue  # it ended while we looked
+        return found
+
+    def endpoint_processes(self) -> list[int]:
+        """The numbers of the processes that serve a model."""
+        found = [number for number, line in self.processes().items() if "hosting_container" in line]
+        assert found, "no endpoint process was found"
         return found

@@ -179,15 +179,7 @@ def broken_model(deployment: Deployment, bucket: str, folder: Path) -> None:
 
 def test_a_killed_endpoint_process_is_replaced(deployment: Deployment):
     line = curl_line(deployment.make("curl"))
-    serving = [
-        int(process.name)
-        for process in Path("/proc").glob("[0-9]*")
-        if b"hosting_container" in (process / "cmdline").read_bytes()
-        and (process / "cwd").resolve().is_relative_to(deployment.home)
-    ]
-    assert serving, "no endpoint process was found"
-
-    for pid in serving:
+    for pid in deployment.endpoint_processes():
         os.kill(pid, signal.SIGKILL)
 
     def answers_again() -> bool:
@@ -214,7 +206,7 @@ def test_stopping_in_the_middle_of_a_job_says_so_and_loses_nothing(deployment: D
     deployment.make("local-down")
     watcher.join(120)
     assert not watcher.is_alive(), "make train hung after the local AWS had gone"
-    assert deployment.processes() == []
+    assert deployment.processes() == {}
 
     deployment.make("local-up")
 
@@ -281,7 +273,7 @@ def test_destroy_leaves_no_resource_and_down_no_process_and_apply_works_again(de
     assert states <= {"terminated"}
 
     deployment.make("local-down")
-    assert deployment.processes() == []
+    assert deployment.processes() == {}
 
     deployment.make("local-up")
     deployment.make("apply")

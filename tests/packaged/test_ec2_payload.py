@@ -17,16 +17,16 @@ import pytest
 from botocore.config import Config
 from classifier import artifact
 
-TIMEOUT = 300  # seconds until a run that hangs is given up
+from localaws.ports import free_port
+
+TIMEOUT = 600  # seconds until a run that hangs is given up
 BUCKET = "pawprint-artifacts"
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory) -> Iterator[str]:
     """moto's server, a process of its own, on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = (tmp_path_factory.mktemp("moto") / "log.txt").open("w+")
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -39,7 +39,7 @@ def endpoint(tmp_path_factory) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         log.close()
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,11 +25,12 @@ from classifier.contract import MAX_IMAGE_BYTES, read_answer, read_error
 from PIL import Image
 
 from bench.load import Load, request
+from localaws.ports import free_port
 from tests.unit.classifier.pictures import encoded, noisy_square
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTO = encoded(noisy_square((200, 40, 40), 1, side=96))
-WAIT = 240  # seconds until a server that should have answered is given up
+WAIT = 600  # seconds until a server that should have answered is given up
 CAPACITY = 64  # requests that the line takes, as line.py has it
 
 
@@ -355,12 +355,6 @@ def test_memory_does_not_grow_with_the_requests(local_host):
 # ---- Ray Serve, as AWS's serving image runs it ----------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @dataclass
 class RayServe:
     port: int
@@ -432,7 +426,7 @@ def healthy(port: int) -> bool:
 
 def ask(port: int, method: str, path: str, body: bytes | str | None = None, sent: dict[str, str] | None = None):
     """(status, content type, body) of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT)
     try:
         connection.request(method, path, body, sent or {})
         answer = connection.getresponse()

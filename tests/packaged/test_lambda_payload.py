@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "predictor
 from predictor_support import ANSWER, JPEG, Server, http_event, image_event, respond
 
 TOO_HEAVY = ("boto3", "botocore", "urllib3", "torch", "torchvision", "numpy", "PIL", "openvino", "pandas", "sagemaker")
-WAIT = 30  # seconds until a process that should have answered is given up
+WAIT = 120  # seconds until a process that should have answered is given up
 
 
 @pytest.fixture(scope="module")

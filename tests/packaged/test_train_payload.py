@@ -14,7 +14,7 @@ import torch
 from classifier import artifact
 from torchvision import models
 
-TIMEOUT = 300  # seconds until a run that hangs is given up
+TIMEOUT = 600  # seconds until a run that hangs is given up
 
 
 class Job:

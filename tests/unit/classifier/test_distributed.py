@@ -35,7 +35,7 @@ def trained(dataset: Path, folder: Path, processes: int, epochs: int, *last: str
         env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 

@@ -24,7 +24,8 @@ from deploy.ec2_command import Command
 TRAINER = """\
 import pathlib, sys, time
 folder = pathlib.Path(__file__).parent
-(folder / "began").write_text(" ".join(sys.argv[1:]))
+(folder / "part").write_text(" ".join(sys.argv[1:]))
+(folder / "part").replace(folder / "began")
 while not (folder / "go").exists():
     time.sleep(0.02)
 sys.exit(int((folder / "go").read_text()))
@@ -62,6 +63,12 @@ class Instance:
     def folder(self, run: str) -> Path:
         return self.root / "opt/pawprint/runs" / run
 
+    def let_go(self, run: str, status: int) -> None:
+        """Let the trainer of a run end with `status`."""
+        part = self.folder(run) / "part"
+        part.write_text(str(status))
+        part.replace(self.folder(run) / "go")  # never seen empty
+
     def plans(self) -> list[str]:
         return (self.root / "plans").read_text().splitlines() if (self.root / "plans").exists() else []
 
@@ -87,7 +94,7 @@ def instance(account, tmp_path, monkeypatch):
             process.wait(10)
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
@@ -110,8 +117,8 @@ def test_the_script_trains_and_leaves_the_plan_to_stop(instance, status):
     assert "--threads 3 " in (instance.folder("dogs-1") / "began").read_text()
     before = len(instance.plans())
     until(lambda: len(instance.plans()) > before)  # put off, again and again, while it trains
-    (instance.folder("dogs-1") / "go").write_text(str(status))
-    _, errors = process.communicate(timeout=30)
+    instance.let_go("dogs-1", status)
+    _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (status, "")
     assert instance.plans()[-1] == "-h +30"
     until(lambda: not alive(process.pid))
@@ -121,12 +128,12 @@ def test_a_second_run_is_refused_and_disturbs_nothing(instance):
     first = instance.start("dogs-1")
     until((instance.folder("dogs-1") / "began").exists)
     second = instance.start("dogs-2")
-    _, errors = second.communicate(timeout=30)
+    _, errors = second.communicate(timeout=120)
     assert second.returncode == ec2_runs.BUSY
     assert errors == "the instance already trains dogs-1, and does one run at a time\n"
     assert first.poll() is None and not instance.folder("dogs-2").exists()
-    (instance.folder("dogs-1") / "go").write_text("0")
-    assert first.wait(30) == 0
+    instance.let_go("dogs-1", 0)
+    assert first.wait(120) == 0
     third = instance.start("dogs-3")
     until((instance.folder("dogs-3") / "began").exists)
     assert third.poll() is None
@@ -141,8 +148,8 @@ def test_killed_as_ssm_kills_the_plan_stands_and_the_instance_is_free(instance):
     assert set(instance.plans()) == {"-h +30"}
     instance.start("dogs-1")
     until(lambda: (instance.root / "opt/pawprint/training").read_text() == "dogs-1\n")
-    (instance.folder("dogs-1") / "go").write_text("0")
-    assert instance.started[-1].wait(30) == 0
+    instance.let_go("dogs-1", 0)
+    assert instance.started[-1].wait(120) == 0
 
 
 def test_where_only_the_trainer_is_killed_the_script_ends_as_it_does(instance):
@@ -150,7 +157,7 @@ def test_where_only_the_trainer_is_killed_the_script_ends_as_it_does(instance):
     until((instance.folder("dogs-1") / "began").exists)
     trainer = subprocess.run(["pgrep", "-g", str(process.pid), "-f", "train_ec2.py --run"], capture_output=True)
     os.kill(int(trainer.stdout.split()[0]), signal.SIGKILL)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 137 and "Killed" in errors
     assert instance.plans()[-1] == "-h +30"
 

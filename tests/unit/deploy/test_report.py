@@ -111,13 +111,13 @@ def test_without_a_screen_no_browser_is_started(headless, tmp_path):
 
 def test_the_systems_browser_gets_the_file_and_nothing_waits_for_it(headless, monkeypatch, tmp_path):
     browser, told = tmp_path / "browser", tmp_path / "told"
-    browser.write_text(f'#!/bin/sh\necho "$$ $1" > {told}.partial; mv {told}.partial {told}; exec sleep 30\n')
+    browser.write_text(f'#!/bin/sh\necho "$$ $1" > {told}.partial; mv {told}.partial {told}; exec sleep 600\n')
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(browser))
 
     assert report.open_in_browser(tmp_path / "a report.html") is True
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not told.exists():
         assert time.monotonic() < deadline, "the browser was not told"
         time.sleep(0.05)

@@ -1,7 +1,6 @@
 """A real local AWS for the tests: one server process per test session, with its own port and state directory."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,14 +14,9 @@ from botocore.config import Config
 
 from localaws.__main__ import ask, down
 from localaws.context import REPOSITORY
+from localaws.ports import free_port
 
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Server:
@@ -60,7 +54,7 @@ class Server:
         """Stop in order; an unclean end fails the test."""
         assert self.process is not None
         self.process.terminate()
-        assert self.process.wait(60) == 0, (self.home / "server.log").read_text()
+        assert self.process.wait(240) == 0, (self.home / "server.log").read_text()
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -84,7 +78,7 @@ class Server:
         )
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
+def until(condition: Callable[[], T], what: str, seconds: float = 240) -> T:
     """Poll until `condition()` is true and give its value; fail with `what` when the deadline has passed."""
     deadline = time.monotonic() + seconds
     while True:

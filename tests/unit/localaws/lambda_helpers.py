@@ -85,7 +85,7 @@ class Function:
             Role="arn:aws:iam::123456789012:role/lambda",
             Handler="handler.handler",
             Code={"ZipFile": package(code % word)},
-            **{"Runtime": "python3.13", "Timeout": 30, **settings},
+            **{"Runtime": "python3.13", "Timeout": 300, **settings},
         )
 
     def call(self, operation: str, **arguments) -> dict:

@@ -111,7 +111,7 @@ class SageMaker:
             "HyperParameters": {**own, **(hyperparameters or {})},
             "OutputDataConfig": {"S3OutputPath": f"s3://{self.bucket}/out"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 120},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 900},
             "RoleArn": ROLE,
         }
         self.api.create_training_job(TrainingJobName=name, **{**parts, **request})

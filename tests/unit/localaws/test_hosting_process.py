@@ -41,6 +41,7 @@ class Host:
         (folder / "code").mkdir()
         (folder / "code" / "inference.py").write_text(MODEL)
         self.folder = folder
+        self.sent: list[str] = []  # the requests that are whole in the sockets
         port_file = folder / "port"
         container = Path(hosting_container.__file__)
         self.process = subprocess.Popen(
@@ -53,9 +54,26 @@ class Host:
     def ask(self, name: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT)
         try:
-            connection.request("POST", "/invocations", name, {"Content-Type": "application/x-name"})
+            self.send(connection, name)
             answer = connection.getresponse()
             return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def send(self, connection: http.client.HTTPConnection, name: str) -> None:
+        connection.request("POST", "/invocations", name, {"Content-Type": "application/x-name"})
+        self.sent.append(name)
+
+    def has_taken(self, requests: int) -> bool:
+        """Whether it has read `requests` requests, all that were sent, whose clients have not gone."""
+        return len(self.sent) >= requests and established(self.port) == requests
+
+    def is_alive(self) -> bool:
+        """Whether it answers, and so has seen what had come before."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT)
+        try:
+            connection.request("GET", "/ping")
+            return connection.getresponse().status == 200
         finally:
             connection.close()
 
@@ -85,7 +103,7 @@ def test_sigterm_lets_what_was_taken_be_answered_and_takes_no_more(host):
     with ThreadPoolExecutor(5) as pool:
         asked = [pool.submit(host.ask, f"n{number}") for number in range(5)]
         wait_until(lambda: sum(host.has_called(f"n{number}") for number in range(5)) == WORKERS)
-        wait_until(lambda: established(host.port) == 5)  # two are computed, three wait
+        wait_until(lambda: host.has_taken(5))  # two are computed, three wait
         host.process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_refused(host))
         assert host.process.poll() is None
@@ -95,10 +113,19 @@ def test_sigterm_lets_what_was_taken_be_answered_and_takes_no_more(host):
 
 
 def established(port: int) -> int:
-    """Connections that the server has taken and whose request it has read: nothing is left to receive."""
-    wanted = f"0100007F:{port:04X}"
+    """Connections that the server has taken and in which nothing is left to receive."""
+    return sum(row[3] == "01" and row[4].endswith(":00000000") and row[9] != "0" for row in connections(port))
+
+
+def hung_up(port: int) -> int:
+    """Connections whose client has gone, which the server has not closed yet."""
+    return sum(row[3] == "08" for row in connections(port))
+
+
+def connections(port: int) -> list[list[str]]:
+    """The server's side of its connections: rows of /proc/net/tcp."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1] == wanted and row[3] == "01" and row[4].endswith(":00000000") and row[9] != "0" for row in rows)
+    return [row for row in rows if row[1] == f"0100007F:{port:04X}"]
 
 
 def is_refused(host: Host) -> bool:
@@ -113,7 +140,7 @@ def test_more_than_workers_and_line_can_take_is_503_at_once(host):
     most = WORKERS + hosting_container.WAITING
     with ThreadPoolExecutor(most) as pool:
         asked = [pool.submit(host.ask, f"n{number}") for number in range(most)]
-        wait_until(lambda: established(host.port) == most)
+        wait_until(lambda: host.has_taken(most))
         status, body = host.ask("one-more")
         assert status == 503
         assert json.loads(body)["type"] == "ServiceUnavailableException"
@@ -128,13 +155,14 @@ def test_who_hangs_up_while_waiting_is_not_computed(host):
         asked = [pool.submit(host.ask, f"n{number}") for number in range(WORKERS)]
         wait_until(lambda: all(host.has_called(f"n{number}") for number in range(WORKERS)))
         connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=WAIT)
-        connection.request("POST", "/invocations", "gone", {"Content-Type": "application/x-name"})
-        wait_until(lambda: established(host.port) == WORKERS + 1)
+        host.send(connection, "gone")
+        wait_until(lambda: host.has_taken(WORKERS + 1))
         connection.close()
-        wait_until(lambda: established(host.port) == WORKERS)
+        wait_until(lambda: established(host.port) == WORKERS and hung_up(host.port) == 0)
+        assert host.is_alive() and host.is_alive()  # turns of its loop, in which it forgets who has gone
         last = threading.Thread(target=host.ask, args=("last",))
         last.start()
-        wait_until(lambda: established(host.port) == WORKERS + 1)
+        wait_until(lambda: host.sent[-1] == "last" and established(host.port) == WORKERS + 1)
         host.let_go()
         last.join(WAIT)
         assert {each.result()[0] for each in asked} == {200}

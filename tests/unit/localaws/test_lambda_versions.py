@@ -50,7 +50,7 @@ class Function:
             Runtime="python3.13",
             Handler="handler.handler",
             Code={"ZipFile": package("one")},
-            Timeout=30,
+            Timeout=300,
         )
 
     def call(self, operation: str, **arguments) -> dict:

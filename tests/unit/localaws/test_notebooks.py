@@ -69,7 +69,7 @@ class Notebook:
             described = self.describe()
             return described if described["NotebookInstanceStatus"] not in ("Pending", "Stopping") else None
 
-        described = self.until(settled, f"{self.name} settles", seconds=180)
+        described = self.until(settled, f"{self.name} settles")
         assert described["NotebookInstanceStatus"] == status, described.get("FailureReason")
         return described
 
@@ -107,6 +107,10 @@ def ask(url: str, path: str, method: str = "GET", token: str | None = None) -> t
     return response.status, response.read()
 
 
+def server_log(notebook: Notebook) -> str:
+    return "\n".join(SageMaker(notebook.server, notebook.until).log(LOG_GROUP, f"{notebook.name}/jupyter.log"))
+
+
 def token_of(url: str) -> str:
     return parse_qs(urlsplit(url).query)["token"][0]
 
@@ -142,11 +146,10 @@ def test_the_presigned_url_opens_a_real_jupyterlab_and_its_token_is_needed(runni
 
 def test_a_lifecycle_script_knows_the_local_aws_and_its_output_is_in_the_log(running):
     assert (running.volume / "brought.txt").read_text().strip() == running.server.url
-    log = SageMaker(running.server, running.until).log
-    assert log(LOG_GROUP, f"{running.name}/LifecycleConfigOnStart") == [f"in {running.volume.parent}"]
-    server_log = "\n".join(log(LOG_GROUP, f"{running.name}/jupyter.log"))
-    assert "is running at" in server_log
-    assert token_of(running.url()) not in server_log
+    log = SageMaker(running.server, running.until).log(LOG_GROUP, f"{running.name}/LifecycleConfigOnStart")
+    assert log == [f"in {running.volume.parent}"]
+    running.until(lambda: "is running at" in server_log(running), "what JupyterLab says of itself is in the log")
+    assert token_of(running.url()) not in server_log(running)
 
 
 def test_what_is_asked_for_is_described_and_only_one_instance_has_a_name(running):

@@ -82,7 +82,7 @@ def test_an_error_of_motos_own_comes_as_it_is(localaws):
 
 @pytest.mark.parametrize("path", ["/", "/no/such/path", "/moto-api/data.json", "/favicon.ico", "/latest/meta-data/"])
 def test_a_browser_never_gets_html_either(localaws, path):
-    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     body = answer.read().lower()
@@ -92,7 +92,7 @@ def test_a_browser_never_gets_html_either(localaws, path):
 
 
 def test_a_refused_upload_is_read_to_its_end_so_that_its_answer_arrives(localaws):
-    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=60)
     headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, x"}
     connection.request("POST", "/", body=b"x" * 20_000_000, headers=headers)
     refused = connection.getresponse()
@@ -111,7 +111,7 @@ def test_only_this_machine_can_ask(localaws):
 
 
 def test_a_length_that_is_no_number_is_a_bad_request(localaws):
-    with socket.create_connection(("127.0.0.1", localaws.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", localaws.port), timeout=60) as connection:
         connection.sendall(b"POST /lambda-url/x/ HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n")
         answer = connection.recv(4096)
 
@@ -120,7 +120,7 @@ def test_a_length_that_is_no_number_is_a_bad_request(localaws):
 
 
 def test_a_connection_to_a_function_url_or_an_endpoint_is_kept(localaws):
-    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=60)
     signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sagemaker/aws4_request, x"}
     for path, status in [("/lambda-url/nobody/", 404), ("/endpoints/nobody/invocations", 400)] * 2:
         connection.request("POST", path, body=b"x" * 100_000, headers=signed)

@@ -181,7 +181,7 @@ def test_a_completion_criterion_ends_the_search(tuning, criteria):
 def test_a_job_past_its_time_is_over(tuning):
     request = tuning.request(HANGING, 5, 1)
     # The least that the client lets through, two minutes, is too long for a test.
-    request["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxRuntimeInSeconds"] = 1
+    request["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxRuntimeInSeconds"] = 5
     unchecked = boto3.client(
         "sagemaker",
         region_name="us-east-1",

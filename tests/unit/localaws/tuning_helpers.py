@@ -50,7 +50,7 @@ class Tuning(SageMaker):
                 },
                 "OutputDataConfig": {"S3OutputPath": f"s3://{self.bucket}/out"},
                 "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-                "StoppingCondition": {"MaxRuntimeInSeconds": 120},
+                "StoppingCondition": {"MaxRuntimeInSeconds": 900},
                 "RoleArn": ROLE,
             },
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 import websocket
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-WAIT = 30.0
+WAIT = 120.0
 
 
 def find() -> str | None:
@@ -74,6 +74,7 @@ class Page:
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log", "DOM"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def call(self, method: str, **parameters) -> dict:
         self._number += 1
@@ -94,8 +95,9 @@ class Page:
             self._receive()
 
     def open(self, address: str) -> None:
-        self.call("Page.navigate", url=address)
-        self.event("Page.loadEventFired")
+        loader = self.call("Page.navigate", url=address)["loaderId"]
+        while (seen := self.event("Page.lifecycleEvent"))["loaderId"] != loader or seen["name"] != "load":
+            pass  # the load of the tab's own empty page may come as late
 
     def js(self, expression: str) -> object:
         """The value of an expression, JSON as far as it goes."""
