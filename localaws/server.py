@@ -9,6 +9,7 @@ import fcntl
 import functools
 import gc
 import importlib
+import io
 import json
 import logging
 import os
@@ -35,6 +36,8 @@ from localaws.control import CONTROL_MODULES
 from localaws.operations import REFUSED, SERVICES, level, refuses
 
 HEALTH_PATH = "/_localaws/health"
+READS = 5  # times that a request is answered anew before it fails
+ONE_PART = 1 << 20  # bytes of an answer that are copied to be sent together with its head
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's malloc.h
 # Paths under which moto offers what AWS does not: a page, a reset, invented instance credentials.
 NOT_AWS = ("/_localaws", "/moto-api", "/favicon.ico", "/latest/meta-data/", "/latest/api/")
@@ -91,7 +94,7 @@ class Application:
             return lambda data: None
 
         try:
-            body = self._moto(environ, keep)
+            body = self._moto(environ, keep) if _changes(environ) else self._read_moto(environ, keep)
         except NotImplementedError as error:
             # Where the operation is named in the body, moto's words have it: "The x_y action has not been ...".
             said = re.match(r"The (\w+) action", str(error))
@@ -111,6 +114,17 @@ class Application:
             given["headers"] = errors.relabelled(service, given["headers"])  # Flask's label for what has none
         start_response(given["status"], given["headers"])
         return body
+
+    def _read_moto(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        """Ask moto for what changes nothing; once more where it met a change by another thread in one of its tables."""
+        sent, attempts = environ["wsgi.input"].read(), 0
+        while True:
+            attempts += 1
+            try:
+                return self._moto(environ | {"wsgi.input": io.BytesIO(sent)}, start_response)
+            except RuntimeError as error:
+                if attempts == READS or "changed size during iteration" not in str(error):
+                    raise
 
 
 def _is_html(headers: list[tuple[str, str]]) -> bool:
@@ -135,34 +149,53 @@ def _send(answer: errors.Answer, environ: dict, start_response: Callable) -> Ite
 
 
 class QuietHandler(MotoRequestHandler):
-    """Logs what failed, not what worked: clients poll several times per second."""
+    """One answer after the other on a connection that is kept. Logs what failed, not what worked: clients poll several
+    times per second.
+
+    Werkzeug closes a connection with each answer, which it sends in two parts; where the second came late, the
+    provider's HTTP client had now and then hung up after the first, and asked again for what had been made already.
+    """
+
+    disable_nagle_algorithm = True  # nothing waits for the acknowledgement of what was sent before
 
     def run_wsgi(self) -> None:
-        told = f"{self.headers.get('Host', '')}{self.path}"
-        whole = self.headers.get("Content-Length", "0").isdecimal() and "Transfer-Encoding" not in self.headers
-        if whole and "Expect" not in self.headers and ("lambda-url" in told or told.endswith("/invocations")):
+        measured = self.headers.get("Content-Length", "0").isdecimal() and "Transfer-Encoding" not in self.headers
+        if self.server.stopping:
+            self.close_connection = True  # as a connection that comes now gets no answer either
+        elif measured and "Expect" not in self.headers:
             self._answer_and_stay()
         else:
             super().run_wsgi()
 
     def _answer_and_stay(self) -> None:
-        """Answer, and keep the connection, which werkzeug would close: here one request follows the other.
-
-        A new connection and a new thread would take longer than all else that is done for a request.
-        """
         self.environ = environ = self.make_environ()
         told: list[Any] = []
         try:
-            body = b"".join(self.server.app(environ, lambda *given: told.extend(given)))
+            parts = self.server.app(environ, lambda *given: told.extend(given))
+            body = b"".join(parts)
+            if hasattr(parts, "close"):
+                parts.close()
             while environ["wsgi.input"].read(1 << 20):  # what the application did not want
                 pass
+        except ClientDisconnected:
+            self.close_connection = True
+            return
         except Exception:
             log.exception("%s %s failed", self.command, self.path)
-            told, body, self.close_connection = ["500 Internal Server Error", [("Content-Length", "0")]], b"", True
-        headers = [*told[1], ("Connection", "close" if self.close_connection else "keep-alive")]
-        head = [f"HTTP/1.1 {told[0]}", *(f"{name}: {value}" for name, value in headers), "", ""]
-        self.log_request(told[0][:3])
-        self.wfile.write("\r\n".join(head).encode("latin-1") + body)  # at once: two parts would wait for each other
+            told, body, self.close_connection = ["500 Internal Server Error", []], b"", True
+        status, headers = told[0], list(told[1])
+        bodiless = self.command == "HEAD" or status[:3] in ("204", "304")
+        if not bodiless:
+            headers = [each for each in headers if each[0].lower() != "content-length"]
+            headers += [("Content-Length", str(len(body)))]
+        headers += [("Connection", "close" if self.close_connection else "keep-alive")]
+        head = "\r\n".join([f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "", ""])
+        self.log_request(status[:3])
+        if bodiless or len(body) > ONE_PART:
+            self.wfile.write(head.encode("latin-1"))
+            self.wfile.write(b"" if bodiless else body)
+        else:
+            self.wfile.write(head.encode("latin-1") + body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if str(code).startswith("5"):
@@ -211,6 +244,7 @@ def serve() -> None:
         ) from None
     server.daemon_threads = True
     server.block_on_close = False
+    server.stopping = False
     try:
         state.restore_all()
     except state.StateError as error:
@@ -224,6 +258,7 @@ def serve() -> None:
     try:
         server.serve_forever()
     finally:
+        server.stopping = True
         log.info("stopping")
         state.stop_all()
         ctx.supervisor.stop_all()

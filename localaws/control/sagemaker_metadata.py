@@ -116,7 +116,7 @@ class MetadataOperations(Operations):
     def _tagged(self) -> Record:
         arn = self.request["ResourceArn"]
         for kind in TABLES:
-            for record in self.table(kind).values():
+            for record in list(self.table(kind).values()):  # another thread may add one meanwhile
                 if record.arn == arn:
                     return record
         raise InvalidRequest(f"Could not find a resource with the ARN {arn}.")

@@ -1,8 +1,10 @@
 """The server as a client meets it: starting, stopping, and answering what it does not know."""
 
 import http.client
+import io
 import json
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -119,16 +121,71 @@ def test_a_length_that_is_no_number_is_a_bad_request(localaws):
     assert b"<html" not in answer.lower()
 
 
-def test_a_connection_to_a_function_url_or_an_endpoint_is_kept(localaws):
+def signed(service: str, **headers: str) -> dict[str, str]:
+    scope = f"AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, x"
+    return {"Authorization": scope, **headers}
+
+
+def test_a_connection_is_kept_whatever_is_asked(localaws):
     connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=60)
-    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sagemaker/aws4_request, x"}
-    for path, status in [("/lambda-url/nobody/", 404), ("/endpoints/nobody/invocations", 400)] * 2:
-        connection.request("POST", path, body=b"x" * 100_000, headers=signed)
-        first = connection.sock
+    connection.connect()
+    first, large = connection.sock, b"x" * 3_000_000
+    target = {"X-Amz-Target": "SageMaker.ListModels", "Content-Type": "application/x-amz-json-1.1"}
+    for method, path, body, headers, status in [
+        ("POST", "/lambda-url/nobody/", large, {}, 404),
+        ("POST", "/endpoints/nobody/invocations", large, signed("sagemaker"), 400),
+        ("POST", "/", b"{}", signed("sagemaker", **target), 200),
+        ("PUT", "/kept-connections", b"", signed("s3"), 200),
+        ("PUT", "/kept-connections/large", large, signed("s3"), 200),
+        ("GET", "/kept-connections/large", b"", signed("s3"), 200),
+        ("HEAD", "/kept-connections/large", b"", signed("s3"), 200),
+        ("DELETE", "/kept-connections/large", b"", signed("s3"), 204),
+        ("GET", "/kept-connections/large", b"", signed("s3"), 404),
+        ("GET", "/_localaws/health", b"", {}, 200),
+    ]:
+        connection.request(method, path, body=body, headers=headers)
         answer = connection.getresponse()
-        answer.read()
-        assert (answer.status, connection.sock) == (status, first)
-        assert not answer.will_close
-    connection.request("GET", "/_localaws/health")
-    assert connection.getresponse().status == 200
+        got = answer.read()
+        assert (answer.status, connection.sock, answer.will_close) == (status, first, False), (method, path)
+        if (method, status) == ("GET", 200) and path.endswith("large"):
+            assert got == large
+        if method == "HEAD":
+            assert (got, answer.headers["Content-Length"]) == (b"", str(len(large)))
     connection.close()
+
+
+def test_an_answer_comes_in_one_part(localaws):
+    """The provider's client hung up after the head now and then, where the body came later, and asked once more."""
+    with socket.create_connection(("127.0.0.1", localaws.port), timeout=60) as connection:
+        for _ in range(20):
+            connection.sendall(b"GET /_localaws/health HTTP/1.1\r\nHost: x\r\n\r\n")
+            head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+            assert b"HTTP/1.1 200 " in head
+            assert json.loads(body)["service"] == "localaws"
+
+
+def test_a_read_that_met_a_change_is_done_again(monkeypatch):
+    """moto's tables are Python's, and a request of another thread may add to one while it is listed."""
+    from localaws.server import Application
+
+    asked, answers = [], []
+
+    def moto(environ: dict, start_response: Callable) -> list[bytes]:
+        asked.append(environ["wsgi.input"].read())
+        if len(asked) < 3:
+            raise RuntimeError("dictionary changed size during iteration")
+        start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+        return [b"{}"]
+
+    application = Application([], dict)
+    monkeypatch.setattr(application, "_moto", moto)
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/",
+        "HTTP_AUTHORIZATION": signed("sagemaker")["Authorization"],
+        "HTTP_X_AMZ_TARGET": "SageMaker.ListModels",
+        "CONTENT_LENGTH": "9",
+        "wsgi.input": io.BytesIO(b"{'a': 1}\n"),
+    }
+    assert application(environ, lambda status, headers: answers.append(status)) == [b"{}"]
+    assert (answers, asked) == (["200 OK"], [b"{'a': 1}\n"] * 3)
