@@ -36,7 +36,7 @@ from localaws.control import CONTROL_MODULES
 from localaws.operations import REFUSED, SERVICES, level, refuses
 
 HEALTH_PATH = "/_localaws/health"
-READS = 5  # times that a request is answered anew before it fails
+READS = 5  # attempts at a read that meets changes by other threads
 ONE_PART = 1 << 20  # bytes of an answer that are copied to be sent together with its head
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's malloc.h
 # Paths under which moto offers what AWS does not: a page, a reset, invented instance credentials.
@@ -168,34 +168,37 @@ class QuietHandler(MotoRequestHandler):
             super().run_wsgi()
 
     def _answer_and_stay(self) -> None:
-        self.environ = environ = self.make_environ()
-        told: list[Any] = []
         try:
-            parts = self.server.app(environ, lambda *given: told.extend(given))
-            body = b"".join(parts)
-            if hasattr(parts, "close"):
-                parts.close()
-            while environ["wsgi.input"].read(1 << 20):  # what the application did not want
-                pass
+            status, headers, body = self._ask_application()
         except ClientDisconnected:
             self.close_connection = True
             return
         except Exception:
             log.exception("%s %s failed", self.command, self.path)
-            told, body, self.close_connection = ["500 Internal Server Error", []], b"", True
-        status, headers = told[0], list(told[1])
-        bodiless = self.command == "HEAD" or status[:3] in ("204", "304")
-        if not bodiless:
+            status, headers, body, self.close_connection = "500 Internal Server Error", [], b"", True
+        if self.command == "HEAD" or status[:3] in ("204", "304"):
+            body = b""  # its Content-Length, where there is one, tells of another
+        else:
             headers = [each for each in headers if each[0].lower() != "content-length"]
             headers += [("Content-Length", str(len(body)))]
         headers += [("Connection", "close" if self.close_connection else "keep-alive")]
-        head = "\r\n".join([f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "", ""])
+        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "", ""]
+        head = "\r\n".join(lines).encode("latin-1")
         self.log_request(status[:3])
-        if bodiless or len(body) > ONE_PART:
-            self.wfile.write(head.encode("latin-1"))
-            self.wfile.write(b"" if bodiless else body)
-        else:
-            self.wfile.write(head.encode("latin-1") + body)
+        for part in (head, body) if len(body) > ONE_PART else (head + body,):
+            self.wfile.write(part)
+
+    def _ask_application(self) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Status, headers and body; what the application did not read of the request has been read as well."""
+        self.environ = environ = self.make_environ()
+        told: list[Any] = []
+        parts = self.server.app(environ, lambda *given: told.extend(given))
+        body = b"".join(parts)
+        if hasattr(parts, "close"):
+            parts.close()
+        while environ["wsgi.input"].read(1 << 20):
+            pass
+        return told[0], list(told[1]), body
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         if str(code).startswith("5"):

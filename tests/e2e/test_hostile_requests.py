@@ -49,7 +49,7 @@ class Url:
             Handler="handler.handler",
             Code={"ZipFile": (ROOT / "build" / "lambda.zip").read_bytes()},
             Environment={"Variables": variables},
-            Timeout=30,
+            Timeout=4,
         )
         url = self.api.create_function_url_config(FunctionName=NAME, AuthType="AWS_IAM")["FunctionUrl"]
         self.host = urlsplit(url).netloc
@@ -166,7 +166,6 @@ def test_no_request_gets_a_5xx_or_leaves_anything_behind(url: Url, servers: str,
 @pytest.mark.parametrize("path", ["slow", "silent"])
 def test_a_server_that_is_too_slow_is_a_504_within_the_functions_time(url: Url, servers: str, path: str):
     """The one thing behind a URL that is no 4xx: the design has 504 for what is too slow."""
-    url.api.update_function_configuration(FunctionName=NAME, Timeout=4)
     case = Case(path, json.dumps({"url": f"http://{servers}/{path}"}).encode(), "application/json")
     status, body = url.ask(case)
     assert (status, json.loads(body)["error"]["code"]) == (504, "url_timeout")

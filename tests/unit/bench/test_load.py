@@ -69,7 +69,7 @@ def test_as_many_as_asked_are_sent_in_turn(loaded, answers):
 def test_the_peak_is_what_was_answered(loaded, answers):
     rate = loaded.peak(1)
     assert rate > 0
-    assert len(answers.received) >= 1
+    assert len(answers.received) >= 3
 
 
 def test_a_stall_is_counted_for_all_that_it_held_up(loaded, answers):

@@ -109,6 +109,10 @@ def test_provisioned_concurrency_follows_its_utilisation(fast, wait_until):
         wait_until(lambda: target.caused("AlarmLow"), "the alarm Low has it shrink")
     # Its first step: a second follows where the traffic ends before two environments have been measured.
     assert target.caused("AlarmLow")[-1]["Description"] == "Setting provisioned concurrency to 2."
+    wait_until(
+        lambda: target.activities()[0]["Description"] == f"Setting provisioned concurrency to {requested()}.",
+        "what the last step says is what is requested",
+    )
     assert "AlarmHigh" in target.activities()[-1]["Cause"]
     assert target.activities()[-1]["Description"] == "Setting provisioned concurrency to 2."
     assert {each["StatusCode"] for each in target.activities()} == {"Successful"}

@@ -27,6 +27,13 @@ def test_two_that_start_it_at_once_both_find_it_running(own_server):
     assert log.count("the local AWS answers on") == 1
 
 
+def test_up_says_where_the_server_on_its_state_runs(own_server):
+    own_server.start()
+    answer = type(own_server)(own_server.home).command("up")
+    assert answer.returncode != 0
+    assert f"on port {own_server.port}" in answer.stderr and "LOCALAWS_PORT" in answer.stderr
+
+
 def test_up_names_the_way_out_where_the_port_is_taken(own_server):
     with socket.socket() as other:
         other.bind(("127.0.0.1", own_server.port))
