@@ -22,14 +22,18 @@ option = $${$(1):+--$(2) "$$$(1)"}
 argument = $${$(1):+"$$$(1)"}
 
 ##@ Start here
-.PHONY: help setup up
+.PHONY: help setup images up
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What is as it was is seen from the files' times, because every target begins here.
 setup: ## Prepare this checkout: packages from the hashed lock, Terraform, its provider
-	@[ .venv/.synced -nt requirements.lock ] && [ .venv/.synced -nt deploy/setup.py ] && [ -f "$$TF_CLI_CONFIG_FILE" ] && \
+	@[ .venv/.synced -nt requirements.lock ] && [ .venv/.synced -nt deploy/setup.py ] && \
+		[ -d build/serving-runtime ] && [ -f "$$TF_CLI_CONFIG_FILE" ] && \
 		PATH="$$PATH:.venv/bin" command -v terraform >/dev/null || $(PYTHON) deploy/setup.py
+
+images: setup ## Prepare the environments of all AWS images that the rehearsal runs: 5 GB more, for training jobs
+	@$(PY) -m localaws.images prepare
 
 up: setup $(if $(filter local,$(ENV)),local-up) ## From nothing to a URL: deploy, train on the sample, promote, ask
 	@$(MAKE) apply

@@ -19,6 +19,7 @@ from bench.load import Load, request
 from localaws.ports import free_port
 
 CONTAINER = ROOT / "localaws" / "runtime" / "hosting_container.py"
+SANDBOX = CONTAINER.with_name("sandbox.py")
 EAGER = ROOT / "bench" / "eager"
 START = 240  # seconds until a server that should have answered is given up
 CONNECTIONS = 8  # at once: enough for two processors never to wait
@@ -191,7 +192,19 @@ def ray(model: Path) -> Running:
 
 def _script_mode(folder: Path, variables: dict[str, str]) -> Running:
     port_file = Path(tempfile.mkdtemp(prefix="bench-")) / "port"
-    command = [sys.executable, "-P", str(CONTAINER), "--model-dir", str(folder), "--port-file", str(port_file)]
+    command = [
+        sys.executable,
+        "-I",
+        str(SANDBOX),
+        "--",
+        sys.executable,
+        "-P",
+        str(CONTAINER),
+        "--model-dir",
+        str(folder),
+        "--port-file",
+        str(port_file),
+    ]
     process = _start(command, {"PYTHONPATH": PATHS if variables else "", **variables})
     for _ in _until_ready():
         if port_file.exists():

@@ -12,7 +12,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -20,7 +19,7 @@ import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
-from deploy import console
+from deploy import console, serving_runtime
 from deploy.environment import BUILD, ROOT
 
 PAYLOADS = ROOT / "payloads"
@@ -87,16 +86,8 @@ def payload_members(payload: str, only: set[str] | None = None) -> Members:
 
 
 def serving_members() -> Members:
-    """What serves a model: our code, and on AWS also the packages that the serving image lacks.
-
-    The local AWS serves with this project's own environment, which has them.
-    """
-    members = payload_members("inference")
-    if os.environ.get("ENV", "local") != "local":
-        from deploy import serving_runtime  # what it imports takes longer than to see that nothing has changed
-
-        members = sorted(members + members_below(serving_runtime.folder()))
-    return members
+    """What serves a model, the same everywhere: our code, and the packages that the serving image lacks."""
+    return sorted(payload_members("inference") + members_below(serving_runtime.folder()))
 
 
 def content_hash(members: Members, *more: str) -> str:

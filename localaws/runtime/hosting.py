@@ -7,6 +7,7 @@ The contract is SageMaker's: `GET /ping` answers 200 within four minutes of the 
 import contextlib
 import itertools
 import logging
+import os
 import secrets
 import shutil
 import threading
@@ -17,11 +18,12 @@ from localaws import logs
 from localaws.context import context
 from localaws.runtime.hosting_instance import HostingError, Instance, Variant, unpack_model
 
-HEALTHY_SECONDS = 240
+HEALTHY_SECONDS = 240  # LOCALAWS_HEALTHY_SECONDS is for machines that are much slower than an instance
 INVOCATION_SECONDS = 60
 START_POLL_SECONDS = 0.1
 PING_INTERVAL_SECONDS = 5.0
 PINGS_TO_FAIL = 3
+MEMORY_INTERVAL_SECONDS = 1.0
 MAX_RESTART_DELAY = 30.0
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class Fleet:
 
     def wait_healthy(self, abandoned: threading.Event) -> None:
         """Wait until as many instances as desired are healthy. Raises HostingError when that cannot be."""
-        deadline = time.monotonic() + HEALTHY_SECONDS
+        deadline = time.monotonic() + float(os.environ.get("LOCALAWS_HEALTHY_SECONDS") or HEALTHY_SECONDS)
         while self.healthy_count < self.desired:
             if abandoned.is_set():
                 raise HostingError("The deployment was abandoned.")
@@ -160,8 +162,14 @@ class Fleet:
 
     def _keep(self) -> None:
         """Ping: new instances until they answer, healthy ones now and then. Ends with the fleet."""
-        next_ping = 0.0
+        next_ping = next_look = 0.0
         while not self._ending:
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + MEMORY_INTERVAL_SECONDS
+                with self._condition:
+                    watched = list(self._instances)
+                for instance in watched:
+                    instance.end_if_out_of_memory(self.variant.instance_type)
             due = time.monotonic() >= next_ping
             if due:
                 next_ping = time.monotonic() + PING_INTERVAL_SECONDS

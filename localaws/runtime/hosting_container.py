@@ -1,6 +1,6 @@
 """The hosting container: one model, one process, `GET /ping` and `POST /invocations` on a port of its own.
 
-    python -P hosting_container.py --model-dir DIR --port-file FILE [--isolated]
+    python -P hosting_container.py --model-dir DIR --port-file FILE          (started by sandbox.py)
 
 Loads `code/inference.py` from the model directory and serves its `model_fn`, and `transform_fn` or `input_fn`,
 `predict_fn` and `output_fn`, by the rules of AWS's inference toolkit (`sagemaker_inference.transformer`): who may
@@ -240,11 +240,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model-dir", required=True)
     parser.add_argument("--port-file", type=Path, required=True)
-    parser.add_argument("--isolated", action="store_true")
     options = parser.parse_args()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server takes over, there is nothing to drain
-    if options.isolated:
+    if os.environ.get("LOCALAWS_NETWORK") == "check":
         sys.addaudithook(refuse_connections)
     sys.path[:0] = [str(Path(options.model_dir, "code")), options.model_dir]
     try:
@@ -253,7 +252,7 @@ def main() -> None:
         traceback.print_exc()
         raise SystemExit(f"{type(error).__name__}: {error}") from None
 
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    listener = socket.socket(fileno=int(os.environ["LOCALAWS_LISTENER_FD"]))
     # Twice as many as processors: while one computes, another's request is read and answered.
     workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 2 * (os.cpu_count() or 1))
     config = uvicorn.Config(

@@ -3,7 +3,10 @@
 import contextlib
 import http.client
 import secrets
+import shutil
+import signal
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +15,14 @@ from urllib.parse import urlparse
 
 from botocore.exceptions import ClientError
 
-from localaws import logs
+from localaws import images, logs, machines
 from localaws.context import context
 from localaws.supervisor import Child
 
-CONTAINER = Path(__file__).with_name("hosting_container.py")
+HERE = Path(__file__).parent
+SANDBOX = HERE / "sandbox.py"
+# What runs in a container, by the image's contract; without an environment of the image, the handlers alone.
+CONTAINERS = {images.RAY_SERVE: HERE / "ray_serve.py", None: HERE / "hosting_container.py"}
 PING_SECONDS = 5.0
 STOP_SECONDS = 30
 
@@ -37,6 +43,7 @@ class Variant:
     isolated: bool
     count: int
     weight: float
+    instance_type: str = ""  # states of before this field read as ""
 
 
 def unpack_model(variant: Variant, folder: Path, region: str) -> None:
@@ -77,6 +84,7 @@ class Instance:
         self.failed_pings = 0
         self._folder = folder
         self._port_file = folder / f"{self.id}.port"
+        self._scratch: Path | None = None
 
     @property
     def port(self) -> int:
@@ -84,22 +92,32 @@ class Instance:
         return int(self._port_file.read_text())
 
     def start(self, endpoint: str, region: str, variant: Variant, ended: Callable[[int, float], None]) -> None:
-        """Start the process; `ended(returncode, seconds)` is called when it has ended. Raises OSError, RuntimeError."""
+        """Start the process; `ended(returncode, seconds)` is called when it has ended. Raises OSError, RuntimeError (an
+        ImageError is one)."""
         began = time.monotonic()
+        chosen = images.environment(variant.image)
         group, stream = f"/aws/sagemaker/Endpoints/{endpoint}", f"{variant.name}/{self.id}"
         follower = logs.Follower(self.log, group, stream, region)
 
         def on_exit(returncode: int) -> None:
             follower.finish()
+            shutil.rmtree(self._scratch, ignore_errors=True)
             ended(returncode, time.monotonic() - began)
 
         model = self._folder / "model"
-        environment = context().child_environment(region, **{"SM_MODEL_DIR": str(model), **variant.environment})
-        argv = [context().python, "-P", str(CONTAINER), "--model-dir", str(model)]
-        argv += ["--port-file", str(self._port_file)]
+        # A short path: Ray's sockets are in it, and the system takes at most 107 characters for the path of one.
+        self._scratch = Path(tempfile.mkdtemp(prefix="localaws-"))
+        given = {"SM_MODEL_DIR": str(model), "TMPDIR": str(self._scratch), **variant.environment}
+        environment = context().child_environment(region, **given)
+        contract = chosen.image.contract if chosen.image else None
+        argv = [chosen.python, "-I", str(SANDBOX), "--processors", str(machines.processors(variant.instance_type))]
         if variant.isolated:  # it may connect to nothing, and has nothing to connect with
             argv.append("--isolated")
             environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+        argv += ["--", chosen.python, "-P", str(CONTAINERS[contract]), "--model-dir", str(model)]
+        argv += ["--port-file", str(self._port_file)]
+        with self.log.open("a") as log:
+            log.write(f"This container runs with {chosen.description}.\n")
         owner = f"endpoint {endpoint}/{variant.name}"
         try:
             self.child = context().supervisor.spawn(
@@ -107,12 +125,28 @@ class Instance:
             )
         except (OSError, RuntimeError):
             follower.finish()
+            shutil.rmtree(self._scratch, ignore_errors=True)
             raise
 
     def stop(self) -> None:
         """SIGTERM, on which it finishes what it is answering; SIGKILL after 30 seconds."""
         if self.child is not None:
             context().supervisor.stop(self.child, STOP_SECONDS)
+
+    def end_if_out_of_memory(self, instance_type: str) -> None:
+        """Kill the container if it uses more memory than its instance has, as the system there does."""
+        child, limit = self.child, machines.memory_bytes(instance_type)
+        if child is None or not child.running or limit is None:
+            return
+        used = child.memory_bytes()
+        if used > limit:
+            with self.log.open("a") as log:
+                size = 1024**3
+                log.write(
+                    f"OutOfMemoryError: the container uses {used / size:.1f} GiB, and an {instance_type} has "
+                    f"{limit / size:.1f} GiB. It is killed.\n"
+                )
+            child.send(signal.SIGKILL)
 
     def ping(self) -> bool:
         """Whether `/ping` answers 200 in time; False while the port is not known yet."""

@@ -11,6 +11,7 @@ call from as many threads as they like.
 
 import contextlib
 import ctypes
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+import own_packages
+
+own_packages.use()  # before anything imports OpenVINO
+
+# ruff: noqa: E402
 import numpy as np
 from classifier import contract
 from classifier.artifact import ModelCard, read_card
@@ -25,6 +31,7 @@ from classifier.contract import ApiError
 from classifier.image import decode
 from line import Line
 from networks import Network, network_for
+from PIL import Image
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 
@@ -79,6 +86,14 @@ def model_fn(model_dir: str) -> Model:
     folder = Path(model_dir)
     card = read_card(folder)
     return Model(card, network_for(folder, card))
+
+
+def check(model: Model) -> None:
+    """Have the model answer a grey image, so that one that loads but cannot answer is not called healthy. Raises what
+    the model raises."""
+    image = io.BytesIO()
+    Image.new("RGB", (64, 64), (128, 128, 128)).save(image, "PNG")
+    predict_fn(Request(image.getvalue(), top_k=1), model)
 
 
 def _give_memory_back() -> None:

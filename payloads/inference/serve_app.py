@@ -1,46 +1,106 @@
 """The endpoint under Ray Serve: `serve run config.yaml` in the model's folder starts `app`.
 
 AWS's serving image extracts the artifact, puts its folder and `code/` on PYTHONPATH, starts Ray with the GPUs that it
-finds, and forwards /invocations to the route / with Content-Type, Accept and the X-Amzn-SageMaker headers.
+finds, and puts an adapter in front, which forwards /invocations to the route / of a backend, with Content-Type, Accept
+and the X-Amzn-SageMaker headers, and is healthy when the backend's /-/healthz is. The backend is Ray Serve, unless the
+container's environment names another one in RAYSERVE_BACKEND_URL. The stack names the replica's own server, since a
+request through Ray Serve's proxy costs several times what the model costs (docs/adr/0018). Either way answers the same.
+
+Ray Serve itself is healthy as soon as the route is registered, whether a replica runs or not. So the route is
+registered only by a model that has answered an image: `app` asks it, and an application whose builder raises has no
+route.
 """
 
 import asyncio
 import logging
+import os
+import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import inference
 import ray
+import uvicorn
 from classifier.contract import CUSTOM_ATTRIBUTES_HEADER, ApiError
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 MODEL_FOLDER = Path(__file__).resolve().parent.parent  # this file is code/serve_app.py of the artifact
+BACKEND_URL = "RAYSERVE_BACKEND_URL"  # of the image's adapter
+RAY_SERVE_PORT = 8000
 
 log = logging.getLogger("ray.serve")
+
+
+async def answer(model: inference.Model, request: Request) -> Response:
+    """The answer to one request; every failure is an answer in the contract's words."""
+    body, headers = await request.body(), request.headers
+    try:
+        asked = inference.read_request(body, headers.get("content-type"), headers.get(CUSTOM_ATTRIBUTES_HEADER))
+        # A caller that hangs up has this cancelled, and with it what still waits in the model's line.
+        probabilities = await asyncio.wrap_future(model.submit(asked))
+        content, kind = inference.output_fn(model.answer(asked, probabilities), headers.get("accept"))
+        return Response(content, media_type=kind)
+    except ApiError as error:
+        return JSONResponse(error.to_dict(), status_code=error.status)
+    except Exception:
+        log.exception("the model failed")
+        error = ApiError("internal_error", "The model failed; its log has the reason.")
+        return JSONResponse(error.to_dict(), status_code=error.status)
+
+
+class Direct:
+    """The replica's own HTTP server, on 127.0.0.1: `POST /` as the route of Ray Serve, and its `/-/healthz`."""
+
+    def __init__(self, model: inference.Model, port: int):
+        self._model = model
+        config = uvicorn.Config(self, "127.0.0.1", port, lifespan="off", access_log=False, log_level="warning")
+        self._thread = threading.Thread(target=uvicorn.Server(config).run, name="direct", daemon=True)
+        self._thread.start()
+
+    async def __call__(self, scope: dict, receive: object, send: object) -> None:
+        if scope["path"] == "/-/healthz":
+            response = Response("success", media_type="text/plain")
+        elif scope["path"] == "/" and scope["method"] == "POST":
+            response = await answer(self._model, Request(scope, receive))
+        else:
+            response = Response("Not Found", 404)
+        await response(scope, receive, send)
+
+    @property
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
+
+def direct_port() -> int | None:
+    """The port that the adapter asks other than Ray Serve's, None if it asks Ray Serve."""
+    port = urlsplit(os.environ.get(BACKEND_URL, "")).port
+    return None if port == RAY_SERVE_PORT else port
 
 
 @serve.deployment
 class Classifier:
     def __init__(self) -> None:
         self.model = inference.model_fn(str(MODEL_FOLDER))
+        port = direct_port()
+        self.direct = None if port is None else Direct(self.model, port)
 
     async def __call__(self, request: Request) -> Response:
-        body, headers = await request.body(), request.headers
-        try:
-            asked = inference.read_request(body, headers.get("content-type"), headers.get(CUSTOM_ATTRIBUTES_HEADER))
-            # A caller that hangs up has Ray cancel this, and with it what still waits in the model's line.
-            probabilities = await asyncio.wrap_future(self.model.submit(asked))
-            content, kind = inference.output_fn(self.model.answer(asked, probabilities), headers.get("accept"))
-            return Response(content, media_type=kind)
-        except ApiError as error:
-            return JSONResponse(error.to_dict(), status_code=error.status)
-        except Exception:
-            log.exception("the model failed")
-            error = ApiError("internal_error", "The model failed; its log has the reason.")
-            return JSONResponse(error.to_dict(), status_code=error.status)
+        return await answer(self.model, request)
+
+    def check_health(self) -> None:
+        """Raise if the own server has ended; Ray Serve then replaces the replica."""
+        if self.direct is not None and not self.direct.runs:
+            raise RuntimeError("The replica's own server has ended.")
 
 
-# A replica sees no GPU that it has not asked for, and one that asks for a GPU where there is none never starts.
-has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
-app = Classifier.options(ray_actor_options={"num_gpus": 1 if has_gpu else 0}).bind()
+def app(arguments: dict) -> serve.Application:
+    """The application, once its model has answered an image. Raises what the model raises.
+
+    Ray Serve calls this in a process of its own, which ends then: the replica loads the model again.
+    """
+    inference.check(inference.model_fn(str(MODEL_FOLDER)))
+    # A replica sees no GPU that it has not asked for, and one that asks for a GPU where there is none never starts.
+    has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
+    return Classifier.options(ray_actor_options={"num_gpus": 1 if has_gpu else 0}).bind()

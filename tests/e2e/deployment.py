@@ -25,6 +25,7 @@ class Deployment:
         """`make ARGUMENTS`; stdout and stderr come back as one text in `stdout`."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
         environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), "ENV": "local"}
+        environment["LOCALAWS_HEALTHY_SECONDS"] = "1800"  # on a busy machine an instance takes longer than on AWS
         return subprocess.run(
             ["make", *arguments],
             cwd=ROOT,
@@ -64,6 +65,8 @@ class Deployment:
 
     def endpoint_processes(self) -> list[int]:
         """The numbers of the processes that serve a model."""
-        found = [number for number, line in self.processes().items() if "hosting_container" in line]
+        found = [
+            number for number, line in self.processes().items() if "hosting_container" in line or "ray_serve" in line
+        ]
         assert found, "no endpoint process was found"
         return found

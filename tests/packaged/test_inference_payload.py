@@ -319,7 +319,9 @@ except Exception as error:
 def local_host(model_folder, tmp_path_factory) -> Iterator[SimpleNamespace]:
     """The hosting container with the artifact: its port and its process."""
     port_file = tmp_path_factory.mktemp("host") / "port"
-    command = [sys.executable, "-P", ROOT / "localaws" / "runtime" / "hosting_container.py", "--isolated"]
+    runtime = ROOT / "localaws" / "runtime"
+    command = [sys.executable, "-I", runtime / "sandbox.py", "--isolated", "--"]
+    command += [sys.executable, "-P", runtime / "hosting_container.py"]
     command += ["--model-dir", model_folder, "--port-file", port_file]
     with subprocess.Popen(command, env={}) as process:
         deadline = time.monotonic() + WAIT

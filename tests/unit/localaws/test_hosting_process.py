@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from localaws.runtime import hosting_container
+from localaws.runtime.hosting_instance import SANDBOX
 
 WAIT = 60  # seconds until a test gives up
 WORKERS = 2
@@ -44,8 +45,9 @@ class Host:
         self.sent: list[str] = []  # the requests that are whole in the sockets
         port_file = folder / "port"
         container = Path(hosting_container.__file__)
+        command = [sys.executable, "-P", container, "--model-dir", folder, "--port-file", port_file]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", container, "--model-dir", folder, "--port-file", port_file],
+            [sys.executable, "-I", SANDBOX, "--", *command],
             env={"SAGEMAKER_MODEL_SERVER_WORKERS": str(WORKERS)},
         )
         wait_until(port_file.exists)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -278,7 +279,8 @@ def test_an_isolated_model_reaches_nothing(sagemaker):
     sagemaker.api.create_endpoint(EndpointName=name, EndpointConfigName=sagemaker.config(code, isolated=True))
     described = sagemaker.settled(name)
     assert described["EndpointStatus"] == "Failed"
-    assert "Network isolation is on" in described["FailureReason"]
+    # Refused by the namespace, or by the check where none could be had.
+    assert re.search(r"Connection refused|Network isolation is on", described["FailureReason"])
     open_name = sagemaker.endpoint(code, isolated=False)
     assert sagemaker.ask(open_name)["answer"] == "reached"
 

@@ -105,7 +105,7 @@ def test_a_program_outside_the_code_folder_is_refused(tmp_path, program):
 
 
 def test_requirements_are_compared_with_what_this_interpreter_has(tmp_path):
-    assert requirements.unsatisfied(tmp_path) == []
+    assert requirements.unsatisfied(tmp_path, sys.executable) == []
     lines = [
         "# comment",
         "pytest",
@@ -116,7 +116,7 @@ def test_requirements_are_compared_with_what_this_interpreter_has(tmp_path):
         "-r x",
     ]
     (tmp_path / "requirements.txt").write_text("\n".join(lines))
-    assert requirements.unsatisfied(tmp_path) == ["boto3<1.0", "nobody-has-this", "-r x"]
+    assert requirements.unsatisfied(tmp_path, sys.executable) == ["boto3<1.0", "nobody-has-this", "-r x"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""What an instance type has: processors and memory, from the EC2 types that moto ships (AWS's own list).
+
+A SageMaker type `ml.m5.large` is an EC2 `m5.large`: AWS lists the same processors and memory for both
+(https://aws.amazon.com/sagemaker/ai/pricing/).
+"""
+
+import functools
+
+
+@functools.cache
+def _types() -> dict:
+    from moto.ec2.models.instance_types import INSTANCE_TYPES  # a file of megabytes
+
+    return INSTANCE_TYPES
+
+
+def processors(instance_type: str) -> int:
+    """The virtual processors of a type, 0 for one that is not known."""
+    found = _types().get(instance_type.removeprefix("ml."))
+    return found["VCpuInfo"]["DefaultVCpus"] if found else 0
+
+
+def memory_bytes(instance_type: str) -> int | None:
+    """The memory of a type in bytes, None for one that is not known."""
+    found = _types().get(instance_type.removeprefix("ml."))
+    return found["MemoryInfo"]["SizeInMiB"] * 1024 * 1024 if found else None
