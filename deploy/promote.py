@@ -48,7 +48,13 @@ def check_archive(env: Environment, outputs: dict, uri: str):
         s3.download_file(bucket, key, str(partial))
         partial.rename(local)
     try:
-        return validate(local), etag
+        card = validate(local)
+        if not card.serving:
+            raise ArtifactError(
+                "it was made by a version before 0.2, whose serving code AWS's image cannot run. Train it again: "
+                f"{console.make('train')}"
+            )
+        return card, etag
     except ArtifactError as error:
         local.unlink()
         reason = str(error).replace(str(local), "the archive")

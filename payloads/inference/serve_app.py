@@ -4,7 +4,7 @@ AWS's serving image extracts the artifact, puts its folder and `code/` on PYTHON
 finds, and puts an adapter in front, which forwards /invocations to the route / of a backend, with Content-Type, Accept
 and the X-Amzn-SageMaker headers, and is healthy when the backend's /-/healthz is. The backend is Ray Serve, unless the
 container's environment names another one in RAYSERVE_BACKEND_URL. The stack names the replica's own server, since a
-request through Ray Serve's proxy costs several times what the model costs (docs/adr/0018). Either way answers the same.
+request through Ray Serve's proxy costs several times what the model costs (docs/adr/0013). Either way answers the same.
 
 Ray Serve itself is healthy as soon as the route is registered, whether a replica runs or not. So the route is
 registered only by a model that has answered an image: `app` asks it, and an application whose builder raises has no

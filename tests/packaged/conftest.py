@@ -22,8 +22,12 @@ def archives(tmp_path_factory) -> dict[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(package, "BUILD", build)
         return {
-            payload: build / package.pack_tar(payload, package.payload_members(payload), {})["file"]
-            for payload in ("train", "inference", "ec2")
+            payload: build / package.pack_tar(payload, members, {})["file"]
+            for payload, members in {
+                "train": package.payload_members("train"),
+                "inference": package.serving_members(),
+                "ec2": package.payload_members("ec2"),
+            }.items()
         }
 
 

@@ -5,15 +5,12 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +22,7 @@ from classifier.contract import MAX_IMAGE_BYTES, read_answer, read_error
 from PIL import Image
 
 from bench.load import Load, request
-from localaws.ports import free_port
+from tests.packaged.serving_image import Container, container
 from tests.unit.classifier.pictures import encoded, noisy_square
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -357,73 +354,12 @@ def test_memory_does_not_grow_with_the_requests(local_host):
 # ---- Ray Serve, as AWS's serving image runs it ----------------------------------------------------------------
 
 
-@dataclass
-class RayServe:
-    port: int
-    run: subprocess.Popen  # `serve run`
-
-
 @pytest.fixture(scope="module")
-def ray_serve(model_folder, tmp_path_factory) -> Iterator[RayServe]:
-    """The commands of the entry point of AWS's image, one after the other: `ray start`, `serve start`, `serve run
-    config.yaml`, with the model's folder and its code/ on PYTHONPATH.
-
-    Other than there, Ray stays in the foreground, so that it can be ended, and takes ports that are free here.
-    """
-    ray_port, http_port = free_port(), free_port()
-    scratch = tempfile.mkdtemp(prefix="ray-")  # a short path: Ray's sockets lie in it, and theirs end at 107 characters
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
-        "HOME": str(model_folder),
-        "PYTHONPATH": f"{model_folder}:{model_folder / 'code'}",
-        "RAY_TMPDIR": scratch,
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_DISABLE_METRICS_COLLECTION": "1",
-        "RAY_ADDRESS": f"127.0.0.1:{ray_port}",
-    }
-    log = tmp_path_factory.mktemp("ray") / "log.txt"
-    started: list[subprocess.Popen] = []
-
-    def start(*command: str) -> subprocess.Popen:
-        with log.open("a") as out:
-            own = {"cwd": model_folder, "env": environment, "stdout": out, "stderr": out, "start_new_session": True}
-            started.append(subprocess.Popen(command, **own))
-        return started[-1]
-
-    def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
-        deadline = time.monotonic() + WAIT
-        while not condition():
-            assert process.poll() in (None, 0) and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-
-    try:
-        ports = [f"--port={ray_port}", f"--ray-client-server-port={free_port()}"]
-        head = start("ray", "start", "--head", "--block", *ports, "--include-dashboard=False", "--num-gpus=0")
-        wait_until(lambda: "Ray runtime started" in log.read_text(), head)
-        serve = start("serve", "start", "--http-host=127.0.0.1", f"--http-port={http_port}")
-        wait_until(lambda: serve.poll() == 0, serve)
-        run = start("serve", "run", "config.yaml")
-        wait_until(lambda: healthy(http_port), run)
-        yield RayServe(http_port, run)
-    finally:
-        family = [psutil.Process(process.pid) for process in started if process.poll() is None]
-        family += [child for each in family for child in each.children(recursive=True)]
-        for each in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-        for process in started:
-            process.wait()
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def healthy(port: int) -> bool:
-    """Whether Ray Serve says so, and the application has a replica: the first is true before the second is."""
-    try:
-        return (
-            ask(port, "GET", "/-/healthz")[0] == 200 and ask(port, "POST", "/", PHOTO, headers("image/jpeg"))[0] == 200
-        )
-    except OSError:
-        return False
+def ray_serve(model_folder, tmp_path_factory) -> Iterator[Container]:
+    """The artifact in AWS's serving image, as the local AWS starts it."""
+    with container(model_folder, tmp_path_factory.mktemp("ray")) as started:
+        started.wait_healthy()
+        yield started
 
 
 def ask(port: int, method: str, path: str, body: bytes | str | None = None, sent: dict[str, str] | None = None):
@@ -444,7 +380,7 @@ def test_ray_serve_answers_as_the_toolkit_does(ray_serve, toolkit):
         (PHOTO, headers("image/jpeg", "top_k=3")),
         (as_json(PHOTO, top_k=2), headers("application/json")),
     ):
-        status, kind, answer = ask(ray_serve.port, "POST", "/", body, sent)
+        status, kind, answer = ask(ray_serve.port, "POST", "/invocations", body, sent)
         assert (status, kind) == (200, "application/json")
         assert json.loads(answer) == json.loads(transform(toolkit, body, sent).body)
 
@@ -452,23 +388,25 @@ def test_ray_serve_answers_as_the_toolkit_does(ray_serve, toolkit):
 @pytest.mark.ray
 @pytest.mark.parametrize(("body", "kind", "attributes", "status", "code"), MISTAKES.values(), ids=MISTAKES)
 def test_ray_serve_answers_a_clients_mistake_in_the_contracts_words(ray_serve, body, kind, attributes, status, code):
-    found, _, answer = ask(ray_serve.port, "POST", "/", body, headers(kind, attributes))
+    found, _, answer = ask(ray_serve.port, "POST", "/invocations", body, headers(kind, attributes))
     assert found == status
     assert read_error(status, answer).code == code
 
 
 @pytest.mark.ray
 def test_under_ray_serve_a_full_line_is_503_and_a_sigterm_loses_nobody(ray_serve):
-    """More requests at once than the line takes, each slow to decode. The SIGTERM is the one that ends `serve run`."""
+    """More requests at once than the line takes, each slow to decode. The SIGTERM is the one that ends a container."""
     slow = encoded(Image.new("RGB", (5000, 4000), (200, 40, 40)), "PNG")
     many = 2 * CAPACITY
     with ThreadPoolExecutor(many) as pool:
-        asked = [pool.submit(ask, ray_serve.port, "POST", "/", slow, headers("image/png")) for _ in range(many)]
+        asked = [
+            pool.submit(ask, ray_serve.port, "POST", "/invocations", slow, headers("image/png")) for _ in range(many)
+        ]
         next(as_completed(asked))
-        ray_serve.run.send_signal(signal.SIGTERM)
+        ray_serve.child.send(signal.SIGTERM)
         answers = [each.result() for each in asked]
     assert {status for status, _, _ in answers} == {200, 503}
     assert sum(status == 200 for status, _, _ in answers) >= CAPACITY
     refused = json.loads(next(body for status, _, body in answers if status == 503))
     assert refused["error"]["code"] == "overloaded"
-    ray_serve.run.wait(WAIT)
+    ray_serve.child.wait(WAIT)

@@ -24,6 +24,7 @@ from typing import IO
 CARD = "model.json"
 WEIGHTS = "weights.safetensors"
 SERVE_CONFIG = "config.yaml"
+SERVING = "serving.json"  # of the serving code: what it was tested with
 CODE = "code"
 REQUIRED = (
     CARD,
@@ -64,6 +65,7 @@ class ModelCard:
     # Artifacts of before these fields are read with their defaults.
     precision_reason: str = ""  # in words
     precision_accuracy: dict[str, float] = field(default_factory=dict)  # on validation, where two were compared
+    serving: dict = field(default_factory=dict)  # image, Python and packages that the serving code was tested with
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
@@ -103,7 +105,9 @@ def complete(folder: Path, card: ModelCard, serving: Path) -> ModelCard:
     for name, content in _members(serving):
         _write(content, folder / name if name == SERVE_CONFIG else folder / CODE / name)
     files = {name: _sha256(folder / name) for name in _names(folder) if name != CARD}
-    card = replace(card, files=files)
+    tested = folder / CODE / SERVING
+    serving = json.loads(tested.read_text()) if tested.is_file() else {}
+    card = replace(card, files=files, serving=serving)
     (folder / CARD).write_text(card.to_json())
     _check_complete(folder, _names(folder))
     return card

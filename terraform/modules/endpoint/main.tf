@@ -3,12 +3,16 @@
 # configuration that is in use is ever changed or deleted.
 
 locals {
+  # The adapter of AWS's Ray Serve image asks Ray Serve, or the address that this variable names: the server that the
+  # replica runs itself (payloads/inference/serve_app.py, docs/adr/0013).
+  container_environment = { RAYSERVE_BACKEND_URL = "http://127.0.0.1:9000" }
+
   # Fixed, because the scaling target and the alarm are bound to it from release to release.
   variant = "primary"
 
   model_names = {
     for release, model in var.releases.models :
-    release => "${var.name}-${substr(sha256(jsonencode([release, model.model_data_url, var.image])), 0, 12)}"
+    release => "${var.name}-${substr(sha256(jsonencode([release, model.model_data_url, var.image, local.container_environment])), 0, 12)}"
   }
 
   instance_counts = {
@@ -35,6 +39,7 @@ resource "aws_sagemaker_model" "release" {
   primary_container {
     image          = var.image
     model_data_url = each.value.model_data_url
+    environment    = local.container_environment
   }
 
   lifecycle {
