@@ -6,7 +6,7 @@ variables {
   name      = "pawprint"
   account   = { id = "123456789012", partition = "aws", region = "eu-west-1" }
   artifacts = { bucket = "the-bucket", arn = "arn:aws:s3:::the-bucket", key_statements = [] }
-  images    = ["763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"]
+  images    = ["763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13.0-cpu-amzn2023-sagemaker"]
 }
 
 run "role" {
