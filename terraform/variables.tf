@@ -7,6 +7,11 @@ variable "name" {
     condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
     error_message = "The name must be 3 to 20 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen, because the bucket, the endpoint and the roles are named after it."
   }
+
+  validation {
+    condition     = !startswith(var.name, "sg-")
+    error_message = "The name must not begin with \"sg-\", because the security group's name begins with it and EC2 keeps that prefix for identifiers."
+  }
 }
 
 variable "region" {

@@ -191,6 +191,16 @@ run "refuses_a_long_name" {
   expect_failures = [var.name]
 }
 
+run "refuses_a_name_that_ec2_takes_for_an_identifier" {
+  command = plan
+
+  variables {
+    name = "sg-dogs"
+  }
+
+  expect_failures = [var.name]
+}
+
 run "refuses_a_build_folder_without_a_manifest" {
   command = plan
 
