@@ -2,7 +2,7 @@
 other tests wait. And what the stack calls and describes in EC2, held against the characters that EC2 takes.
 
 The provider does not check those at plan, and moto takes any: EC2 is the first to refuse them, in the middle of an
-apply. The rules are read from the text of EC2's own service model in botocore, the texts from the plan of the whole stack.
+apply. The rules are read from the text of EC2's own service model, the texts from a plan of the whole stack.
 """
 
 from __future__ import annotations
