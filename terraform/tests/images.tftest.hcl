@@ -174,7 +174,7 @@ run "full_uris_are_the_other_way_out" {
   }
 }
 
-run "refuses_an_account_that_is_none" {
+run "refuses_an_account_that_is_not_a_number" {
   command = plan
 
   variables {
