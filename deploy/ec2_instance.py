@@ -1,7 +1,8 @@
-"""The training instance: wake it, wait until it is prepared, and say what it costs."""
+"""The training instance: wake it, see that it is prepared, and say what it costs."""
 
 from __future__ import annotations
 
+import shlex
 import time
 from datetime import UTC, datetime
 
@@ -11,15 +12,9 @@ from deploy.environment import Environment
 
 START_TIMEOUT = 600  # seconds for a cold instance to boot, run its user data and reach SSM
 SAY_AGAIN = 10  # seconds
-# The first boot prepares the instance: some minutes of installing packages.
-PREPARED = f"""\
-for i in $(seq 600); do
-  test -e opt/pawprint/python && exit 0
-  [ $((i % {SAY_AGAIN})) = 0 ] && echo "the first boot installs PyTorch and OpenVINO ($i s)"
-  sleep 1
-done
-exit 1
-"""
+BOOT_SECONDS = 600  # until an instance that SSM reaches must have begun its user data
+PREPARE_SECONDS = 3600  # for SSM: the first boot's attempt, and one more
+SPARE_MINUTES = 15  # on top of the idle minutes: what preparing takes, as in the user data
 
 
 def describe(env: Environment, outputs: dict) -> dict:
@@ -59,15 +54,43 @@ def wake(env: Environment, outputs: dict) -> None:
     )
 
 
-def wait_prepared(env: Environment, outputs: dict) -> None:
-    """Wait until the instance's first boot has finished preparing it. Raises Failure where it does not."""
+def prepare_script(outputs: dict, payload: str) -> str:
+    """The shell script that ends when the instance is prepared. Its paths are relative to `/`, where SSM starts it.
+
+    The user data puts down `prepare`, runs it, and holds a lock meanwhile. Called again, `prepare` waits for the lock,
+    and does what is missing: nothing after a first boot that finished, everything after one that failed.
+    """
+    _, _, key = payload.removeprefix("s3://").partition("/")
+    return f"""\
+[ -e opt/pawprint/python ] && exit 0
+shutdown -h +{outputs["ec2_idle_minutes"] + SPARE_MINUTES} > /dev/null 2>&1
+for i in $(seq {BOOT_SECONDS}); do
+  [ -e opt/pawprint/prepare ] && break
+  [ $((i % {SAY_AGAIN})) = 0 ] && echo "the first boot has not begun to prepare the instance ($i s)"
+  sleep 1
+done
+if [ ! -e opt/pawprint/prepare ]; then
+  echo "the instance never ran its user data" >&2
+  exit 1
+fi
+exec bash opt/pawprint/prepare {shlex.quote(key)}
+"""
+
+
+def ensure_prepared(env: Environment, outputs: dict, payload: str) -> None:
+    """Wait until the instance's first boot has prepared it; where that failed, do it again with the payload at
+    `payload`, and show it. Raises Failure where that fails too."""
     console.step("Waiting until the instance is prepared")
-    command = ec2_command.send(env, outputs, PREPARED.splitlines(), seconds=900)
+    lines = prepare_script(outputs, payload).splitlines()
+    command = ec2_command.send(env, outputs, lines, seconds=PREPARE_SECONDS)
     result = ec2_watch.Watch(env, outputs, command).to_end(console.make("train-ec2"))
     if result["Status"] != "Success":
+        instance = outputs["ec2_instance_id"]
         raise Failure(
-            "The instance did not finish preparing itself. What its user data printed: "
-            f"aws ec2 get-console-output --instance-id {outputs['ec2_instance_id']} --latest --output text"
+            f"The instance could not be prepared. The command that prepares it {ec2_command.ending(result)}\n"
+            f"To try once more: {console.make('train-ec2')}. What the first boot printed: "
+            f"aws ec2 get-console-output --instance-id {instance} --latest --output text\n"
+            f"For a new instance: aws ec2 terminate-instances --instance-ids {instance}, then {console.make('apply')}"
         )
 
 

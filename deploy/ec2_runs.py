@@ -15,6 +15,7 @@ from deploy import console, data, ec2_command, ec2_instance, train
 from deploy.console import Failure
 from deploy.ec2_command import Command
 from deploy.environment import Environment
+from deploy.upload import upload
 
 BUSY = 75  # sysexits.h: temporary failure
 KEEPER_SECONDS = 20
@@ -26,6 +27,9 @@ def script(run: str, outputs: dict, payloads: dict, dataset: data.Uploaded, argu
     It holds a lock for as long as it or the trainer lives: the instance trains one model at a time. While it lives, the
     instance's plan to stop is put off again and again; SSM ends commands by SIGKILL, after which nobody could put up
     the plan any more.
+
+    Temporary files, the features of all images among them, go to the disk: Amazon Linux 2023 keeps /tmp in memory, at
+    most half of it (its user guide, "/tmp (small temporary files)").
     """
     options = {
         "--run": run,
@@ -68,7 +72,8 @@ keep > /dev/null 2>&1 &
 keeper=$!
 trap 'kill "$keeper" 2> /dev/null || true; shutdown -h +{idle} 9>&-' EXIT
 run=opt/pawprint/runs/{run}
-mkdir -p "$run"
+mkdir -p "$run/tmp"
+export TMPDIR="${{PWD%/}}/$run/tmp"
 echo "fetching the training program"
 "$python" -c {shlex.quote(fetch)} "$run/payload.tar.gz" "$run"
 PYTHON="$python" bash "$run/bootstrap.sh"
@@ -127,7 +132,7 @@ def go_on(env: Environment, outputs: dict, known: list[Command], run: str) -> tu
         env.client("ssm", outputs["region"]).cancel_command(CommandId=last.id)
     console.step(f"{run} was interrupted or failed; starting it again from its checkpoint")
     ec2_instance.wake(env, outputs)
-    ec2_instance.wait_prepared(env, outputs)
+    ec2_instance.ensure_prepared(env, outputs, upload(env, outputs)["ec2"])
     return ec2_command.send(env, outputs, last.lines, last.seconds, run), False
 
 

@@ -17,24 +17,27 @@ from deploy.console import Failure
 from deploy.environment import ROOT, TERRAFORM
 
 
-def main() -> None:
+def environment() -> dict[str, str]:
+    """What Terraform needs to run the contracts. The region is made up: the providers are mocks and never ask AWS."""
     home = Path(os.environ.get("PAWPRINT_HOME") or ROOT / ".local").resolve()
-    venv = str(Path(sys.executable).parent)
-    # The region is made up: the contracts run on mock providers and never ask AWS anything.
-    settings = {
+    return {
+        **os.environ,
         "TF_DATA_DIR": str(home / "terraform-checks"),
         "TF_CLI_CONFIG_FILE": str(home / "terraform.rc"),
         "TF_IN_AUTOMATION": "1",
         "AWS_REGION": "us-east-1",
-        "PATH": os.pathsep.join([os.environ["PATH"], venv]),
+        "PATH": os.pathsep.join([os.environ["PATH"], str(Path(sys.executable).parent)]),
     }
+
+
+def main() -> None:
     for command in (["init", "-backend=false", "-input=false"], ["test"]):
         console.step(f"terraform {command[0]}")
         colour = [] if sys.stdout.isatty() else ["-no-color"]
         result = subprocess.run(
             ["terraform", *command, *colour],
             cwd=TERRAFORM,
-            env={**os.environ, **settings},
+            env=environment(),
             capture_output=command[0] == "init",
             text=True,
         )

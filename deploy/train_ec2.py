@@ -3,9 +3,10 @@
     python -m deploy.train_ec2 [--data NAME|DIR] [--epochs N] [--arch NAME] [--threads N] [--workers N]
     python -m deploy.train_ec2 --run NAME
 
-Starts the instance if it is stopped, sends one shell script, and streams what it prints. The run needs no watcher: it
-goes on when the connection is lost or the command is left, and the instance stops itself. With --run, a run in
-progress is watched, one that was interrupted is started again from its checkpoint.
+Starts the instance if it is stopped, prepares it if its first boot did not finish that, sends one shell script, and
+streams what it prints. The run needs no watcher: it goes on when the connection is lost or the command is left, and the
+instance stops itself. With --run, a run in progress is watched, one that was interrupted is started again from its
+checkpoint.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def start(env: Environment, outputs: dict, arguments: argparse.Namespace) -> tup
     payloads = upload(env, outputs)
     dataset = data.resolve(env, outputs, arguments.data)
     ec2_instance.wake(env, outputs)
-    ec2_instance.wait_prepared(env, outputs)
+    ec2_instance.ensure_prepared(env, outputs, payloads["ec2"])
     run = jobs.new_name(outputs["name"], "ec2")
     console.step(f"Training {run} on {outputs['ec2_instance_type']}")
     script = ec2_runs.script(run, outputs, payloads, dataset, arguments)

@@ -1,4 +1,5 @@
-"""What the notebook made to try models and did not delete: endpoints, which cost money, configurations, models."""
+"""What the notebook made to try models and did not delete: endpoints, which cost money, configurations, models, and
+the log groups that SageMaker made for the endpoints."""
 
 from __future__ import annotations
 
@@ -17,6 +18,10 @@ def delete_all(env: Environment, outputs: dict) -> None:
         for name in list(_left(sagemaker, kind, word, f"{outputs['notebook_name']}-")):
             console.step(f"Deleting the {word.replace('_', ' ')} {name}, which the notebook left")
             getattr(sagemaker, f"delete_{word}")(**{f"{kind}Name": name})
+    logs = env.client("logs", outputs["region"])
+    for group in list(_left_groups(logs, f"/aws/sagemaker/Endpoints/{outputs['notebook_name']}-")):
+        console.step(f"Deleting the log group {group} of an endpoint of the notebook")
+        logs.delete_log_group(logGroupName=group)
 
 
 def _left(sagemaker, kind: str, word: str, prefix: str) -> Iterator[str]:
@@ -26,3 +31,11 @@ def _left(sagemaker, kind: str, word: str, prefix: str) -> Iterator[str]:
             tags = {tag["Key"] for tag in sagemaker.list_tags(ResourceArn=found[f"{kind}Arn"])["Tags"]}
             if found[f"{kind}Name"].startswith(prefix) and "ManagedBy" not in tags:
                 yield found[f"{kind}Name"]
+
+
+def _left_groups(logs, prefix: str) -> Iterator[str]:
+    for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
+        for found in page["logGroups"]:
+            arn = found["arn"].removesuffix(":*")
+            if "ManagedBy" not in logs.list_tags_for_resource(resourceArn=arn)["tags"]:
+                yield found["logGroupName"]

@@ -21,6 +21,7 @@ module "endpoint" {
   releases               = local.releases
   image                  = local.images.endpoint
   instance_type          = var.endpoint.instance_type
+  gpu                    = local.gpu.endpoint
   initial_instance_count = var.endpoint.initial_instance_count
   startup_seconds        = var.endpoint.startup_seconds
   deployment             = var.endpoint.deployment

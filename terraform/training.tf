@@ -5,7 +5,8 @@ module "sagemaker_training" {
   account   = local.account
   artifacts = module.artifacts.access
   # The endpoint's image too: a notebook may try a model behind an endpoint of its own under this role.
-  images = values(local.images)
+  images          = values(local.images)
+  trial_endpoints = "${var.name}-notebook-" # module.notebook names itself so; it needs this role, so it cannot be asked
 }
 
 module "notebook" {

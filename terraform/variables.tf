@@ -7,12 +7,25 @@ variable "name" {
     condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
     error_message = "The name must be 3 to 20 lower-case letters, digits and hyphens, begin with a letter and not end with a hyphen, because the bucket, the endpoint and the roles are named after it."
   }
+
+  validation {
+    condition     = !startswith(var.name, "sg-")
+    error_message = "The name must not begin with \"sg-\", because the security group's name begins with it and EC2 keeps that prefix for identifiers."
+  }
 }
 
 variable "region" {
   description = "The AWS region that everything is created in."
   type        = string
   default     = "us-east-1"
+
+  validation {
+    condition = (
+      contains(keys(local.registry_accounts), var.region) || var.deep_learning_containers_account != null ||
+      alltrue([for image in values(local.named_images) : strcontains(image, "/")])
+    )
+    error_message = "AWS's Deep Learning Containers have no known registry in ${var.region}. Set deep_learning_containers_account to the account that AWS lists for the region (https://aws.github.io/deep-learning-containers/reference/region_availability/), or give both training.image and endpoint.image as full URIs."
+  }
 }
 
 variable "tags" {
@@ -51,9 +64,14 @@ variable "log_retention_days" {
 }
 
 variable "deep_learning_containers_account" {
-  description = "The account of AWS's Deep Learning Containers registry. It differs in some regions; AWS lists them."
+  description = "The account of AWS's Deep Learning Containers registry. Null takes the account that images.tf lists for the region."
   type        = string
-  default     = "763104351884"
+  default     = null
+
+  validation {
+    condition     = var.deep_learning_containers_account == null || can(regex("^[0-9]{12}$", var.deep_learning_containers_account))
+    error_message = "The account of the Deep Learning Containers must be the 12 digits of an AWS account."
+  }
 }
 
 variable "artifacts" {
@@ -82,9 +100,9 @@ variable "notebook" {
 }
 
 variable "training" {
-  description = "SageMaker training jobs: the image they run in, as repository:tag of AWS's Deep Learning Containers or as a full URI, and the instance type they run on unless told otherwise."
+  description = "SageMaker training jobs: the image they run in, as repository:tag of AWS's Deep Learning Containers or as a full URI (without one, the image that the instance type needs: with CUDA for ml.g* and ml.p*), and the instance type they run on by default."
   type = object({
-    image         = optional(string, "pytorch:2.13-cpu-amzn2023-sagemaker")
+    image         = optional(string)
     instance_type = optional(string, "ml.m5.xlarge")
   })
   default = {}

@@ -1,14 +1,16 @@
 #!/bin/bash
 # Prepares an instance for train_ec2.py: an interpreter that has what requirements.txt names. Its path is written to
-# opt/pawprint/python last, so that whoever sees the file can start. Run again, it does only what is missing.
+# opt/pawprint/python last: a program that sees the file can start. Run again, it does only what is missing.
 #
 # Paths are relative on purpose: to / on an instance, to the instance's own root in a rehearsal. PYTHON names the
-# interpreter to begin with.
+# interpreter to begin with; PYTORCH says which build of PyTorch to install (cpu or cuda; default: cuda if the machine has
+# an NVIDIA GPU).
 set -euo pipefail
 
 python=${PYTHON:-python3}
 requirements=$(dirname "$0")/requirements.txt
 home=opt/pawprint
+. "$(dirname "$0")/retry.sh"
 
 # Whether an interpreter has every `name==version` of the requirements; says what it lacks. Builds count as the
 # version they are of: 2.14.1+cpu is 2.14.1.
@@ -34,6 +36,26 @@ if lacking:
 PYTHON
 }
 
+# 10de is NVIDIA's vendor number on the PCI bus.
+build() {
+  if grep -qs '^0x10de' /sys/bus/pci/devices/*/vendor; then echo cuda; else echo cpu; fi
+}
+
+# PyPI's torch for x86 needs CUDA, 4 GB more (ours: 5.0 against 1.1 GB installed). PyTorch's own index has builds for
+# processors, and calls them 2.14.1+cpu, which `torch==2.14.1` means as well. If pip may look in both, a moment in which
+# the second does not answer decides for CUDA. So pip asks one index alone, and an index that fails is a failure. Without
+# dependencies: those are PyPI's, and come with the rest.
+install() {
+  local pins
+  pins=$(grep -E '^torch(vision)?==' "$requirements" || true)
+  if [ "${PYTORCH:-$(build)}" = cpu ] && [ -n "$pins" ]; then
+    # shellcheck disable=SC2086 -- one argument for each line
+    retry "installing PyTorch for processors" "$python" -m pip install --quiet --no-deps \
+      --index-url "${PYTORCH_INDEX:-https://download.pytorch.org/whl/cpu}" $pins
+  fi
+  retry "installing the training packages" "$python" -m pip install --quiet --requirement "$requirements"
+}
+
 mkdir -p "$home"
 if ! satisfied "$python"; then
   if [ ! -x "$home/venv/bin/python" ]; then
@@ -41,7 +63,12 @@ if ! satisfied "$python"; then
   fi
   python=${PWD%/}/$home/venv/bin/python
   if ! satisfied "$python"; then
-    "$python" -m pip install --quiet --requirement "$requirements"
+    # Amazon Linux 2023 keeps /tmp in memory, at most half of it (its user guide, "/tmp (small temporary files)"): pip
+    # unpacks on the disk.
+    mkdir -p "$home/tmp"
+    export TMPDIR=${PWD%/}/$home/tmp
+    install
+    rm -rf "$home/tmp"
   fi
 fi
 

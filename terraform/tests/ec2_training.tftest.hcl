@@ -37,6 +37,16 @@ run "instance" {
   }
 
   assert {
+    condition     = strcontains(aws_instance.training.user_data, "retry \"dnf install python3.12\" dnf install --assumeyes --quiet python3.12\n")
+    error_message = "The first boot must try the system packages more than once."
+  }
+
+  assert {
+    condition     = length(aws_instance.training.user_data) < 16384
+    error_message = "EC2 takes 16 KB of user data."
+  }
+
+  assert {
     condition     = aws_instance.training.subnet_id == "subnet-0a"
     error_message = "The choice among default subnets must not depend on the order of an answer."
   }
@@ -198,6 +208,23 @@ run "refuses_the_first_generation" {
   expect_failures = [var.instance_type]
 }
 
+run "the_smallest_disk" {
+  command = plan
+
+  module {
+    source = "./modules/ec2_training"
+  }
+
+  variables {
+    volume_gb = 20
+  }
+
+  assert {
+    condition     = aws_instance.training.root_block_device[0].volume_size == 20
+    error_message = "A disk that holds the system, PyTorch without CUDA and runs twice must be enough."
+  }
+}
+
 run "refuses_a_disk_too_small" {
   command = plan
 
@@ -206,7 +233,7 @@ run "refuses_a_disk_too_small" {
   }
 
   variables {
-    volume_gb = 8
+    volume_gb = 19
   }
 
   expect_failures = [var.volume_gb]

@@ -13,8 +13,9 @@ variables {
       run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 3 }
     }
   }
-  image                  = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1"
+  image                  = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1.4"
   instance_type          = "ml.m5.large"
+  gpu                    = false
   initial_instance_count = 1
   startup_seconds        = 240
   deployment             = { bake_seconds = 120, termination_seconds = 60, alarm_5xx_a_minute = 5 }
@@ -103,7 +104,7 @@ run "names_follow_the_image" {
   }
 
   variables {
-    image = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v2"
+    image = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1.5"
   }
 
   assert {
@@ -121,6 +122,7 @@ run "a_gpu_gets_a_host_with_drivers_for_it" {
 
   variables {
     instance_type = "ml.g5.xlarge"
+    gpu           = true
   }
 
   assert {

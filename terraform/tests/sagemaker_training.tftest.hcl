@@ -6,7 +6,9 @@ variables {
   name      = "pawprint"
   account   = { id = "123456789012", partition = "aws", region = "eu-west-1" }
   artifacts = { bucket = "the-bucket", arn = "arn:aws:s3:::the-bucket", key_statements = [] }
-  images    = ["763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"]
+  images    = ["763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13.0-cpu-amzn2023-sagemaker"]
+
+  trial_endpoints = "pawprint-notebook-"
 }
 
 run "role" {
@@ -60,6 +62,29 @@ run "role" {
   }
 
   assert {
+    condition = {
+      for statement in jsondecode(aws_iam_role_policy.training.policy).Statement : statement.Sid => statement.Resource
+      if contains(flatten([statement.Action]), "logs:PutLogEvents")
+      } == {
+      WriteLogs = [
+        "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/TrainingJobs",
+        "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/TrainingJobs:*",
+      ]
+      WriteLogsOfTrialEndpoints = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/Endpoints/pawprint-notebook-*"
+    }
+    error_message = "The role must write the logs of jobs and of the notebook's own endpoints, and no others."
+  }
+
+  # What the endpoint's role may do under the live endpoint's name, this one must under a trial endpoint's; and it must
+  # make the group, which nobody has made.
+  assert {
+    condition = flatten([for statement in jsondecode(aws_iam_role_policy.training.policy).Statement :
+      statement.Action if statement.Sid == "WriteLogsOfTrialEndpoints"
+    ]) == ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    error_message = "A trial endpoint must be able to make its log group and to write to it."
+  }
+
+  assert {
     condition     = output.log_group == "/aws/sagemaker/TrainingJobs"
     error_message = "The log group must be the one that SageMaker writes to."
   }
@@ -98,4 +123,18 @@ run "refuses_an_image_from_elsewhere" {
   }
 
   expect_failures = [var.images]
+}
+
+run "refuses_the_logs_of_the_live_endpoint" {
+  command = plan
+
+  module {
+    source = "./modules/sagemaker_training"
+  }
+
+  variables {
+    trial_endpoints = "pawprint"
+  }
+
+  expect_failures = [var.trial_endpoints]
 }

@@ -7,9 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -240,14 +243,140 @@ def test_where_the_requirements_cannot_be_had_nothing_claims_to_be_prepared(unpa
     payload = tmp_path / "opt" / "pawprint" / "payload"
     shutil.copytree(unpacked["ec2"], payload)
     (payload / "requirements.txt").write_text("no-such-thing==1.0\n")
-    result = prepare(tmp_path, sys.executable, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "RETRY_SECONDS": "0"}
+    result = prepare(tmp_path, sys.executable, **offline)
     assert result.returncode != 0
+    assert "installing the training packages failed 6 times" in result.stderr
     assert "lacks no-such-thing==1.0 (not installed)" in result.stderr
     assert not (tmp_path / "opt/pawprint/python").exists()
 
 
+class Registry:
+    """Package indexes over HTTP, one a folder below `root`. `refusals` is how often the next requests are refused."""
+
+    def __init__(self, root: Path):
+        self.root, self.refusals, self.asked = root, 0, []
+        registry = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                registry.asked.append(self.path)
+                if registry.refusals:
+                    registry.refusals -= 1
+                    self.send_error(503)
+                    return
+                super().do_GET()
+
+            def log_message(self, *_) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=root))
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def url(self, index: str) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/{index}"
+
+    def settings(self, **more: str) -> dict[str, str]:
+        """pip's and bootstrap.sh's: nothing of this machine's own, and no pauses."""
+        return {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": self.url("pypi"),
+            "PIP_RETRIES": "0",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PYTORCH_INDEX": self.url("cpu"),
+            "RETRY_SECONDS": "0",
+        } | more
+
+
+@pytest.fixture
+def registry(tmp_path) -> Iterator[Registry]:
+    """As PyPI and PyTorch's index for processors are to each other: both have the version that is asked for."""
+    root = tmp_path / "indexes"
+    for index, name, version in (
+        ("pypi", "torch", "1.5"),
+        ("cpu", "torch", "1.5+cpu"),
+        ("pypi", "stand-in", "1.5"),
+    ):
+        make_wheel(root / index / name, name.replace("-", "_"), version)
+    made = Registry(root)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory) -> Path:
+    """An empty virtual environment, made once: it works as a copy too."""
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=TIMEOUT)
+    return folder
+
+
+@pytest.fixture
+def bare(unpacked, environment, tmp_path) -> Path:
+    """An instance's root with the payload, whose requirements are two stand-ins, and an empty environment."""
+    payload = tmp_path / "root" / "opt" / "pawprint" / "payload"
+    shutil.copytree(unpacked["ec2"], payload)
+    (payload / "requirements.txt").write_text("# versions\ntorch==1.5\nstand-in==1.5\n")
+    shutil.copytree(environment, payload.parent / "venv", symlinks=True)
+    return tmp_path / "root"
+
+
+def installed(root: Path, name: str) -> str:
+    interpreter = (root / "opt/pawprint/python").read_text().strip()
+    program = f"from importlib.metadata import version; print(version({name!r}))"
+    return subprocess.run([interpreter, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_machine_without_a_gpu_gets_pytorch_without_cuda(registry, bare):
+    result = prepare(bare, sys.executable, **registry.settings(PYTORCH="cpu"))
+    assert result.returncode == 0, result.stderr
+    assert (installed(bare, "torch"), installed(bare, "stand-in")) == ("1.5+cpu", "1.5")
+    assert not any(asked.startswith("/pypi/torch/") and asked.endswith(".whl") for asked in registry.asked)
+
+
+def test_a_machine_with_a_gpu_gets_the_build_with_cuda(registry, bare):
+    result = prepare(bare, sys.executable, **registry.settings(PYTORCH="cuda"))
+    assert result.returncode == 0, result.stderr
+    assert installed(bare, "torch") == "1.5"
+    assert not any(asked.startswith("/cpu/") for asked in registry.asked)
+
+
+def test_an_index_that_lacks_the_build_is_a_failure_and_no_reason_for_cuda(registry, bare):
+    shutil.rmtree(registry.root / "cpu")
+    result = prepare(bare, sys.executable, **registry.settings(PYTORCH="cpu", RETRY_ATTEMPTS="2"))
+    assert result.returncode != 0
+    assert result.stderr.strip().splitlines()[-1].startswith("installing PyTorch for processors failed 2 times")
+    assert not (bare / "opt/pawprint/python").exists()
+
+
+def test_a_registry_that_refuses_twice_is_asked_again(registry, bare):
+    registry.refusals = 2
+    result = prepare(bare, sys.executable, **registry.settings(PYTORCH="cpu"))
+    assert result.returncode == 0, result.stderr
+    assert [line for line in result.stdout.splitlines() if "attempt" in line] == [
+        f"installing PyTorch for processors failed with status 1, attempt {attempt} of 6: again in 0 s"
+        for attempt in (1, 2)
+    ]
+    assert installed(bare, "torch") == "1.5+cpu"
+
+
+def test_pip_unpacks_on_the_disk(bare):
+    """Amazon Linux 2023 has its default place for temporary files in memory."""
+    stub = bare / "opt/pawprint/venv/bin/python"
+    stub.unlink()
+    stub.write_text(f"""#!/bin/sh
+if [ "$1 $2" = "-m pip" ]; then echo "$TMPDIR" >> {bare}/used; else exec {sys.executable} "$@"; fi
+""")
+    stub.chmod(0o755)
+    result = prepare(bare, sys.executable, PYTORCH="cpu")
+    assert result.returncode == 0, result.stderr
+    assert (bare / "used").read_text().splitlines() == [f"{bare}/opt/pawprint/tmp"] * 2
+    assert not (bare / "opt/pawprint/tmp").exists()
+
+
 def make_wheel(folder: Path, name: str, version: str) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{name}.py", "")

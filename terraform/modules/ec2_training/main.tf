@@ -8,12 +8,23 @@ locals {
   # Everything in the user data but the payload's key: `make train-ec2` brings the current payload by itself, so a new
   # one is no reason to replace an instance that was prepared by the same recipe.
   recipe = {
-    bucket       = var.artifacts.bucket
-    region       = var.account.region
-    packages     = var.packages
-    python       = var.python
     idle_minutes = var.idle_minutes
+    prepare = templatefile("${path.module}/prepare.sh.tftpl", {
+      bucket   = var.artifacts.bucket
+      region   = var.account.region
+      packages = var.packages
+      python   = var.python
+      retry    = file("${path.module}/../../../payloads/ec2/retry.sh") # the same as in the payload that it fetches
+    })
   }
+
+  # GB on the root volume, which must hold twice what is not images: housekeeping lets the cache of images have half.
+  # Packages as installed from requirements.txt, measured on x86_64 on 2026-11-25, with the wheels that pip keeps: 1.1 +
+  # 0.5 without CUDA, 5.0 + 3 with it. No type of the c family has a GPU, so bootstrap.sh never installs CUDA here.
+  system_gb     = 3 # Amazon Linux 2023 with Python, logs and room for updates
+  packages_gb   = 2
+  runs_gb       = 5 # archives of a week, checkpoints of a month, the features of the run that trains
+  smallest_disk = 2 * (local.system_gb + local.packages_gb + local.runs_gb)
 }
 
 # AWS's own pointer to the newest Amazon Linux 2023. Its kernel has the drivers of Nitro (ENA, NVMe) and of the Xen

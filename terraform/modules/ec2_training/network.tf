@@ -73,7 +73,7 @@ resource "aws_security_group" "training" {
 
 resource "aws_vpc_security_group_egress_rule" "https" {
   security_group_id = aws_security_group.training.id
-  description       = "AWS's services and the package repositories"
+  description       = "HTTPS to AWS and to the package repositories"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

@@ -33,12 +33,12 @@ variable "instance_type" {
 }
 
 variable "volume_gb" {
-  description = "The size of the root volume in GB: the system, the packages and one dataset."
+  description = "The size of the root volume in GB: the system, the packages, some runs, and as much again for images."
   type        = number
 
   validation {
-    condition     = var.volume_gb >= 20
-    error_message = "The root volume must have at least 20 GB, because the system and the training packages take about 10."
+    condition     = var.volume_gb >= local.smallest_disk
+    error_message = "The root volume of a ${var.instance_type} must have at least ${local.smallest_disk} GB: ${local.system_gb} for the system, ${local.packages_gb} for the training packages (PyTorch without CUDA, for a type without a GPU), ${local.runs_gb} for runs, and as much again for the images of datasets. Set ec2.volume_gb."
   }
 }
 

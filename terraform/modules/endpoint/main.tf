@@ -63,7 +63,7 @@ resource "aws_sagemaker_endpoint_configuration" "release" {
     initial_variant_weight = 1
 
     # The default host of a GPU instance has drivers too old for the CUDA of the image.
-    inference_ami_version = can(regex("^ml\\.[gp][0-9]", var.instance_type)) ? "al2-ami-sagemaker-inference-gpu-3-1" : null
+    inference_ami_version = var.gpu ? "al2-ami-sagemaker-inference-gpu-3-1" : null
 
     container_startup_health_check_timeout_in_seconds = var.startup_seconds
   }

@@ -60,6 +60,11 @@ variable "instance_type" {
   }
 }
 
+variable "gpu" {
+  description = "Whether instances of that type have a GPU, which needs a host with newer drivers."
+  type        = bool
+}
+
 variable "initial_instance_count" {
   description = "The instances that a release starts with, unless it brings its own number: the live count when it was promoted."
   type        = number

@@ -1,7 +1,10 @@
 # What SageMaker training and tuning jobs run under: one role that reads datasets, payloads and models, and writes models
-# and checkpoints. The jobs themselves are not Terraform's: they come and go with `make train` and `make tune`.
+# and checkpoints. The jobs themselves are not Terraform's: they come and go with `make train` and `make tune`. The notebook
+# also tries models behind endpoints of its own under this role, whose containers log elsewhere than jobs do.
 
 locals {
+  logs = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group"
+
   # Shared by every training job of the account and made by SageMaker with the first. Not owned here: a destroy would take
   # the logs of other projects with it, and an apply would fail where it exists already.
   log_group = "/aws/sagemaker/TrainingJobs"
@@ -50,13 +53,18 @@ resource "aws_iam_role_policy" "training" {
         Resource = [for prefix in ["models", "checkpoints"] : "${var.artifacts.arn}/${prefix}/*"]
       },
       {
-        Sid    = "WriteLogs"
-        Effect = "Allow"
-        Action = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-        Resource = [
-          "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:${local.log_group}",
-          "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:${local.log_group}:*",
-        ]
+        Sid      = "WriteLogs"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        Resource = ["${local.logs}:${local.log_group}", "${local.logs}:${local.log_group}:*"]
+      },
+      {
+        # SageMaker makes the group of an endpoint with its first line, under the endpoint's role. The group of the live
+        # endpoint is Terraform's and not among these.
+        Sid      = "WriteLogsOfTrialEndpoints"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+        Resource = "${local.logs}:/aws/sagemaker/Endpoints/${var.trial_endpoints}*"
       },
       {
         Sid    = "PullImages"

@@ -26,3 +26,13 @@ variable "images" {
     error_message = "Each image must be the full URI of an image in ECR with its tag or digest, because SageMaker pulls from nowhere else."
   }
 }
+
+variable "trial_endpoints" {
+  description = "What the names of the notebook's trial endpoints begin with, which run under this role."
+  type        = string
+
+  validation {
+    condition     = startswith(var.trial_endpoints, "${var.name}-") && endswith(var.trial_endpoints, "-")
+    error_message = "The beginning of the trial endpoints' names must be the deployment's name with more and end with a hyphen, because the logs of the live endpoint and of other deployments are not this role's."
+  }
+}

@@ -22,8 +22,9 @@ from deploy.data import Uploaded
 from deploy.ec2_command import Command
 
 TRAINER = """\
-import pathlib, sys, time
+import pathlib, sys, tempfile, time
 folder = pathlib.Path(__file__).parent
+(folder / "temporary").write_text(tempfile.gettempdir())
 (folder / "part").write_text(" ".join(sys.argv[1:]))
 (folder / "part").replace(folder / "began")
 while not (folder / "go").exists():
@@ -115,6 +116,8 @@ def test_the_script_trains_and_leaves_the_plan_to_stop(instance, status):
     until((instance.folder("dogs-1") / "began").exists)
     assert "--run dogs-1 " in (instance.folder("dogs-1") / "began").read_text()
     assert "--threads 3 " in (instance.folder("dogs-1") / "began").read_text()
+    # Not to /tmp, which Amazon Linux 2023 has in memory.
+    assert (instance.folder("dogs-1") / "temporary").read_text() == str(instance.folder("dogs-1") / "tmp")
     before = len(instance.plans())
     until(lambda: len(instance.plans()) > before)  # put off, again and again, while it trains
     instance.let_go("dogs-1", status)

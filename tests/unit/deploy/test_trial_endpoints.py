@@ -38,3 +38,22 @@ def test_only_what_the_notebook_made_is_deleted(account, make):
     assert {found["EndpointName"] for found in sagemaker.list_endpoints()["Endpoints"]} == left
     assert {found["EndpointConfigName"] for found in sagemaker.list_endpoint_configs()["EndpointConfigs"]} == left
     assert {found["ModelName"] for found in sagemaker.list_models()["Models"]} == left
+
+
+def test_the_log_groups_of_its_endpoints_go_too(account):
+    logs = account.client("logs")
+    groups = {
+        "/aws/sagemaker/Endpoints/pawprint": {"ManagedBy": "terraform"},
+        "/aws/sagemaker/Endpoints/pawprint-notebook-0a1b2c": {},
+        "/aws/sagemaker/Endpoints/pawprint-notebook-two": {"ManagedBy": "terraform"},  # of a deployment of that name
+        "/aws/sagemaker/NotebookInstances": {},
+    }
+    for name, tags in groups.items():
+        logs.create_log_group(logGroupName=name, tags=tags)
+
+    trial_endpoints.delete_all(account.env, {**account.outputs, "notebook_name": "pawprint-notebook"})
+
+    left = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
+    assert left & set(groups) == set(groups) - {"/aws/sagemaker/Endpoints/pawprint-notebook-0a1b2c"}
+    for name in left & set(groups):
+        logs.delete_log_group(logGroupName=name)
