@@ -3,9 +3,8 @@
     python -m deploy.stack plan|apply|destroy|output
 
 The state and Terraform's working data live under the environment's home, so that the rehearsal and AWS never
-share either. `apply` and `promote` are the same operation with other releases; both end with a look at what
-really runs, because a SageMaker endpoint that rolled back counts as success for the provider (its issues 46663
-and 39099).
+share either. `apply` and `promote` are the same operation with other releases; both end with a look at what really
+runs (`deploy.endpoint_check`).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from python_terraform import IsFlagged, Terraform
 
-from deploy import console, environment, jobs, package, releases, trial_endpoints
+from deploy import console, endpoint_check, environment, jobs, package, releases, trial_endpoints
 from deploy.console import Failure
 from deploy.environment import TERRAFORM, Environment
 
@@ -134,18 +133,6 @@ class Stack:
         return run.returncode
 
 
-def verify_endpoint(env: Environment, outputs: dict) -> None:
-    """Raise Failure unless the endpoint really runs the configuration that was applied."""
-    sagemaker = env.client("sagemaker", outputs["region"])
-    live = sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"])
-    if live["EndpointStatus"] != "InService" or live["EndpointConfigName"] != outputs["endpoint_config_name"]:
-        raise Failure(
-            f"The endpoint {outputs['endpoint_name']} is {live['EndpointStatus']} on the configuration "
-            f"{live['EndpointConfigName']}, not on {outputs['endpoint_config_name']}: "
-            f"{live.get('FailureReason') or 'SageMaker gave no reason'}. Its log: {console.make('logs WHAT=endpoint')}"
-        )
-
-
 def confirm_destroy(env: Environment, outputs: dict) -> None:
     """On AWS, ask for the stack's name: what is destroyed there includes every dataset and trained model."""
     if env.is_local or not outputs or os.environ.get("CONFIRM") == outputs["name"]:
@@ -176,7 +163,7 @@ def main() -> int:
         code = stack.apply()
         if code == 0:
             outputs = stack.outputs()
-            verify_endpoint(env, outputs)
+            endpoint_check.require_service(env, outputs, outputs["release"])
             console.done(f"{outputs['name']} is deployed; the endpoint serves {outputs['release']}")
             console.out.print(f"  {outputs['function_url']}")
         return code
