@@ -35,6 +35,11 @@ REHEARSAL_VARIABLES = {
     "allowed_account_ids": [ACCOUNT],
     # A bucket of the local AWS has no host name of its own.
     "s3_use_path_style": True,
+    # Both of these begin with what only Amazon Linux has, and would change this machine itself: the notebook's watch is
+    # a timer of systemd and a file in /usr/local/bin, the instance's packages come from dnf. Each stands for the whole
+    # block of the settings; its other values are the defaults of terraform/variables.tf.
+    "notebook": {"idle_minutes": 0},
+    "ec2": {"packages": [], "python": "python3"},
 }
 
 
