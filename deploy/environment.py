@@ -29,7 +29,8 @@ TERRAFORM = ROOT / "terraform"
 PORTS = {"local": "4566", "rehearsal": "4567"}
 ACCOUNT = "123456789012"  # the local AWS's invented one
 
-# The only values of Terraform's that differ from a real run. They stand behind the environment's own, so they win.
+# The only values of Terraform's with which a dress rehearsal differs from a real run. They stand behind the settings of
+# the environment, so they win; local.tfvars has such values itself.
 REHEARSAL_VARIABLES = {
     # With the endpoint and the keys replaced this is the third lock: no other account is read or changed.
     "allowed_account_ids": [ACCOUNT],
@@ -52,7 +53,12 @@ class Environment:
     rehearsed: bool
 
     def __str__(self) -> str:
-        return f"ENV={self.name}{' REHEARSE=1' if self.rehearsed and self.name != 'local' else ''}"
+        return f"ENV={self.name}{' REHEARSE=1' if self.is_dress_rehearsal else ''}"
+
+    @property
+    def is_dress_rehearsal(self) -> bool:
+        """Whether the settings are those of AWS, and the AWS is this machine's."""
+        return self.rehearsed and self.name != "local"
 
     @property
     def tfvars(self) -> Path:

@@ -109,7 +109,7 @@ class Stack:
         var_files = [self.env.tfvars]
         if release:
             var_files.append(self._var_file("releases", {"releases": release.as_variable()}))
-        if self.env.rehearsed:
+        if self.env.is_dress_rehearsal:
             var_files.append(self._var_file("rehearsal", environment.REHEARSAL_VARIABLES))
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
 

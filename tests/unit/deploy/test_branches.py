@@ -23,6 +23,7 @@ REASONS = {
     "deploy/environment.py: Environment.__str__": "the same",
     "deploy/environment.py: Environment.asks_before_destroy": "nobody is asked before ENV=local is destroyed: its "
     "data are a rehearsal's. REHEARSE=1 asks, as AWS does",
+    "deploy/environment.py: Environment.is_dress_rehearsal": "what the two others here ask",
     "deploy/environment.py: Environment.poll_seconds": "the local AWS has no request limits; only a wait differs",
     "deploy/environment.py: Environment.require_access": "the words for whose account it is",
     "deploy/environment.py: Environment.require_own_local_aws": "AWS runs already, and is nobody's checkout",
@@ -37,7 +38,7 @@ REASONS = {
 # The serving archive for AWS carried along what the rehearsal has in its environment. It goes with "one archive".
 REASONS |= {"deploy/package.py: serving_members": "the packages that AWS's serving image lacks"}
 
-ATTRIBUTES = {"is_local", "is_aws", "rehearsed", "asks_before_destroy"}
+ATTRIBUTES = {"is_local", "is_aws", "rehearsed", "is_dress_rehearsal", "asks_before_destroy"}
 NAMES = {"local", "aws"}
 VARIABLES = {"ENV", "REHEARSE"}
 

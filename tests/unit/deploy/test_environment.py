@@ -122,6 +122,7 @@ def test_a_dress_rehearsal_is_destroyed_only_with_the_name_of_the_stack(tmp_path
     [
         ({"ENV": "aws", "REHEARSE": "1"}, ["aws.tfvars", "rehearsal.tfvars.json"]),
         ({"ENV": "aws", "REHEARSE": ""}, ["aws.tfvars"]),
+        ({"ENV": "local", "REHEARSE": "1"}, ["local.tfvars"]),
     ],
 )
 def test_terraform_gets_the_settings_of_aws_and_in_a_rehearsal_the_local_account_behind_them(
@@ -135,7 +136,7 @@ def test_terraform_gets_the_settings_of_aws_and_in_a_rehearsal_the_local_account
         given = [Path(file) for file in arguments["var_file"]]
 
     assert [file.name for file in given] == files
-    if asked["REHEARSE"]:
+    if len(given) > 1:
         assert json.loads(given[-1].read_text())["allowed_account_ids"] == ["123456789012"]
 
 
