@@ -95,7 +95,9 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, exceptions.NoCredentialsError):
         return "No AWS credentials were found. Log in first (aws sso login, aws configure)."
     if isinstance(error, exceptions.EndpointConnectionError):
-        return f"Nothing answers at {error.kwargs.get('endpoint_url')}. Start the local AWS: {make('local-up')}"
+        address = str(error.kwargs.get("endpoint_url"))
+        start = f" Start the local AWS: {make('local-up')}" if address.startswith("http://127.0.0.1:") else ""
+        return f"Nothing answers at {address}.{start}"
     if isinstance(error, exceptions.ClientError | exceptions.BotoCoreError):
         return str(error)
     return None
