@@ -1,5 +1,5 @@
 # Every command of Pawprint. ENV=local (the default) rehearses on this machine and never reaches AWS; ENV=aws uses
-# your credentials. `make help` lists the targets.
+# your credentials, and ENV=aws REHEARSE=1 rehearses AWS's settings and code path here. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -7,10 +7,12 @@ MAKEFLAGS += --no-print-directory
 
 ENV ?= local
 PYTHON ?= python3
-LOCALAWS_PORT ?= 4566
+# The dress rehearsal has a local AWS of its own, as deploy/environment.py has it: the ordinary one is not disturbed.
+DRESS := $(if $(REHEARSE),$(filter-out local,$(ENV)))
+LOCALAWS_PORT ?= $(if $(DRESS),4567,4566)
 PAWPRINT_HOME ?= $(CURDIR)/.local
-export ENV LOCALAWS_PORT PAWPRINT_HOME CONFIRM
-export LOCALAWS_HOME := $(PAWPRINT_HOME)/localaws
+export ENV REHEARSE LOCALAWS_PORT PAWPRINT_HOME CONFIRM
+export LOCALAWS_HOME := $(PAWPRINT_HOME)/$(if $(DRESS),$(DRESS)-rehearsal/)localaws
 export PYTHONPATH := $(CURDIR):$(CURDIR)/payloads/shared
 export TF_CLI_CONFIG_FILE := $(PAWPRINT_HOME)/terraform.rc
 unexport PYTHONDONTWRITEBYTECODE  # where it is set, every command would compile all that it imports: seconds
@@ -35,7 +37,7 @@ setup: ## Prepare this checkout: packages from the hashed lock, Terraform, its p
 images: setup ## Prepare the environments of all AWS images that the rehearsal runs: 5 GB more, for training jobs
 	@$(PY) -m localaws.images prepare
 
-up: setup $(if $(filter local,$(ENV)),local-up) ## From nothing to a URL: deploy, train on the sample, promote, ask
+up: setup $(if $(or $(REHEARSE),$(filter local,$(ENV))),local-up) ## From nothing to a URL: deploy, train on the sample, promote, ask
 	@$(MAKE) apply
 	@$(MAKE) data
 	@$(MAKE) train
@@ -99,7 +101,7 @@ logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
 
 ##@ The local AWS
 .PHONY: local-up local-down
-local-up: setup ## Start the local AWS on 127.0.0.1:4566 (LOCALAWS_PORT)
+local-up: setup ## Start the local AWS on 127.0.0.1:4566, with REHEARSE=1 on 4567 (LOCALAWS_PORT)
 	@$(PY) -m localaws up
 local-down: setup ## Stop it, with every process that it started; its state stays in .local/
 	@$(PY) -m localaws down

@@ -32,7 +32,9 @@ class Parser(argparse.ArgumentParser):
 def make(target: str) -> str:
     """The command for a make target in the environment at hand, to be pasted as it stands."""
     env = os.environ.get("ENV") or "local"
-    return f"make {target}" if env == "local" else f"make {target} ENV={env}"
+    where = "" if env == "local" else f" ENV={env}"
+    rehearsal = " REHEARSE=1" if where and os.environ.get("REHEARSE") else ""
+    return f"make {target}{where}{rehearsal}"
 
 
 def step(message: str) -> None:
@@ -93,7 +95,9 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, exceptions.NoCredentialsError):
         return "No AWS credentials were found. Log in first (aws sso login, aws configure)."
     if isinstance(error, exceptions.EndpointConnectionError):
-        return f"Nothing answers at {error.kwargs.get('endpoint_url')}. Start the local AWS: make local-up"
+        address = str(error.kwargs.get("endpoint_url"))
+        start = f" Start the local AWS: {make('local-up')}" if address.startswith("http://127.0.0.1:") else ""
+        return f"Nothing answers at {address}.{start}"
     if isinstance(error, exceptions.ClientError | exceptions.BotoCoreError):
         return str(error)
     return None

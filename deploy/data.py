@@ -9,6 +9,7 @@ check. A photograph that is in two splits stops it, unless ALLOW_DUPLICATES is s
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -160,15 +161,14 @@ def mirror(env: Environment, outputs: dict, prefix: str, files: dict[str, Path])
     bucket = outputs["artifacts_bucket"]
     s3 = env.client("s3", outputs["region"], max_pool_connections=16)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    there = {item["Key"]: item["ETag"].strip('"') for page in pages for item in page.get("Contents", [])}
+    there = {item["Key"]: item for page in pages for item in page.get("Contents", [])}
 
     def send(item: tuple[str, Path]) -> bool:
         key, path = item
         content = path.read_bytes()
-        # The ETag of an object that was put in one piece, unencrypted or under SSE-S3, is its MD5.
-        if there.get(key) == hashlib.md5(content, usedforsecurity=False).hexdigest():
+        if key in there and holds(s3, bucket, there[key], content):
             return False
-        s3.put_object(Bucket=bucket, Key=key, Body=content)
+        s3.put_object(Bucket=bucket, Key=key, Body=content, ChecksumAlgorithm="SHA256")
         return True
 
     with ThreadPoolExecutor(16) as pool, console.progress() as bar:
@@ -178,6 +178,25 @@ def mirror(env: Environment, outputs: dict, prefix: str, files: dict[str, Path])
         batch = [{"Key": key} for key in stale[start : start + 1000]]
         s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
     return sent, len(files) - sent, len(stale)
+
+
+def holds(s3, bucket: str, listed: dict, content: bytes) -> bool:
+    """Whether a listed object has this content.
+
+    The ETag of an object that was put in one piece is its MD5, which the listing has at no further cost; so it is with
+    every object of a version of this program that kept no SHA-256. Under a KMS key the ETag is something else. There
+    the object's SHA-256 decides: S3's own checksum and not user metadata, because S3 compares it with the bytes when
+    they arrive, and makes it again for a copy. An object that somebody uploaded in parts has only a checksum of its
+    parts' checksums, which never equals one of the whole: such an object is sent again, once.
+    """
+    if listed["Size"] != len(content):
+        return False
+    if listed["ETag"].strip('"') == hashlib.md5(content, usedforsecurity=False).hexdigest():
+        return True
+    if "SHA256" not in listed.get("ChecksumAlgorithm", []):
+        return False
+    described = s3.head_object(Bucket=bucket, Key=listed["Key"], ChecksumMode="ENABLED")
+    return described.get("ChecksumSHA256") == base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def wake(env: Environment, outputs: dict) -> None:
         elif time.monotonic() - said_at >= SAY_AGAIN:
             console.step(f"Still {state}: {waiting} ({time.monotonic() - began:.0f} s)")
             said_at = time.monotonic()
-        time.sleep(1 if env.is_local else 5)
+        time.sleep(env.poll_seconds(5))
     raise Failure(
         f"The instance {instance} was not reachable over SSM within {START_TIMEOUT // 60} minutes. "
         f"Its console: aws ec2 get-console-output --instance-id {instance}"

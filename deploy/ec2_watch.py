@@ -75,7 +75,7 @@ class Watch:
                 continue
             self._connected()
             first = False
-            self._sleep(1 if self._env.is_local else 3)
+            self._sleep(self._env.poll_seconds(3))
 
     def _connect(self) -> None:
         """Clients that give up soon: what waits long is this class, and says so."""

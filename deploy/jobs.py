@@ -49,7 +49,7 @@ def follow(env: Environment, outputs: dict, name: str) -> dict:
                 console.out.print(f"  {line}", markup=False)
             if job["TrainingJobStatus"] not in UNFINISHED:
                 break
-            time.sleep(1 if env.is_local else 5)
+            time.sleep(env.poll_seconds(5))
     except KeyboardInterrupt:
         raise Failure(f"Stopped watching; the job goes on. To see it: {console.make(f'logs JOB={name}')}") from None
     if job["TrainingJobStatus"] != "Completed":
@@ -91,7 +91,7 @@ def stop_tuning(env: Environment, outputs: dict) -> None:
     for name in running:
         described = {"HyperParameterTuningJobStatus": "Stopping"}
         while described["HyperParameterTuningJobStatus"] in UNFINISHED:  # SageMaker's clients have no waiter for it
-            time.sleep(1 if env.is_local else 5)
+            time.sleep(env.poll_seconds(5))
             described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
 
 

@@ -41,7 +41,7 @@ def start(env: Environment, outputs: dict) -> None:
         if status != shown:
             shown = status
             console.step(f"The notebook instance {name} is {status}; waiting until it is in service")
-        time.sleep(0.5 if env.is_local else 5)
+        time.sleep(env.poll_seconds(5))
     raise Failure(f"The notebook instance {name} was not in service within {START_TIMEOUT // 60} minutes.")
 
 

@@ -11,15 +11,13 @@ SageMaker afterwards, and asked for one prediction.
 
 from __future__ import annotations
 
-import io
-import json
 import re
 
-from deploy import console, environment, releases, runs
+from deploy import console, endpoint_check, environment, releases, runs
 from deploy.console import Failure
 from deploy.environment import Environment
 from deploy.releases import Release, Releases
-from deploy.stack import Stack, verify_endpoint
+from deploy.stack import Stack
 
 ARCHIVE = "model.tar.gz"
 
@@ -74,9 +72,7 @@ def switch(env: Environment, stack: Stack, old: Releases, new: Releases) -> None
     try:
         if stack.apply_release(new):
             raise Failure(f"Terraform could not change the endpoint. {failure_reason(env, stack.outputs())}".strip())
-        outputs = stack.outputs()
-        verify_endpoint(env, outputs)
-        ask_once(env, outputs, new.current)
+        endpoint_check.require_service(env, stack.outputs(), new.current)
     except KeyboardInterrupt:
         again = console.make(f"promote MODEL={new.current.rpartition('-')[0]}")
         raise Failure(
@@ -88,7 +84,7 @@ def switch(env: Environment, stack: Stack, old: Releases, new: Releases) -> None
         console.warn(f"The endpoint did not take {new.current}: going back to {old.current}.")
         if stack.apply_release(old):
             raise Failure(f"Going back failed as well. See: {console.make('logs WHAT=endpoint')}") from failure
-        verify_endpoint(env, stack.outputs())
+        endpoint_check.require_configuration(env, stack.outputs())
         raise Failure(
             f"{new.current} was not promoted; the endpoint serves {old.current} again.\n{failure}"
         ) from failure
@@ -98,22 +94,6 @@ def failure_reason(env: Environment, outputs: dict) -> str:
     """What SageMaker says about the last change of the endpoint, which after a roll back is still to be read."""
     sagemaker = env.client("sagemaker", outputs["region"])
     return sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"]).get("FailureReason", "")
-
-
-def ask_once(env: Environment, outputs: dict, release: str) -> None:
-    """Ask the endpoint for one prediction, so that a model that loads but cannot answer is not called promoted."""
-    from PIL import Image
-
-    image = io.BytesIO()
-    Image.new("RGB", (64, 64), (128, 128, 128)).save(image, format="JPEG")
-    runtime = env.client("sagemaker-runtime", outputs["region"])
-    try:
-        answer = runtime.invoke_endpoint(
-            EndpointName=outputs["endpoint_name"], ContentType="image/jpeg", Body=image.getvalue()
-        )
-        json.loads(answer["Body"].read())["predictions"][0]["label"]
-    except (runtime.exceptions.ClientError, ValueError, KeyError, IndexError) as error:
-        raise Failure(f"{release} is in service but does not answer a test image: {error}") from error
 
 
 def main() -> None:

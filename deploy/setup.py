@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-SERVING_IMAGE = "ray:serve-ml-sagemaker-cpu-v1"
+SERVING_IMAGE = "ray:serve-ml-sagemaker-cpu-v1.4"
 
 
 def main() -> int:

@@ -3,9 +3,8 @@
     python -m deploy.stack plan|apply|destroy|output
 
 The state and Terraform's working data live under the environment's home, so that the rehearsal and AWS never
-share either. `apply` and `promote` are the same operation with other releases; both end with a look at what
-really runs, because a SageMaker endpoint that rolled back counts as success for the provider (its issues 46663
-and 39099).
+share either. `apply` and `promote` are the same operation with other releases; both end with a look at what really
+runs (`deploy.endpoint_check`).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from python_terraform import IsFlagged, Terraform
 
-from deploy import console, environment, jobs, package, releases, trial_endpoints
+from deploy import console, endpoint_check, environment, jobs, package, releases, trial_endpoints
 from deploy.console import Failure
 from deploy.environment import TERRAFORM, Environment
 
@@ -85,8 +84,8 @@ class Stack:
 
     def outputs(self) -> dict:
         """The outputs of the stack by name; empty where nothing is applied."""
-        if not (self.env.home / "terraform.tfstate").is_file() and self.env.is_local:
-            return {}
+        if not (self.env.home / "terraform.tfstate").is_file() and not (TERRAFORM / "backend_override.tf").is_file():
+            return {}  # quicker than Terraform, which would have to be initialised to say so
         self.init()
         code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
         if code:
@@ -97,7 +96,7 @@ class Stack:
         """The outputs, or Failure where nothing is applied."""
         outputs = self.outputs()
         if "artifacts_bucket" not in outputs:
-            raise Failure(f"Nothing is deployed in ENV={self.env.name}. Deploy it first: {console.make('apply')}")
+            raise Failure(f"Nothing is deployed in {self.env}. Deploy it first: {console.make('apply')}")
         self.env.require_own_local_aws()
         return outputs
 
@@ -107,12 +106,18 @@ class Stack:
         self.init()
         if release is None:
             release = releases.read(self.env, self.outputs())
-        var_files = [str(self.env.tfvars)]
+        var_files = [self.env.tfvars]
         if release:
-            written = self.env.home / "releases.tfvars.json"
-            written.write_text(json.dumps({"releases": release.as_variable()}, indent=2))
-            var_files.append(str(written))
-        yield {"var_file": var_files, "input": False, "compact_warnings": IsFlagged}
+            var_files.append(self._var_file("releases", {"releases": release.as_variable()}))
+        if self.env.is_dress_rehearsal:
+            var_files.append(self._var_file("rehearsal", environment.REHEARSAL_VARIABLES))
+        yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
+
+    def _var_file(self, name: str, values: dict) -> Path:
+        """A file of variables for Terraform, in which a value may be of any type; of two files the later one wins."""
+        written = self.env.home / f"{name}.tfvars.json"
+        written.write_text(json.dumps(values, indent=2))
+        return written
 
     def _run(self, command: str, **arguments) -> int:
         """Run Terraform on this terminal; returns its exit status."""
@@ -134,21 +139,9 @@ class Stack:
         return run.returncode
 
 
-def verify_endpoint(env: Environment, outputs: dict) -> None:
-    """Raise Failure unless the endpoint really runs the configuration that was applied."""
-    sagemaker = env.client("sagemaker", outputs["region"])
-    live = sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"])
-    if live["EndpointStatus"] != "InService" or live["EndpointConfigName"] != outputs["endpoint_config_name"]:
-        raise Failure(
-            f"The endpoint {outputs['endpoint_name']} is {live['EndpointStatus']} on the configuration "
-            f"{live['EndpointConfigName']}, not on {outputs['endpoint_config_name']}: "
-            f"{live.get('FailureReason') or 'SageMaker gave no reason'}. Its log: {console.make('logs WHAT=endpoint')}"
-        )
-
-
 def confirm_destroy(env: Environment, outputs: dict) -> None:
-    """On AWS, ask for the stack's name: what is destroyed there includes every dataset and trained model."""
-    if env.is_local or not outputs or os.environ.get("CONFIRM") == outputs["name"]:
+    """With AWS's settings, ask for the stack's name: a destroy deletes every dataset and trained model too."""
+    if not env.asks_before_destroy or not outputs or os.environ.get("CONFIRM") == outputs["name"]:
         return
     console.warn(
         f"This deletes everything in the stack {outputs['name']} ({outputs['region']}), the bucket "
@@ -176,7 +169,7 @@ def main() -> int:
         code = stack.apply()
         if code == 0:
             outputs = stack.outputs()
-            verify_endpoint(env, outputs)
+            endpoint_check.require_service(env, outputs, outputs["release"])
             console.done(f"{outputs['name']} is deployed; the endpoint serves {outputs['release']}")
             console.out.print(f"  {outputs['function_url']}")
         return code

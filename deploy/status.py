@@ -59,7 +59,7 @@ def job_rows(env: Environment, outputs: dict) -> list[tuple[str, str, str]]:
 def main() -> None:
     env = environment.current()
     outputs = Stack(env).require_outputs()
-    table = Table("what", "status", title=f"{outputs['name']} in ENV={env.name}", title_justify="left")
+    table = Table("what", "status", title=f"{outputs['name']} in {env}", title_justify="left")
     table.add_column("details", overflow="fold")
     for row in (
         endpoint_row(env, outputs),

@@ -103,7 +103,7 @@ def follow(env: Environment, outputs: dict, name: str) -> tuple[dict, list[Trial
                     console.out.print(f"  {line(trial, total(job))}", markup=False)
             if job["HyperParameterTuningJobStatus"] not in UNFINISHED:
                 break
-            time.sleep(1 if env.is_local else 10)
+            time.sleep(env.poll_seconds(10))
     except KeyboardInterrupt:
         raise Failure(
             f"Stopped watching; the job goes on. To see it again: {console.make(f'tune JOB={name}')}. To end it: "

@@ -16,17 +16,20 @@ from deploy.environment import Environment
 from deploy.predict import payload, sample_image
 from deploy.stack import Stack
 
+# The header of temporary credentials, and nothing for those of a user: curl signs an empty header but does not send it,
+# and AWS refuses that (IncompleteSignature). It is one word, "-HName: value": zsh does not split what it expands.
+IF_TEMPORARY = '${AWS_SESSION_TOKEN:+"-HX-Amz-Security-Token: $AWS_SESSION_TOKEN"}'
+
 
 def curl_line(env: Environment, outputs: dict, image: Path) -> str:
     """A command that can be pasted into a shell: it signs the request where the URL asks for AWS_IAM."""
     parts = ["curl -sS"]
     if outputs["predictor_auth_type"] == "AWS_IAM":
         parts.append(f"--aws-sigv4 aws:amz:{outputs['region']}:lambda")
-        if env.is_local:
+        if env.rehearsed:
             parts.append("--user test:test")
         else:
-            parts.append('--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"')
-            parts.append('-H "X-Amz-Security-Token: $AWS_SESSION_TOKEN"')
+            parts += ['--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"', IF_TEMPORARY]
     _, content_type = payload(str(image))
     shown = image.relative_to(Path.cwd()) if image.is_relative_to(Path.cwd()) else image
     parts += [
@@ -53,7 +56,7 @@ def main() -> int:
         raise Failure(f"There is no file {image}.")
     line = curl_line(env, outputs, image)
     print(line)
-    if not env.is_local and outputs["predictor_auth_type"] == "AWS_IAM":
+    if not env.rehearsed and outputs["predictor_auth_type"] == "AWS_IAM":
         export = 'eval "$(aws configure export-credentials --format env)"'
         print(f"# the line reads your credentials from the environment: {export}", file=sys.stderr)
     if not arguments.run:

@@ -77,8 +77,8 @@ class Image:
 
 
 IMAGES = (
-    Image("ray:serve-ml-sagemaker-cpu-v1", "3.13", RAY_SERVE),
-    Image("pytorch:2.13-cpu-amzn2023-sagemaker", "3.12", SCRIPT_MODE),
+    Image("ray:serve-ml-sagemaker-cpu-v1.4", "3.13", RAY_SERVE),
+    Image("pytorch:2.13.0-cpu-amzn2023-sagemaker", "3.12", SCRIPT_MODE),
 )
 
 

@@ -6,6 +6,7 @@ from classifier.contract import (
     CUSTOM_ATTRIBUTES_HEADER,
     JSON_TYPE,
     ApiError,
+    is_overloaded,
     read_answer,
     read_error,
     to_custom_attributes,
@@ -75,6 +76,6 @@ def _from_model(status: int, message: str) -> ApiError:
     """What the container answered, as SageMaker passes it on in a ModelError."""
     if status == 0:  # SageMaker's way to say that the container did not answer, in its 60 s or ever
         return ApiError("endpoint_timeout", TOO_SLOW) if "timed out" in message else _failed()
-    if status == 503:  # its line of requests is full, or it is being stopped
+    if is_overloaded(status, message):
         return ApiError("throttled", BUSY)
     return read_error(status, message) or _failed()

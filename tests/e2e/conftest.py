@@ -1,4 +1,4 @@
-"""One deployment for the whole tier: `make up` in a home of its own, on a port of its own."""
+"""One deployment for the tier: `make up ENV=aws REHEARSE=1` in a home of its own, on a port of its own."""
 
 from __future__ import annotations
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
+DRESS_REHEARSAL = {"ENV": "aws", "REHEARSE": "1"}
+ORDINARY = {"ENV": "local", "REHEARSE": ""}
 
 
 @dataclass
 class Deployment:
-    """A rehearsal driven by the make targets alone, as a person would."""
+    """A rehearsal driven by the make targets alone, as a person would: of AWS's settings, unless told otherwise."""
 
     home: Path
     port: int
+    asked: dict[str, str] = field(default_factory=DRESS_REHEARSAL.copy)
     first_output: str = ""
 
     def run(self, *arguments: str, timeout: float = 420) -> subprocess.CompletedProcess:
         """`make ARGUMENTS`; stdout and stderr come back as one text in `stdout`."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
-        environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), "ENV": "local"}
+        environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), **self.asked}
         environment["LOCALAWS_HEALTHY_SECONDS"] = "1800"  # on a busy machine an instance takes longer than on AWS
         return subprocess.run(
             ["make", *arguments],
@@ -42,6 +45,11 @@ class Deployment:
         result = self.run(*arguments, timeout=timeout)
         assert result.returncode == 0, f"make {' '.join(arguments)} failed:\n{result.stdout[-4000:]}"
         return result.stdout
+
+    @property
+    def localaws(self) -> Path:
+        """Where its local AWS keeps its state."""
+        return self.home / "localaws" if self.asked == ORDINARY else self.home / "aws-rehearsal" / "localaws"
 
     def client(self, service: str):
         return boto3.client(

@@ -256,7 +256,11 @@ def test_a_broken_folder_is_named_before_anything_is_uploaded(deployment: Deploy
 
 def test_destroy_leaves_no_resource_and_down_no_process_and_apply_works_again(deployment: Deployment):
     bucket = json.loads(deployment.make("output"))["artifacts_bucket"]
-    deployment.make("destroy")
+    refused = deployment.run("destroy")
+    assert refused.returncode != 0
+    assert "Nothing was destroyed" in refused.stdout
+    assert "make destroy CONFIRM=pawprint ENV=aws REHEARSE=1" in refused.stdout
+    deployment.make("destroy", "CONFIRM=pawprint")
 
     names = [entry["Name"] for entry in deployment.client("s3").list_buckets()["Buckets"]]
     assert bucket not in names

@@ -26,7 +26,7 @@ def folder(deployment: Deployment) -> Path:
     deployment.make("data")
     deployment.make("upload")
     deployment.make("notebook")
-    volume = deployment.home / "localaws" / "notebooks" / "us-east-1" / "pawprint-notebook" / "home" / "SageMaker"
+    volume = deployment.localaws / "notebooks" / "us-east-1" / "pawprint-notebook" / "home" / "SageMaker"
     key = json.loads((ROOT / "build" / "manifest.json").read_text())["notebook"]["key"]
     return volume / f"pawprint-{Path(key).name.removesuffix('.tar.gz')}"
 

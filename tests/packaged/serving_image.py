@@ -14,7 +14,7 @@ from localaws import images
 from localaws.runtime.hosting_instance import CONTAINERS, SANDBOX
 from localaws.supervisor import Supervisor
 
-IMAGE = images.find("ray:serve-ml-sagemaker-cpu-v1")
+IMAGE = images.find("ray:serve-ml-sagemaker-cpu-v1.4")
 BACKEND = {"RAYSERVE_BACKEND_URL": "http://127.0.0.1:9000"}  # as terraform/modules/endpoint sets it
 WAIT = 1200  # seconds until a container that should have answered is given up
 

@@ -8,8 +8,9 @@ To the endpoint     the image's bytes as the body, `Content-Type` one of MEDIA_T
                     `{"image": "<base64>", "top_k": 3}`.
 From the endpoint   200 and, the likeliest first, `{"predictions": [{"label": "beagle", "probability": 0.93},
                     ...], "model": {"name": ..., "architecture": ..., "created": ..., "classes": 133}}`;
-                    or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`; or 503 where it has more
-                    requests than it takes, which the function turns into 429.
+                    or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`; or the same shape with 503
+                    and the code `overloaded` if it has more requests than it takes, which the function turns into
+                    429. Any other 503 is a model that does not run.
 To the caller       the same two shapes with a `request_id`: beside `predictions`, and inside `error`.
 """
 
@@ -236,10 +237,26 @@ def read_error(status: int, body: bytes | str) -> ApiError | None:
 
     Only a 4xx with a code of ERRORS whose own status is that 4xx is believed.
     """
+    error = _reported(status, body)
+    return error if error and 400 <= status < 500 else None
+
+
+def is_overloaded(status: int, body: bytes | str) -> bool:
+    """Whether our own code in the endpoint refused because its line is full.
+
+    A 503 alone does not say so: Ray Serve answers a plain-text 503 when it has no replica, and AWS's adapter answers
+    one of its own when it does not reach Ray. Those models are dead, and trying again does not help.
+    """
+    error = _reported(status, body)
+    return error is not None and error.code == "overloaded"
+
+
+def _reported(status: int, body: bytes | str) -> ApiError | None:
+    """The error of this contract that an answer of the endpoint holds; None if its code is not one of `status`."""
     try:
         error = json.loads(body)["error"]
         code, message = error["code"], error["message"]
     except (ValueError, RecursionError, KeyError, TypeError):
         return None
-    known = isinstance(code, str) and isinstance(message, str) and 400 <= status < 500 and ERRORS.get(code) == status
+    known = isinstance(code, str) and isinstance(message, str) and ERRORS.get(code) == status
     return ApiError(code, message) if known else None

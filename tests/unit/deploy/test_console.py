@@ -1,6 +1,7 @@
 """What the person at the keyboard reads."""
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from deploy import console
 
@@ -11,3 +12,17 @@ def test_a_mistake_is_told_in_the_words_of_the_make_target():
 
     with pytest.raises(console.Failure, match=r"^WARM_START: invalid int value: 'x'.*make help"):
         parser.parse_args(["--warm-start", "x"])
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://127.0.0.1:4567/", " Start the local AWS: make local-up ENV=aws REHEARSE=1"),
+        ("https://sts.us-east-1.amazonaws.com/", ""),
+    ],
+)
+def test_only_who_rehearses_is_told_to_start_the_local_aws(monkeypatch: pytest.MonkeyPatch, address: str, said: str):
+    monkeypatch.setenv("ENV", "aws")
+    monkeypatch.setenv("REHEARSE", "1")
+
+    assert console.explain(EndpointConnectionError(endpoint_url=address)) == f"Nothing answers at {address}.{said}"

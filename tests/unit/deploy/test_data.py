@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import secrets
 import shutil
 from pathlib import Path
 
 import pytest
+from moto.s3 import models as s3_models
 from PIL import Image
 
 from deploy import data
@@ -35,11 +37,76 @@ def test_uploading_again_sends_only_what_changed_and_removes_what_is_gone(accoun
     data.put(account.env, account.outputs, folder)
     Image.new("RGB", (32, 32), (1, 2, 3)).save(folder / "train" / "cat" / "0.png")
     (folder / "train" / "dog" / "2.png").unlink()
-    files = {f"datasets/my-pets/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*.png")}
 
-    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files) == (1, 16, 1)
+    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files_of(folder)) == (1, 16, 1)
     assert "datasets/my-pets/train/dog/2.png" not in account.stored()
     assert "datasets/my-pets/dataset.json" in account.stored()
+
+
+@pytest.fixture
+def kms_account(account, monkeypatch: pytest.MonkeyPatch):
+    """An account whose bucket encrypts with a KMS key, and whose ETags then are not MD5s, as S3 documents it.
+
+    moto keeps the MD5 as the ETag whatever the encryption, so the test stands in for S3 here.
+    """
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/pawprint"}}
+    account.client("s3").put_bucket_encryption(
+        Bucket="pawprint-test", ServerSideEncryptionConfiguration={"Rules": [rule]}
+    )
+    plain = s3_models.FakeKey.etag.fget
+
+    def etag(key) -> str:
+        return f'"{secrets.token_hex(16)}"' if key.encryption == "aws:kms" else plain(key)
+
+    monkeypatch.setattr(s3_models.FakeKey, "etag", property(etag))
+    return account
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    return {f"datasets/my-pets/{path.relative_to(folder).as_posix()}": path for path in folder.rglob("*.png")}
+
+
+def test_under_a_kms_key_uploading_again_sends_only_what_changed(kms_account, folder: Path):
+    account = kms_account
+    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files_of(folder)) == (18, 0, 0)
+    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files_of(folder)) == (0, 18, 0)
+
+    changed = folder / "train" / "cat" / "0.png"
+    content = bytearray(changed.read_bytes())
+    content[-1] ^= 1  # as long as before
+    changed.write_bytes(content)
+
+    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files_of(folder)) == (1, 17, 0)
+    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files_of(folder)) == (0, 18, 0)
+
+
+def test_an_object_without_a_sha256_counts_by_its_md5_and_is_sent_again_under_a_kms_key(kms_account, folder: Path):
+    account, files = kms_account, files_of(folder)
+    key = next(iter(files))
+    s3 = account.client("s3")
+    for encryption, sent in (("AES256", 0), ("aws:kms", 1)):
+        data.mirror(account.env, account.outputs, "datasets/my-pets/", files)
+        content = files[key].read_bytes()
+        s3.put_object(Bucket="pawprint-test", Key=key, Body=content, ServerSideEncryption=encryption)
+
+        assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files) == (sent, 18 - sent, 0)
+
+
+def test_an_object_in_parts_is_sent_again_once_and_a_copy_not_at_all(kms_account, folder: Path):
+    account, files = kms_account, files_of(folder)
+    key, bucket, s3 = next(iter(files)), "pawprint-test", kms_account.client("s3")
+    data.mirror(account.env, account.outputs, "datasets/my-pets/", files)
+    s3.copy_object(Bucket=bucket, Key=key, CopySource=f"{bucket}/{key}", ServerSideEncryption="aws:kms")
+    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files) == (0, 18, 0)
+
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="SHA256")["UploadId"]
+    part = {"PartNumber": 1, "Bucket": bucket, "Key": key, "UploadId": upload}
+    put = s3.upload_part(**part, Body=files[key].read_bytes(), ChecksumAlgorithm="SHA256")
+    parts = [{"PartNumber": 1, "ETag": put["ETag"], "ChecksumSHA256": put["ChecksumSHA256"]}]
+    s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+
+    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files) == (1, 17, 0)
+    assert data.mirror(account.env, account.outputs, "datasets/my-pets/", files) == (0, 18, 0)
 
 
 def test_a_broken_folder_uploads_nothing(account, folder: Path):

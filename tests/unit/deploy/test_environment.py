@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
+import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from deploy import environment
+from deploy import console, environment, stack
 from deploy.console import Failure
 
 
@@ -15,18 +18,21 @@ def restored_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "environ", os.environ.copy())
 
 
-def test_local_never_sees_the_callers_credentials_profile_or_endpoints(tmp_path: Path):
+@pytest.mark.parametrize("asked", [{"ENV": "local"}, {"ENV": "aws", "REHEARSE": "1"}, {"ENV": "aws", "REHEARSE": "0"}])
+def test_a_rehearsal_never_sees_the_callers_credentials_profile_or_endpoints(tmp_path: Path, asked: dict):
     os.environ.update(
-        ENV="local",
+        asked,
         PAWPRINT_HOME=str(tmp_path),
         AWS_PROFILE="production",
         AWS_ACCESS_KEY_ID="AKIAREAL",
         AWS_SESSION_TOKEN="real",
+        AWS_ENDPOINT_URL="https://sts.amazonaws.com",
         AWS_ENDPOINT_URL_S3="https://s3.amazonaws.com",
         AWS_WEB_IDENTITY_TOKEN_FILE="/run/token",
+        AWS_REGION="eu-west-1",
     )
 
-    environment.current()
+    env = environment.current()
 
     left = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     assert left.pop("AWS_ENDPOINT_URL").startswith("http://127.0.0.1:")
@@ -39,15 +45,99 @@ def test_local_never_sees_the_callers_credentials_profile_or_endpoints(tmp_path:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+    assert env.rehearsed
+    assert env.tfvars.stem == asked["ENV"], "the settings are those of ENV"
+    assert env.client("s3", "us-east-1").meta.endpoint_url.startswith("http://127.0.0.1:")
 
 
 def test_aws_keeps_the_callers_credentials(tmp_path: Path):
     os.environ.update(ENV="aws", PAWPRINT_HOME=str(tmp_path), AWS_PROFILE="production")
+    os.environ.pop("REHEARSE", None)
 
     env = environment.current()
 
     assert os.environ["AWS_PROFILE"] == "production"
-    assert not env.is_local
+    assert not env.rehearsed
+    assert (env.poll_seconds(5), str(env)) == (5, "ENV=aws")
+
+
+def test_the_three_homes_share_neither_a_state_nor_a_local_aws(tmp_path: Path):
+    os.environ.update(PAWPRINT_HOME=str(tmp_path))
+    os.environ.pop("LOCALAWS_PORT", None)
+    homes, servers = [], []
+    for asked in ({"ENV": "local", "REHEARSE": ""}, {"ENV": "aws", "REHEARSE": "1"}, {"ENV": "aws", "REHEARSE": ""}):
+        os.environ.update(asked)
+        for name in ("LOCALAWS_HOME", "LOCALAWS_PORT", "AWS_ENDPOINT_URL"):
+            os.environ.pop(name, None)
+        homes.append(environment.current().home)
+        servers.append((os.environ.get("LOCALAWS_HOME"), os.environ.get("AWS_ENDPOINT_URL")))
+
+    assert homes == [tmp_path / "local", tmp_path / "aws-rehearsal", tmp_path / "aws"]
+    assert servers == [
+        (str(tmp_path / "localaws"), "http://127.0.0.1:4566"),
+        (str(tmp_path / "aws-rehearsal" / "localaws"), "http://127.0.0.1:4567"),
+        (None, None),
+    ]
+
+
+@pytest.mark.parametrize("asked", ["ENV=local", "ENV=aws REHEARSE=1"])
+def test_local_up_starts_the_local_aws_that_the_commands_look_for(tmp_path: Path, asked: str):
+    """The Makefile says so to the local AWS, `deploy.environment` to everything else: they must agree."""
+    rule = "show:; @echo $$LOCALAWS_HOME http://127.0.0.1:$$LOCALAWS_PORT"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LOCALAWS", "MAKE", "REHEARSE"))}
+    clean["PAWPRINT_HOME"] = str(tmp_path)
+    argv = ["make", "--no-print-directory", f"--eval={rule}", "show", *asked.split()]
+    said = subprocess.run(argv, cwd=environment.ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+
+    os.environ.clear()
+    os.environ.update(clean, **dict(part.split("=") for part in asked.split()))
+    environment.current()
+
+    assert said.split() == [os.environ["LOCALAWS_HOME"], os.environ["AWS_ENDPOINT_URL"]]
+
+
+def test_a_dress_rehearsal_is_named_in_commands_to_paste(tmp_path: Path):
+    os.environ.update(ENV="aws", REHEARSE="1", PAWPRINT_HOME=str(tmp_path), LOCALAWS_PORT="1")
+
+    assert console.make("promote") == "make promote ENV=aws REHEARSE=1"
+    with pytest.raises(Failure, match="make local-up ENV=aws REHEARSE=1"):
+        environment.current().require_access()
+
+
+def test_a_dress_rehearsal_is_destroyed_only_with_the_name_of_the_stack(tmp_path: Path, monkeypatch):
+    outputs = {"name": "pawprint", "region": "us-east-1", "artifacts_bucket": "b"}
+    monkeypatch.setattr("sys.stdin", io.StringIO("pawprint\n"))  # not a terminal: nobody is there to be asked
+    os.environ.update(ENV="aws", REHEARSE="1", PAWPRINT_HOME=str(tmp_path))
+    os.environ.pop("CONFIRM", None)
+    env = environment.current()
+
+    with pytest.raises(Failure, match="make destroy CONFIRM=pawprint ENV=aws REHEARSE=1"):
+        stack.confirm_destroy(env, outputs)
+    os.environ["CONFIRM"] = "pawprint"
+    stack.confirm_destroy(env, outputs)
+
+
+@pytest.mark.parametrize(
+    ("asked", "files"),
+    [
+        ({"ENV": "aws", "REHEARSE": "1"}, ["aws.tfvars", "rehearsal.tfvars.json"]),
+        ({"ENV": "aws", "REHEARSE": ""}, ["aws.tfvars"]),
+        ({"ENV": "local", "REHEARSE": "1"}, ["local.tfvars"]),
+    ],
+)
+def test_terraform_gets_the_settings_of_aws_and_in_a_rehearsal_the_local_account_behind_them(
+    tmp_path: Path, monkeypatch, asked: dict, files: list[str]
+):
+    os.environ.update(asked, PAWPRINT_HOME=str(tmp_path))
+    made = stack.Stack(environment.current())
+    monkeypatch.setattr(made, "init", lambda: None)
+
+    with made._inputs() as arguments:
+        given = [Path(file) for file in arguments["var_file"]]
+
+    assert [file.name for file in given] == files
+    if len(given) > 1:
+        assert json.loads(given[-1].read_text())["allowed_account_ids"] == ["123456789012"]
 
 
 def test_the_local_settings_name_the_invented_account_only():

@@ -18,6 +18,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from deploy.environment import Environment
+from deploy.url import curl_line
+
 CODE = """
 import base64, json
 def handler(event, context):
@@ -263,6 +266,62 @@ def test_curl_signs_and_is_served(closed, localaws, tmp_path, name):
     answer = subprocess.run(argv, capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]})
     assert answer.returncode == 0, answer.stderr
     assert base64.b64decode(json.loads(answer.stdout)["body"]) == BODY
+
+
+SHELLS = [shell for shell in ("sh", "dash", "bash", "zsh") if shutil.which(shell)]
+
+
+@pytest.fixture(scope="module")
+def credentials(localaws, closed) -> dict[str, dict[str, str]]:
+    """Both kinds of credentials, as the variables that a shell has them in: a user's, and temporary ones."""
+    user = User(localaws, "curls")
+    user.may(*BOTH)
+    localaws.client("iam").put_role_policy(RoleName="url", PolicyName="call", PolicyDocument=policy(*BOTH))
+    role = localaws.client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/url", RoleSessionName="curls")[
+        "Credentials"
+    ]
+    return {
+        "user": dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), user.keys, strict=True)),
+        "role": {
+            "AWS_ACCESS_KEY_ID": role["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": role["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": role["SessionToken"],
+        },
+    }
+
+
+def paste(shell: str, line: str, variables: dict[str, str]) -> dict:
+    """What a line answers that is pasted into a shell with these variables."""
+    environment = {"PATH": os.environ["PATH"], **variables}
+    run = subprocess.run([shell, "-c", line], capture_output=True, text=True, timeout=60, env=environment)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_the_line_that_make_curl_prints_works_as_it_stands(closed, credentials, tmp_path, shell, kind):
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(BODY)
+    outputs = {"predictor_auth_type": "AWS_IAM", "region": "us-east-1", "function_url": closed.url}
+    line = curl_line(Environment("aws", tmp_path, rehearsed=False), outputs, photo)
+
+    answer = paste(shell, line, credentials[kind])
+
+    assert base64.b64decode(answer["body"]) == BODY
+    assert answer["requestContext"]["authorizer"]["iam"]["accessKey"] == credentials[kind]["AWS_ACCESS_KEY_ID"]
+    if kind == "user":  # an unset variable and an empty one are the same
+        assert "body" in paste(shell, line, {**credentials[kind], "AWS_SESSION_TOKEN": ""})
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
+def test_a_header_that_curl_signs_but_does_not_send_is_refused(closed, credentials):
+    """As on AWS: curl does so with an empty one (its issue 11007)."""
+    line = f"""curl -sS --aws-sigv4 aws:amz:us-east-1:lambda -H 'X-Amz-Security-Token: ' -d x {closed.url} \
+        --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" """
+
+    assert "x-amz-security-token" in paste("sh", line, credentials["user"])["message"]
 
 
 def test_the_path_form_hides_its_own_part(closed):

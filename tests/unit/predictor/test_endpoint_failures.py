@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from classifier.contract import ApiError
 from predictor_support import ANSWER, JPEG, Context, image_event
 
 
@@ -38,19 +39,26 @@ def test_a_mistake_that_the_model_reports_is_passed_on_as_it_is(predictor, fake_
         (422, '{"error": {"code": "invalid_request", "message": "a code of another status"}}'),
         (502, '{"error": {"code": "model_failed", "message": "x"}}'),
         (404, ""),
+        (503, ""),
+        (503, "Service Unavailable"),  # Ray Serve has no replica
+        (503, "Request dropped due to backpressure"),
+        (503, '{"error": "Service unavailable"}'),  # AWS's adapter does not reach Ray
+        (503, '{"code": 503, "type": "ServiceUnavailableException", "message": "Service unavailable"}'),
+        (503, '{"error": {"code": "throttled", "message": "the contract\'s word for another status"}}'),
+        (500, '{"error": {"code": "overloaded", "message": "a status of another code"}}'),
     ],
 )
 def test_any_other_failure_of_the_model_is_502_and_keeps_its_words_to_itself(predictor, fake_endpoint, status, said):
     fake_endpoint.fails(424, "ModelError", OriginalStatusCode=status, OriginalMessage=said)
     response = predictor.answer(image_event(JPEG), Context())
     assert response["statusCode"] == 502
-    assert json.loads(response["body"])["error"]["message"] == "The model failed on this request."
+    error = json.loads(response["body"])["error"]
+    assert (error["code"], error["message"]) == ("model_failed", "The model failed on this request.")
+    assert "retry-after" not in response["headers"]
 
 
-@pytest.mark.parametrize(
-    "said", ['{"error": {"code": "overloaded", "message": "x"}}', "backpressure, says Ray Serve", ""]
-)
-def test_an_endpoint_whose_line_is_full_is_429_with_retry_after(predictor, fake_endpoint, said):
+def test_an_endpoint_whose_line_is_full_is_429_with_retry_after(predictor, fake_endpoint):
+    said = json.dumps(ApiError("overloaded", "The line is full.").to_dict())
     fake_endpoint.fails(424, "ModelError", OriginalStatusCode=503, OriginalMessage=said)
     response = predictor.answer(image_event(JPEG), Context())
     assert response["statusCode"] == 429

@@ -1,0 +1,33 @@
+"""`ENV=local`, the default: the same path once, with its own settings; the rest of the tier rehearses those of AWS."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from localaws.ports import free_port
+from tests.e2e.deployment import ORDINARY, Deployment
+
+
+@pytest.fixture
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """GIVEN a fresh home; its processes end with the test."""
+    made = Deployment(home=tmp_path_factory.mktemp("ordinary").resolve(), port=free_port(), asked=ORDINARY)
+    yield made
+    made.run("local-down")
+
+
+def test_up_ends_with_a_line_that_answers_the_plan_is_empty_and_destroy_leaves_nothing(ordinary: Deployment):
+    line = next(line for line in ordinary.make("up", timeout=600).splitlines() if line.startswith("curl "))
+    answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(answer.stdout)["model"]["classes"] == 10
+    assert "No changes." in ordinary.make("plan")
+
+    ordinary.make("destroy")
+
+    assert ordinary.client("s3").list_buckets()["Buckets"] == []
+    assert ordinary.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert ordinary.client("lambda").list_functions()["Functions"] == []

@@ -1,0 +1,125 @@
+"""What `make apply` and `make promote` ask the endpoint before they say that it serves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import ClassVar
+
+import pytest
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+from deploy import package, promote, stack
+from deploy.console import Failure
+from deploy.releases import Release, Releases
+
+ROLE = "arn:aws:iam::123456789012:role/pawprint-endpoint"
+ANSWER = {"predictions": [{"label": "beagle", "probability": 0.9}], "model": {}}
+
+
+@pytest.fixture
+def outputs(account) -> dict:
+    """The outputs of a stack whose endpoint is in service on the configuration that was applied."""
+    sagemaker = account.client("sagemaker")
+    container = {"Image": "serving:1", "ModelDataUrl": "s3://pawprint-test/model.tar.gz"}
+    variant = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="pawprint", EndpointConfigName="c")
+    yield {
+        **account.outputs,
+        "endpoint_name": "pawprint",
+        "endpoint_config_name": "c",
+        "release": "bootstrap",
+        "function_url": "http://abc.localhost/",
+    }
+    sagemaker.delete_endpoint(EndpointName="pawprint")
+    sagemaker.delete_endpoint_config(EndpointConfigName="c")
+    sagemaker.delete_model(ModelName="m")
+
+
+@pytest.fixture
+def answers(account, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """What InvokeEndpoint answers, in turn: moto itself reads no image and has one answer."""
+    given: list[tuple[int, str]] = []
+
+    def invoke(_response) -> tuple[int, dict, str]:
+        status, body = given.pop(0)
+        return status, {"x-amzn-ErrorType": "ModelError"} if status == 424 else {}, body
+
+    monkeypatch.setattr(SageMakerRuntimeResponse, "use_raw_body", True)
+    monkeypatch.setattr(SageMakerRuntimeResponse, "invoke_endpoint", invoke)
+    return given
+
+
+class Applied:
+    """Terraform, after an apply that succeeded."""
+
+    outputs_: ClassVar[dict] = {}
+
+    def __init__(self, env):
+        self.released: list[str] = []
+
+    def apply(self) -> int:
+        return 0
+
+    def apply_release(self, release: Releases) -> int:
+        self.released.append(release.current)
+        return 0
+
+    def outputs(self) -> dict:
+        return self.outputs_
+
+
+def apply(account, monkeypatch: pytest.MonkeyPatch, outputs: dict) -> int:
+    monkeypatch.setattr(Applied, "outputs_", outputs)
+    monkeypatch.setattr(stack, "Stack", Applied)
+    monkeypatch.setattr(package, "build", dict)
+    monkeypatch.setattr(stack.environment, "current", lambda: account.env)
+    monkeypatch.setattr(type(account.env), "require_access", lambda _env: None)
+    monkeypatch.setattr(sys, "argv", ["stack", "apply"])
+    return stack.main()
+
+
+def test_apply_says_deployed_after_the_endpoint_has_answered(account, monkeypatch, outputs, answers, capsys):
+    answers.append((200, json.dumps(ANSWER)))
+
+    assert apply(account, monkeypatch, outputs) == 0
+
+    assert answers == []
+    assert "pawprint is deployed; the endpoint serves bootstrap" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (424, json.dumps({"OriginalStatusCode": 503, "OriginalMessage": "Service Unavailable", "Message": "m"})),
+        (200, "Service Unavailable"),
+        (200, "{}"),
+        (200, '{"predictions": []}'),
+        (200, '{"predictions": 1}'),
+        (200, "[]"),
+    ],
+)
+def test_an_apply_whose_endpoint_does_not_answer_fails_and_names_the_log(
+    account, monkeypatch, outputs, answers, capsys, answer
+):
+    answers.append(answer)
+
+    with pytest.raises(Failure, match=r"bootstrap is in service but does not answer (.|\n)*make logs WHAT=endpoint"):
+        apply(account, monkeypatch, outputs)
+
+    assert "is deployed" not in capsys.readouterr().out
+
+
+def test_a_promotion_whose_model_does_not_answer_goes_back_and_names_the_log(account, monkeypatch, outputs, answers):
+    monkeypatch.setattr(Applied, "outputs_", outputs)
+    monkeypatch.setattr(type(account.env), "require_own_local_aws", lambda _env: None)
+    answers.append((200, "Service Unavailable"))
+    old, new = (Releases(name, {name: Release(f"s3://pawprint-test/{name}")}) for name in ("old", "new"))
+    terraform = Applied(account.env)
+
+    with pytest.raises(Failure, match=r"new was not promoted(.|\n)*does not answer(.|\n)*make logs WHAT=endpoint"):
+        promote.switch(account.env, terraform, old, new)
+
+    assert terraform.released == ["new", "old"]
