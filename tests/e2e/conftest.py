@@ -15,7 +15,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     """GIVEN a fresh home WHEN `make up` has run THEN a deployment that the tests share; its processes end with them."""
     made = Deployment(home=tmp_path_factory.mktemp("home").resolve(), port=free_port())
     try:
-        made.first_output = made.make("up", timeout=600)
+        made.first_output = made.make("up", timeout=3600)
         yield made
     finally:
         made.run("local-down")

@@ -24,7 +24,7 @@ class Deployment:
     asked: dict[str, str] = field(default_factory=DRESS_REHEARSAL.copy)
     first_output: str = ""
 
-    def run(self, *arguments: str, timeout: float = 420) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, timeout: float = 2400) -> subprocess.CompletedProcess:
         """`make ARGUMENTS`; stdout and stderr come back as one text in `stdout`."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
         environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), **self.asked}
@@ -40,7 +40,7 @@ class Deployment:
             timeout=timeout,
         )
 
-    def make(self, *arguments: str, timeout: float = 420) -> str:
+    def make(self, *arguments: str, timeout: float = 2400) -> str:
         """`make ARGUMENTS`, which must succeed; returns what it printed."""
         result = self.run(*arguments, timeout=timeout)
         assert result.returncode == 0, f"make {' '.join(arguments)} failed:\n{result.stdout[-4000:]}"

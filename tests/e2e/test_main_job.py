@@ -33,7 +33,7 @@ def ask(line: str) -> dict:
     return json.loads(answer.stdout)
 
 
-def wait_until(condition, seconds: float = 120) -> None:
+def wait_until(condition, seconds: float = 1200) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{condition.__name__} did not come true within {seconds} s"
@@ -204,7 +204,7 @@ def test_stopping_in_the_middle_of_a_job_says_so_and_loses_nothing(deployment: D
     watcher.start()
     wait_until(a_new_job_trains)
     deployment.make("local-down")
-    watcher.join(120)
+    watcher.join(1200)
     assert not watcher.is_alive(), "make train hung after the local AWS had gone"
     assert deployment.processes() == {}
 

@@ -317,3 +317,20 @@ def test_a_change_waits_for_the_one_before_it(sagemaker, tmp_path):
     sagemaker.api.delete_endpoint_config(EndpointConfigName=target)
     sagemaker.api.delete_model(ModelName=target)
     assert sagemaker.ask(name)["answer"] == "x", "an endpoint keeps serving what it was deployed with"
+
+
+def test_a_model_that_does_not_fit_its_instance_is_killed_with_the_reason(sagemaker):
+    code = """
+import threading
+
+def model_fn(folder):
+    taken = bytearray(600 * 1024 * 1024)
+    taken[::4096] = b"x" * len(taken[::4096])
+    threading.Event().wait()
+"""
+    name = unique("endpoint")
+    config = sagemaker.config(code, InstanceType="ml.t3.nano")  # of 0.5 GiB
+    sagemaker.api.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    described = sagemaker.settled(name)
+    assert described["EndpointStatus"] == "Failed"
+    assert "an ml.t3.nano has 0.5 GiB. It is killed." in described["FailureReason"]
