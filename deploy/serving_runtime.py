@@ -64,7 +64,10 @@ def folder() -> Path:
         install(stanza, image.python, target)
         prune(target)
         (partial / DESCRIPTION).write_text(description)
-        partial.rename(made)
+        try:
+            partial.rename(made)
+        except OSError:  # another process was quicker
+            shutil.rmtree(partial)
     return made
 
 

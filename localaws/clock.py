@@ -1,4 +1,5 @@
-"""How fast time passes for what AWS does by the clock: alarms' periods and scaling's cooldowns.
+"""How fast time passes for what AWS does by the clock: alarms' periods, scaling's cooldowns and the waits of
+an endpoint's update.
 
 `LOCALAWS_TIME_SCALE=60` makes a minute of them last a second, so that a scaling policy can be watched at work.
 Processes, timeouts and timestamps keep to the wall clock whatever the scale.

@@ -14,7 +14,7 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
-from localaws import state
+from localaws import clock, state
 from localaws.context import ACCOUNT_ID
 from localaws.control.sagemaker_records import Record, now, table_of
 from localaws.runtime.hosting import Fleet
@@ -158,8 +158,11 @@ class Endpoint(Record):
             self._settle(note)
 
     def _bake(self, policy: dict[str, Any]) -> None:
-        """Keep the old fleet for as long as the policy says. Raises HostingError when one of its alarms goes off."""
-        wait = (policy.get("BlueGreenUpdatePolicy") or {}).get("TerminationWaitInSeconds") or 0
+        """Keep the old fleet for as long as the policy says: while the new one is watched, and then until it is ended.
+        Raises HostingError when one of the policy's alarms goes off."""
+        update = policy.get("BlueGreenUpdatePolicy") or {}
+        watched = (update.get("TrafficRoutingConfiguration") or {}).get("WaitIntervalInSeconds") or 0
+        wait = clock.real(watched + (update.get("TerminationWaitInSeconds") or 0))
         alarms = (policy.get("AutoRollbackConfiguration") or {}).get("Alarms") or []
         names = [alarm["AlarmName"] for alarm in alarms]
         end = now().timestamp() + wait

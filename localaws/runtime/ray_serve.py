@@ -113,7 +113,8 @@ def start(model: Path, ports: Ports, variables: dict[str, str]) -> None:
     gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
     def run(*command: str) -> None:
-        ended = subprocess.run(command, env=variables, cwd=model)
+        # In sessions of their own: a container's SIGTERM is for its first process only.
+        ended = subprocess.run(command, env=variables, cwd=model, start_new_session=True)
         if ended.returncode:
             raise SystemExit(f"{' '.join(command[:2])} ended with status {ended.returncode}")
         time.sleep(pause)
@@ -130,6 +131,7 @@ def start(model: Path, ports: Ports, variables: dict[str, str]) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     threading.Thread(target=forward, args=(application,), daemon=True).start()
     time.sleep(pause)

@@ -28,6 +28,7 @@ class Deployment:
         """`make ARGUMENTS`; stdout and stderr come back as one text in `stdout`."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
         environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), **self.asked}
+        environment["LOCALAWS_TIME_SCALE"] = "10"  # the waits of AWS's settings: three minutes after each promotion
         environment["LOCALAWS_HEALTHY_SECONDS"] = "1800"  # on a busy machine an instance takes longer than on AWS
         return subprocess.run(
             ["make", *arguments],

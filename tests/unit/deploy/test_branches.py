@@ -35,8 +35,6 @@ REASONS = {
     "deploy/url.py: curl_line": "the keys of the local AWS are known; those of AWS are the caller's, in the shell",
     "deploy/url.py: main": "the hint at how a shell gets the caller's keys",
 }
-# The serving archive for AWS carried along what the rehearsal has in its environment. It goes with "one archive".
-REASONS |= {"deploy/package.py: serving_members": "the packages that AWS's serving image lacks"}
 
 ATTRIBUTES = {"is_local", "is_aws", "rehearsed", "is_dress_rehearsal", "asks_before_destroy"}
 NAMES = {"local", "aws"}
