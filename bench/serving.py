@@ -1,7 +1,7 @@
 """Serving: the endpoint over HTTP against the original handler, LitServe and Ray Serve, all with one trained model.
 
     make bench ONLY=serving            all of it, a quarter of an hour on two cores; the soak is not in it
-    make bench ONLY=serving/http       a part: http, ray, bare, latency or soak
+    make bench ONLY=serving/http       a part: http, ray, image, bare, latency or soak
     make bench ONLY=serving/soak       memory over 100,000 requests
 
 Server and client (`bench.load`: one thread, a few per cent of a processor) share the machine. The model is trained on
@@ -40,6 +40,8 @@ def run(options: Options) -> Iterator[Comparison]:
         yield from http(arch, given, options)
     if options.wants("ray"):
         yield from ray(arch, given, options)
+    if options.wants("image"):
+        yield image(arch, given, options)
     if options.wants("bare"):
         yield bare(arch, given, options)
     if options.wants("latency"):
@@ -59,7 +61,7 @@ def trained(arch: str, photos: str) -> Path:
         print(f"  training the {arch} that is served", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         package.BUILD = folder
-        serving = package.pack_tar("inference", package.payload_members("inference"), {})["file"]
+        serving = package.pack_tar("inference", package.serving_members(), {})["file"]
         command = [sys.executable, "-m", "bench.training_program", arch, "--epochs", "15"]
         command += [f"--{split}={photos}/{split}" for split in ("train", "valid", "test")]
         command += [
@@ -108,6 +110,23 @@ def ray(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
         repeats=options.rounds(5),
         target=3,
         note="Both in Ray's own HTTP server, without the adapter of AWS's image before it; eager has two replicas.",
+    )
+
+
+def image(arch: str, given: dict, options: Options) -> Comparison:
+    """AWS's serving image with and without Ray Serve's proxy between its adapter and the model."""
+    return compare(
+        f"Endpoint in AWS's serving image, {arch}",
+        [
+            served("through Ray Serve's proxy", "image_ray", given),
+            served("the replica's own server", "image", given),
+            served(OURS, "local", given),
+        ],
+        unit="requests/s",
+        repeats=options.rounds(3),
+        headline="the replica's own server",
+        note="Python 3.13, Ray 2.57 and the adapter in a network namespace with loopback only; the local host has "
+        "neither Ray nor an adapter.",
     )
 
 

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import psutil
 
-from bench.harness import PATHS, ROOT
+from bench.harness import PATHS, ROOT, BenchError
 from bench.load import Load, request
+from deploy.setup import SERVING_IMAGE
+from localaws import images
 from localaws.ports import free_port
+from localaws.supervisor import Supervisor
 
 CONTAINER = ROOT / "localaws" / "runtime" / "hosting_container.py"
-SANDBOX = CONTAINER.with_name("sandbox.py")
+SANDBOX, RAY_CONTAINER = CONTAINER.with_name("sandbox.py"), CONTAINER.with_name("ray_serve.py")
 EAGER = ROOT / "bench" / "eager"
 START = 240  # seconds until a server that should have answered is given up
 CONNECTIONS = 8  # at once: enough for two processors never to wait
@@ -190,6 +193,36 @@ def ray(model: Path) -> Running:
     return _ray(["config.yaml"], model, {"PYTHONPATH": f"{model}{os.pathsep}{model / 'code'}"})
 
 
+def image(model: Path) -> Running:
+    """The artifact in AWS's serving image as it is deployed: the adapter, and the replica's own server."""
+    return _image(model, {"RAYSERVE_BACKEND_URL": "http://127.0.0.1:9000"})
+
+
+def image_ray(model: Path) -> Running:
+    """The same with Ray Serve's proxy between the two, as the image has it by default."""
+    return _image(model, {})
+
+
+def _image(model: Path, variables: dict[str, str]) -> Running:
+    found = images.find(SERVING_IMAGE)
+    if found.prepared() is None:
+        raise BenchError(f"The image {found.name} is not prepared: make images")
+    scratch = Path(tempfile.mkdtemp(prefix="bench-"))
+    port_file = scratch / "port"
+    python = str(found.interpreter)
+    command = [python, "-I", str(SANDBOX), "--isolated", "--processors", "2", "--", python, "-P", str(RAY_CONTAINER)]
+    command += ["--model-dir", str(model), "--port-file", str(port_file)]
+    environment = {"PATH": os.defpath, "HOME": str(scratch), "TMPDIR": str(scratch), **variables}
+    supervisor = Supervisor(scratch)
+    child = supervisor.spawn("bench", command, env=environment, cwd=model, log=scratch / "log")
+    for _ in _until_ready():
+        if port_file.exists():
+            break
+    running = Running(int(port_file.read_text()), "/invocations", "image/jpeg", [], lambda: supervisor.stop(child))
+    running.megabytes = lambda: child.memory_bytes() / 2**20
+    return _when_ready(running)
+
+
 def _script_mode(folder: Path, variables: dict[str, str]) -> Running:
     port_file = Path(tempfile.mkdtemp(prefix="bench-")) / "port"
     command = [
@@ -235,6 +268,8 @@ SERVERS: dict[str, Callable[[Path], Running]] = {
     "local": local,
     "ray_eager": ray_eager,
     "ray": ray,
+    "image": image,
+    "image_ray": image_ray,
 }
 
 

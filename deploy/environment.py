@@ -19,6 +19,7 @@ from pathlib import Path
 
 from deploy import console
 from deploy.console import Failure
+from localaws import images
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -36,12 +37,19 @@ REHEARSAL_VARIABLES = {
     "allowed_account_ids": [ACCOUNT],
     # A bucket of the local AWS has no host name of its own.
     "s3_use_path_style": True,
-    # Both of these begin with what only Amazon Linux has, and would change this machine itself: the notebook's watch is
-    # a timer of systemd and a file in /usr/local/bin, the instance's packages come from dnf. Each stands for the whole
-    # block of the settings; its other values are the defaults of terraform/variables.tf.
+    # The notebook's watch is what only Amazon Linux has, and would change this machine itself: a timer of systemd and a
+    # file in /usr/local/bin. It stands for the whole block of the settings; its other values are the defaults of
+    # terraform/variables.tf.
     "notebook": {"idle_minutes": 0},
-    "ec2": {"packages": [], "python": "python3"},
 }
+# So does the instance's system, unless `make images` has prepared one: without it there is neither dnf nor python3.12.
+WITHOUT_AMAZON_LINUX = {"ec2": {"packages": [], "python": "python3"}}
+
+
+def rehearsal_variables() -> dict:
+    """What Terraform gets in a dress rehearsal besides AWS's settings."""
+    prepared = images.environment(images.AMAZON_LINUX).image is not None
+    return REHEARSAL_VARIABLES if prepared else REHEARSAL_VARIABLES | WITHOUT_AMAZON_LINUX
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Stack:
         if release:
             var_files.append(self._var_file("releases", {"releases": release.as_variable()}))
         if self.env.is_dress_rehearsal:
-            var_files.append(self._var_file("rehearsal", environment.REHEARSAL_VARIABLES))
+            var_files.append(self._var_file("rehearsal", environment.rehearsal_variables()))
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
 
     def _var_file(self, name: str, values: dict) -> Path:

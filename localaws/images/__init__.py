@@ -23,7 +23,7 @@ from localaws.context import REPOSITORY
 HERE = Path(__file__).resolve().parent
 SETTING = "LOCALAWS_IMAGES"
 MODES = ("exact", "own")
-RAY_SERVE, SCRIPT_MODE = "ray-serve", "script-mode"
+RAY_SERVE, SCRIPT_MODE, INSTANCE = "ray-serve", "script-mode", "instance"
 
 
 class ImageError(RuntimeError):
@@ -79,7 +79,9 @@ class Image:
 IMAGES = (
     Image("ray:serve-ml-sagemaker-cpu-v1.4", "3.13", RAY_SERVE),
     Image("pytorch:2.13.0-cpu-amzn2023-sagemaker", "3.12", SCRIPT_MODE),
+    Image("amazonlinux:2023", "3.12", INSTANCE),
 )
+AMAZON_LINUX = "amazonlinux:2023"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from localaws import images
 from localaws.context import context
 from localaws.runtime import shutdown
 from localaws.supervisor import Child
@@ -32,6 +33,19 @@ if [ -n "$1" ]; then
     echo "user data ended with status $?"
 fi
 while :; do sleep 3600 & wait "$!"; done
+"""
+
+
+# Installs what is there already, and refuses the rest in dnf's words.
+DNF = """\
+[ "$1" = install ] || { echo "this dnf only installs" >&2; exit 1; }
+shift
+for each; do
+    case "$each" in
+        -*|PACKAGES) ;;
+        *) echo "Error: Unable to find a match: $each" >&2; exit 1 ;;
+    esac
+done
 """
 
 
@@ -66,6 +80,7 @@ class Machine:
         for name in ("root", "tmp", "sbin"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
         self._write_shutdown()
+        self._write_system()
         script = ""
         if user_data:
             path = self.root / "var/lib/cloud/instance/user-data.txt"
@@ -109,10 +124,28 @@ class Machine:
             return ""
         return self.console.read_bytes()[-CONSOLE_BYTES:].decode("utf-8", "replace")
 
+    def _write_system(self) -> None:
+        """What Amazon Linux has, if its environment is prepared: `python3.12`, and a `dnf` that has it to install."""
+        system = images.environment(images.AMAZON_LINUX)
+        if system.image is None:
+            return
+        packages = f"python{system.image.python}", f"python{system.image.python}-pip"
+        programs = {
+            packages[0]: f'exec {shlex.quote(system.python)} "$@"\n',
+            "dnf": DNF.replace("PACKAGES", "|".join(packages)),
+        }
+        for name, text in programs.items():
+            self._write_program(name, text)
+        with self.console.open("a") as console:
+            console.write(f"This instance runs with {system.description}.\n")
+
+    def _write_program(self, name: str, text: str) -> None:
+        path = self.root / "sbin" / name
+        path.write_text(f"#!/bin/sh\n{text}")
+        path.chmod(0o755)
+
     def _write_shutdown(self) -> None:
         """`shutdown` is the one command that stands for the machine itself; all others are this machine's own."""
         address = f"{context().endpoint_url}/_localaws/instances/{self.instance_id}/shutdown"
         command = shlex.join([context().python, "-I", str(Path(shutdown.__file__).resolve()), address])
-        shim = self.root / "sbin" / "shutdown"
-        shim.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        shim.chmod(0o755)
+        self._write_program("shutdown", f'exec {command} "$@"\n')

@@ -116,5 +116,6 @@ def test_terraform_knows_no_rehearsal_but_by_its_variables():
     """The stack is the same everywhere: it names neither the local AWS's address nor its account."""
     files = [path for path in (ROOT / "terraform").rglob("*.tf*") if path.suffix in (".tf", ".tftpl")]
     assert files
-    named = re.compile(r"localhost|127\.0\.0\.1|\b4566\b|123456789012|LOCALAWS|REHEARSE")
+    # 127.0.0.1:9000 is a container's own loopback, on AWS as here (docs/adr/0013).
+    named = re.compile(r"localhost|127\.0\.0\.1(?!:9000)|\b4566\b|123456789012|LOCALAWS|REHEARSE")
     assert [str(path) for path in files if ".terraform" not in path.parts and named.search(path.read_text())] == []

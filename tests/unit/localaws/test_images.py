@@ -48,15 +48,21 @@ def test_a_lock_has_a_hash_for_each_package_and_names_its_source_and_what_it_lea
     pinned = re.findall(r"^[a-z0-9-]+==.*(?:\\\n.*)+", text, flags=re.MULTILINE)
     assert len(pinned) == len(image.versions()) > 40
     assert all("--hash=sha256:" in each for each in pinned)
-    assert re.search(r"aws/deep-learning-containers, \S+uv\.lock at [0-9a-f]{40}\s+of\s+20\d\d-\d\d-\d\d", text)
-    assert "Left out, because" in text
+    if image.contract == images.INSTANCE:
+        assert re.search(r"Source: payloads/ec2/requirements\.txt, resolved against PyPI on 20\d\d-\d\d-\d\d", text)
+    else:
+        assert re.search(r"aws/deep-learning-containers, \S+uv\.lock at [0-9a-f]{40}\s+of\s+20\d\d-\d\d-\d\d", text)
+        assert "Left out, because" in text
     assert not re.search(r"https?://", text)
 
 
-def test_the_training_image_holds_what_a_job_requires():
-    """On AWS a job installs these from its requirements.txt; without a network they must be there."""
-    held = images.find("pytorch:2.13.0-cpu-amzn2023-sagemaker").versions()
-    wanted = (ROOT / "payloads" / "train" / "requirements.txt").read_text()
+@pytest.mark.parametrize(
+    ("image", "payload"), [("pytorch:2.13.0-cpu-amzn2023-sagemaker", "train"), (images.AMAZON_LINUX, "ec2")]
+)
+def test_an_environment_holds_what_its_payload_requires(image, payload):
+    """On AWS a job and an instance install these from requirements.txt; without a network they must be there."""
+    held = images.find(image).versions()
+    wanted = (ROOT / "payloads" / payload / "requirements.txt").read_text()
     for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", wanted, flags=re.MULTILINE):
         assert held[name] == version
 
