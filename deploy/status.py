@@ -10,6 +10,7 @@ from rich.table import Table
 from deploy import console, environment, jobs
 from deploy.environment import Environment
 from deploy.stack import Stack
+from localaws import images
 
 
 def endpoint_row(env: Environment, outputs: dict) -> tuple[str, str, str]:
@@ -48,6 +49,13 @@ def instance_row(env: Environment, outputs: dict) -> tuple[str, str, str]:
     return "instance", instance["State"]["Name"], f"{instance['InstanceType']} {instance['InstanceId']}"
 
 
+def image_rows(env: Environment) -> list[tuple[str, str, str]]:
+    """In a rehearsal, what stands in for each of AWS's images. On AWS they are the images."""
+    if not env.rehearsed:
+        return []
+    return [("image", name, words) for name, words in images.summary().items()]
+
+
 def job_rows(env: Environment, outputs: dict) -> list[tuple[str, str, str]]:
     rows = []
     for job in jobs.recent(env, outputs, most=5):
@@ -65,6 +73,7 @@ def main() -> None:
         endpoint_row(env, outputs),
         function_row(env, outputs),
         instance_row(env, outputs),
+        *image_rows(env),
         *job_rows(env, outputs),
     ):
         table.add_row(*row)

@@ -6,6 +6,8 @@ A SageMaker type `ml.m5.large` is an EC2 `m5.large`: AWS lists the same processo
 
 import functools
 
+from localaws.supervisor import Child
+
 
 @functools.cache
 def _types() -> dict:
@@ -24,3 +26,16 @@ def memory_bytes(instance_type: str) -> int | None:
     """The memory of a type in bytes, None for one that is not known."""
     found = _types().get(instance_type.removeprefix("ml."))
     return found["MemoryInfo"]["SizeInMiB"] * 1024 * 1024 if found else None
+
+
+def out_of_memory(child: Child, instance_type: str) -> str | None:
+    """The words for a container that uses more memory than its instance has, None for one that does not. The system
+    there kills such a container, and so must the caller."""
+    limit = memory_bytes(instance_type)
+    if limit is None or not child.running:
+        return None
+    used = child.memory_bytes()
+    if used <= limit:
+        return None
+    sizes = f"{used / 1024**3:.1f} GiB, and an {instance_type} has {limit / 1024**3:.1f} GiB"
+    return f"OutOfMemoryError: the container uses {sizes}. It is killed."

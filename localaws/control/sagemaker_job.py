@@ -5,13 +5,14 @@ import logging
 import math
 import re
 import shutil
+import signal
 import threading
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from localaws import images, logs, state
+from localaws import images, logs, machines, state
 from localaws.context import context
 from localaws.control import sagemaker_staging as staging
 from localaws.control.sagemaker_records import Record, now
@@ -27,6 +28,7 @@ STOP_SECONDS = 120  # between SIGTERM and SIGKILL: what a program has to save it
 DEFAULT_MAX_RUNTIME = 86_400
 MAX_REASON_CHARS = 1024
 POLL_SECONDS = 0.1
+MEMORY_INTERVAL_SECONDS = 1.0
 INTERRUPTED = (
     "InternalServerError: the local AWS was stopped while the job was running. Start it again as a new job. "
     "What it had brought to S3 is still there."
@@ -187,7 +189,14 @@ class TrainingJob(Record):
 
     def _watch(self, children: dict[Host, Child], deadline: float) -> bool:
         """Wait until all have ended, one has failed, the job is to stop, or the time is up (True). Raises JobFailed."""
+        next_look = 0.0
         while not self._stop_asked.is_set():
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + MEMORY_INTERVAL_SECONDS
+                for host, child in children.items():
+                    if words := machines.out_of_memory(child, host.instance_type):
+                        training.say(host, words)
+                        child.send(signal.SIGKILL)
             failed = [(host, child) for host, child in children.items() if not child.running and child.returncode]
             if failed:
                 # A host that was killed comes first: the others may have failed for want of it.

@@ -135,18 +135,10 @@ class Instance:
 
     def end_if_out_of_memory(self, instance_type: str) -> None:
         """Kill the container if it uses more memory than its instance has, as the system there does."""
-        child, limit = self.child, machines.memory_bytes(instance_type)
-        if child is None or not child.running or limit is None:
-            return
-        used = child.memory_bytes()
-        if used > limit:
+        if self.child is not None and (words := machines.out_of_memory(self.child, instance_type)):
             with self.log.open("a") as log:
-                size = 1024**3
-                log.write(
-                    f"OutOfMemoryError: the container uses {used / size:.1f} GiB, and an {instance_type} has "
-                    f"{limit / size:.1f} GiB. It is killed.\n"
-                )
-            child.send(signal.SIGKILL)
+                log.write(f"{words}\n")
+            self.child.send(signal.SIGKILL)
 
     def ping(self) -> bool:
         """Whether `/ping` answers 200 in time; False while the port is not known yet."""

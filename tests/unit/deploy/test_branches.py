@@ -32,6 +32,7 @@ REASONS = {
     "deploy/predict.py: ask": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
     "deploy/stack.py: Stack._inputs": "Terraform gets the rehearsal's account and the way it addresses buckets",
     "deploy/stack.py: confirm_destroy": "see Environment.asks_before_destroy",
+    "deploy/status.py: image_rows": "on AWS nothing stands in for an image",
     "deploy/url.py: curl_line": "the keys of the local AWS are known; those of AWS are the caller's, in the shell",
     "deploy/url.py: main": "the hint at how a shell gets the caller's keys",
 }

@@ -288,3 +288,17 @@ def test_a_name_is_used_once_and_an_unknown_one_is_not_found(sagemaker):
     with pytest.raises(ClientError) as caught:
         sagemaker.api.stop_training_job(TrainingJobName=unique("nobody"))
     assert caught.value.response["Error"]["Code"] == "ResourceNotFound"
+
+
+def test_a_program_that_does_not_fit_its_instance_is_killed_with_the_reason(sagemaker):
+    program = """
+import threading
+taken = bytearray(600 * 1024 * 1024)
+taken[::4096] = b"x" * len(taken[::4096])
+threading.Event().wait()
+"""
+    resources = {"InstanceType": "ml.t3.nano", "InstanceCount": 1, "VolumeSizeInGB": 1}  # of 0.5 GiB
+    described = sagemaker.finished(sagemaker.job(program, ResourceConfig=resources))
+    assert described["TrainingJobStatus"] == "Failed"
+    assert "an ml.t3.nano has 0.5 GiB. It is killed." in described["FailureReason"]
+    assert "OutOfMemory: Process killed by SIGKILL" in described["FailureReason"]
