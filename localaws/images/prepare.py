@@ -43,15 +43,19 @@ def prepare(image: Image) -> None:
 
 
 def interpreter(version: str) -> Path | None:
-    """A Python of this minor version: on PATH, among pyenv's versions, one that uv knows, or one that uv installs."""
+    """A Python of this minor version, installed by uv if there is none. None if uv cannot."""
+    found = installed(version)
+    if found is None:
+        subprocess.run([_uv_program(), "python", "install", "--quiet", version], capture_output=True)
+        found = installed(version)
+    return found
+
+
+def installed(version: str) -> Path | None:
+    """A Python of this minor version that runs: on PATH, among pyenv's versions, or one that uv knows."""
     for candidate in _candidates(version):
         if _version(candidate).startswith(f"{version}."):
             return candidate
-    for command in (("find", version), ("install", "--quiet", version), ("find", version)):
-        found = subprocess.run([_uv_program(), "python", *command], capture_output=True, text=True)
-        path = Path(found.stdout.strip().splitlines()[-1]) if found.returncode == 0 and found.stdout.strip() else None
-        if path is not None and _version(path).startswith(f"{version}."):
-            return path
     return None
 
 
@@ -63,6 +67,8 @@ def _candidates(version: str) -> Iterator[Path]:
     # pyenv's versions are installed but not on PATH unless they are chosen.
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"), reverse=True)
+    found = subprocess.run([_uv_program(), "python", "find", version], capture_output=True, text=True)
+    yield from map(Path, found.stdout.split("\n")[:1])
 
 
 def _version(python: Path) -> str:

@@ -12,7 +12,8 @@ import boto3
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 DRESS_REHEARSAL = {"ENV": "aws", "REHEARSE": "1"}
-ORDINARY = {"ENV": "local", "REHEARSE": ""}
+# Under this project's own Python, which is what a machine without the images' Pythons has.
+ORDINARY = {"ENV": "local", "REHEARSE": "", "LOCALAWS_IMAGES": "own"}
 
 
 @dataclass

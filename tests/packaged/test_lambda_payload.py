@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from deploy import package
+from localaws.images import prepare
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "predictor"))
 from predictor_support import ANSWER, JPEG, Server, http_event, image_event, respond
@@ -64,7 +64,7 @@ def environment(endpoint: Server | None = None, **more: str) -> dict[str, str]:
     }
 
 
-def run(interpreter: str, paths: list[Path], code: str) -> subprocess.CompletedProcess:
+def run(interpreter: str | Path, paths: list[Path], code: str) -> subprocess.CompletedProcess:
     """Run code with nothing to import but the standard library and `paths`."""
     bootstrap = f"import sys; sys.path[:0] = {[str(path) for path in paths]!r}\n{code}"
     return subprocess.run(
@@ -84,9 +84,8 @@ def test_the_archive_holds_the_handler_the_page_and_of_the_classifier_only_the_c
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_the_handler_needs_nothing_but_python_in_each_version_that_lambda_offers(task_root, version):
-    running = "{}.{}".format(*sys.version_info)
-    interpreter = sys.executable if version == running else shutil.which(f"python{version}")
-    if interpreter is None or run(interpreter, [], "").returncode != 0:
+    interpreter = prepare.installed(version)
+    if interpreter is None:
         pytest.skip(f"Python {version} is not installed")
     result = run(interpreter, [task_root], "import handler; print(callable(handler.handler))")
     assert (result.returncode, result.stdout) == (0, "True\n"), result.stderr
