@@ -38,15 +38,19 @@ def _carriers(token: str) -> set[tuple[int, str]]:
     """The processes whose environment carries `token`: number and start time. One that is about to end has given its
     environment up before the rest."""
     wanted = f"{MARK}={token}".encode()
-    found = set()
+    networks: dict[int, str] = {}  # process: its network namespace
+    marked = set()
     for entry in Path("/proc").glob("[0-9]*/environ"):
         # A process of somebody else, or one that ended meanwhile, cannot be read and is not ours.
         with contextlib.suppress(OSError):
+            pid = int(entry.parent.name)
+            networks[pid] = os.readlink(f"/proc/{pid}/ns/net")
             if wanted in entry.read_bytes().split(b"\0"):
-                pid = int(entry.parent.name)
-                if began := start_time(pid):
-                    found.add((pid, began))
-    return found
+                marked.add(pid)
+    # A program may overwrite its environment (setproctitle does). One in a namespace of the marked ones is theirs too.
+    own = {networks[pid] for pid in marked} - {networks.get(os.getpid())}
+    members = marked | {pid for pid, network in networks.items() if network in own}
+    return {(pid, began) for pid in members if (began := start_time(pid))}
 
 
 def _memory_bytes(pid: int) -> int:

@@ -86,6 +86,8 @@ def environment(model: Path, ports: Ports) -> dict[str, str]:
         "RAY_ADDRESS": f"127.0.0.1:{ports.ray}",
         "RAY_TMPDIR": os.environ["TMPDIR"],
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's agents overwrite their environment with their title, and with it the supervisor's mark.
+        "SPT_NOENV": "1",
         # Ray lets others go first (15). On an instance there are none, and here they are other instances.
         "RAY_worker_niceness": "0",
     }

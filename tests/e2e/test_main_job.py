@@ -29,7 +29,7 @@ def curl_line(output: str) -> str:
 
 def ask(line: str) -> dict:
     """Run a curl line as a person would paste it; returns the JSON that came back."""
-    answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+    answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=300, check=True)
     return json.loads(answer.stdout)
 
 

@@ -21,8 +21,8 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 def test_up_ends_with_a_line_that_answers_the_plan_is_empty_and_destroy_leaves_nothing(ordinary: Deployment):
-    line = next(line for line in ordinary.make("up", timeout=600).splitlines() if line.startswith("curl "))
-    answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+    line = next(line for line in ordinary.make("up", timeout=3600).splitlines() if line.startswith("curl "))
+    answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=300, check=True)
     assert json.loads(answer.stdout)["model"]["classes"] == 10
     assert "No changes." in ordinary.make("plan")
 

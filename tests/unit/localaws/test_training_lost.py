@@ -43,7 +43,7 @@ def env(localaws, tmp_path, monkeypatch) -> Environment:
     monkeypatch.setenv("AWS_ENDPOINT_URL", localaws.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    return Environment(name="local", home=tmp_path)
+    return Environment(name="local", home=tmp_path, rehearsed=True)
 
 
 OUTPUTS = {"name": "resumed", "region": "us-east-1"}
