@@ -38,13 +38,13 @@ def _carriers(token: str) -> set[tuple[int, str]]:
     """The processes whose environment carries `token`: number and start time. One that is about to end has given its
     environment up before the rest."""
     wanted = f"{MARK}={token}".encode()
-    networks: dict[int, str] = {}  # process: its network namespace
+    networks: dict[int, Path] = {}  # process: its network namespace
     marked = set()
     for entry in Path("/proc").glob("[0-9]*/environ"):
         # A process of somebody else, or one that ended meanwhile, cannot be read and is not ours.
         with contextlib.suppress(OSError):
             pid = int(entry.parent.name)
-            networks[pid] = os.readlink(f"/proc/{pid}/ns/net")
+            networks[pid] = (entry.parent / "ns" / "net").readlink()
             if wanted in entry.read_bytes().split(b"\0"):
                 marked.add(pid)
     # A program may overwrite its environment (setproctitle does). One in a namespace of the marked ones is theirs too.
@@ -66,8 +66,8 @@ def _alive(processes: set[tuple[int, str]]) -> set[tuple[int, str]]:
     return {(pid, began) for pid, began in processes if start_time(pid) == began}
 
 
-def _signal_carriers(token: str, number: int) -> None:
-    for pid, _ in _carriers(token):
+def _signal(processes: set[tuple[int, str]], number: int) -> None:
+    for pid, _ in processes:
         if pid != os.getpid():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
@@ -86,6 +86,7 @@ class Child:
         self._process = process
         self._ended = threading.Event()
         self._reaped = False
+        self._family: set[tuple[int, str]] = set()  # seen when a signal was sent: who is no longer found by its mark
         self._lock = threading.Lock()
 
     @property
@@ -101,6 +102,7 @@ class Child:
 
     def send(self, number: int) -> None:
         """Send a signal to the process's whole group, if it still runs."""
+        self._family |= _carriers(self.token)
         with self._lock:  # its number stays its own until it is reaped
             if not self._reaped:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -118,9 +120,9 @@ class Child:
         else:
             self._process.wait()
         self.send(signal.SIGKILL)
-        left: set[tuple[int, str]] = set()
+        left = self._family
         while left := _alive(left | _carriers(self.token)):
-            _signal_carriers(self.token, signal.SIGKILL)
+            _signal(left, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
         with self._lock:
             self._reaped = True
@@ -237,7 +239,7 @@ class Supervisor:
             if self._same(entry):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(entry["pid"], number)
-            _signal_carriers(entry["token"], number)
+            _signal(_carriers(entry["token"]), number)
         deadline = time.monotonic() + REAP_SECONDS
         while (left := _alive(left)) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)

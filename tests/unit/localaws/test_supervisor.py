@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from localaws.runtime import sandbox
 from localaws.supervisor import Supervisor, start_time
 
 IGNORING = (
@@ -134,3 +135,24 @@ def test_a_process_that_only_has_the_number_of_a_left_one_is_let_live(tmp_path):
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_process_without_the_mark_ends_with_the_namespace_that_it_is_in(supervisor, tmp_path, wait_until):
+    """Ray's agents write their title over their environment: two were left after each stop."""
+    code = f"""
+import os, pathlib, subprocess, sys, threading
+unmarked = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+left = subprocess.Popen(unmarked, env={{}}, start_new_session=True)
+pathlib.Path({str(tmp_path / "said")!r}).write_text(f"{{os.environ['LOCALAWS_NETWORK']}} {{left.pid}}\\n")
+threading.Event().wait()
+"""
+    command = [sys.executable, "-I", sandbox.__file__, "--isolated", "--", sys.executable, "-c", code]
+    child = supervisor.spawn("isolated", command, env={}, cwd=tmp_path, log=tmp_path / "log")
+    said = tmp_path / "said"
+    wait_until(lambda: said.exists() and said.read_text().endswith("\n"), "the process says its number")
+    network, pid = said.read_text().split()
+    supervisor.stop(child)
+    if network != sandbox.NAMESPACE:
+        os.kill(int(pid), signal.SIGKILL)
+        pytest.skip("this user may not create a network namespace")
+    assert start_time(int(pid)) is None
