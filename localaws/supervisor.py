@@ -86,7 +86,7 @@ class Child:
         self._process = process
         self._ended = threading.Event()
         self._reaped = False
-        self._family: set[tuple[int, str]] = set()  # seen when a signal was sent: who is no longer found by its mark
+        self._family: set[tuple[int, str]] = set()  # seen when a signal was sent, with and without the mark
         self._lock = threading.Lock()
 
     @property

@@ -92,5 +92,5 @@ def _uv_program() -> str:
     beside = Path(sys.executable).with_name("uv")
     found = str(beside) if beside.exists() else shutil.which("uv")
     if found is None:
-        raise ImageError("There is no uv, which makes the image environments. Run: make setup")
+        raise ImageError("uv, which makes the image environments, was not found. Run: make setup")
     return found
