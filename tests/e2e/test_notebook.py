@@ -35,7 +35,7 @@ def folder(deployment: Deployment) -> Path:
 def executed(deployment: Deployment, folder: Path) -> dict[str, nbformat.NotebookNode]:
     """WHEN every cell is run, in order, in a kernel with the instance's environment; the cells by their id."""
     notebook = nbformat.read(folder / "train_and_deploy.ipynb", as_version=4)
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(folder)}})
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             environment.delenv(name)
