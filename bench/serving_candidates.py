@@ -21,7 +21,7 @@ from localaws import images
 from localaws.ports import free_port
 from localaws.supervisor import Supervisor
 
-CONTAINER = ROOT / "localaws" / "runtime" / "hosting_container.py"
+CONTAINER = ROOT / "localaws" / "services" / "sagemaker" / "endpoints" / "own_container.py"
 SANDBOX, RAY_CONTAINER = CONTAINER.with_name("sandbox.py"), CONTAINER.with_name("ray_serve.py")
 EAGER = ROOT / "bench" / "eager"
 START = 240  # seconds until a server that should have answered is given up

@@ -32,8 +32,8 @@ from werkzeug.serving import make_server
 from werkzeug.wsgi import LimitedStream
 
 from localaws import errors, state
-from localaws.control import CONTROL_MODULES
 from localaws.operations import REFUSED, SERVICES, level, refuses
+from localaws.services import SERVICE_MODULES
 
 HEALTH_PATH = "/_localaws/health"
 READS = 5  # attempts at a read that meets changes by other threads
@@ -231,7 +231,7 @@ def serve() -> None:
     set_context(ctx)
     for owner in ctx.supervisor.reap_leftovers():
         log.warning("ended %s, left running by a server that did not stop in order", owner)
-    modules = [importlib.import_module(f"localaws.control.{name}") for name in CONTROL_MODULES]
+    modules = [importlib.import_module(f"localaws.services.{name}") for name in SERVICE_MODULES]
     for module in modules:
         module.install()
     identity = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}

@@ -1,7 +1,7 @@
 """What the local AWS remembers: moto's backends, pickled to `home/state`, so that a restart loses nothing.
 
 A snapshot is one file, written aside and renamed, a moment after anything changed and at a graceful stop. Object
-bytes are not in it (see `localaws.control.s3`). It is read back only by the moto version and the format that wrote
+bytes are not in it (see `localaws.services.s3.api`). It is read back only by the moto version and the format that wrote
 it, and only from the state directory, which nobody else may write.
 """
 
@@ -26,7 +26,7 @@ from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from localaws.context import context
 from localaws.operations import SERVICES
 
-FORMAT = 1
+FORMAT = 2  # rises with every move or rename of a class that is pickled
 DEBOUNCE_SECONDS = 1.0
 ATTEMPTS = 20
 

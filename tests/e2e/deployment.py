@@ -75,8 +75,6 @@ class Deployment:
 
     def endpoint_processes(self) -> list[int]:
         """The numbers of the processes that serve a model."""
-        found = [
-            number for number, line in self.processes().items() if "hosting_container" in line or "ray_serve" in line
-        ]
+        found = [number for number, line in self.processes().items() if "own_container" in line or "ray_serve" in line]
         assert found, "no endpoint process was found"
         return found

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localaws import images
-from localaws.runtime.hosting_instance import CONTAINERS, SANDBOX
+from localaws.services.sagemaker.endpoints.container import CONTAINERS, SANDBOX
 from localaws.supervisor import Supervisor
 
 IMAGE = images.find("ray:serve-ml-sagemaker-cpu-v1.4")

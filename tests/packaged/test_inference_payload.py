@@ -317,9 +317,9 @@ except Exception as error:
 def local_host(model_folder, tmp_path_factory) -> Iterator[SimpleNamespace]:
     """The hosting container with the artifact: its port and its process."""
     port_file = tmp_path_factory.mktemp("host") / "port"
-    runtime = ROOT / "localaws" / "runtime"
-    command = [sys.executable, "-I", runtime / "sandbox.py", "--isolated", "--"]
-    command += [sys.executable, "-P", runtime / "hosting_container.py"]
+    endpoints = ROOT / "localaws" / "services" / "sagemaker" / "endpoints"
+    command = [sys.executable, "-I", endpoints / "sandbox.py", "--isolated", "--"]
+    command += [sys.executable, "-P", endpoints / "own_container.py"]
     command += ["--model-dir", model_folder, "--port-file", port_file]
     with subprocess.Popen(command, env={}) as process:
         deadline = time.monotonic() + WAIT

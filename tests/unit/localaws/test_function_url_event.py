@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from localaws.runtime.http_event import BadResult, HttpRequest, make_event, read_result
+from localaws.services.lambda_.http_event import BadResult, HttpRequest, make_event, read_result
 
 
 def event(method="POST", path="/", query="", headers=None, body=b"", caller=None) -> dict:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from sagemaker_inference.transformer import Transformer
 
-from localaws.runtime.hosting_container import Model
+from localaws.services.sagemaker.endpoints.own_container import Model
 
 PARTS = {
     "model_fn": "def model_fn(folder): return 'model'",

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from localaws.runtime import hosting_container
-from localaws.runtime.hosting_instance import SANDBOX
+from localaws.services.sagemaker.endpoints import own_container
+from localaws.services.sagemaker.endpoints.container import SANDBOX
 
 WAIT = 60  # seconds until a test gives up
 WORKERS = 2
@@ -44,7 +44,7 @@ class Host:
         self.folder = folder
         self.sent: list[str] = []  # the requests that are whole in the sockets
         port_file = folder / "port"
-        container = Path(hosting_container.__file__)
+        container = Path(own_container.__file__)
         command = [sys.executable, "-P", container, "--model-dir", folder, "--port-file", port_file]
         self.process = subprocess.Popen(
             [sys.executable, "-I", SANDBOX, "--", *command],
@@ -139,7 +139,7 @@ def is_refused(host: Host) -> bool:
 
 
 def test_more_than_workers_and_line_can_take_is_503_at_once(host):
-    most = WORKERS + hosting_container.WAITING
+    most = WORKERS + own_container.WAITING
     with ThreadPoolExecutor(most) as pool:
         asked = [pool.submit(host.ask, f"n{number}") for number in range(most)]
         wait_until(lambda: host.has_taken(most))

@@ -12,7 +12,7 @@ import pytest
 
 from localaws import images, machines
 from localaws.images import prepare
-from localaws.runtime import sandbox
+from localaws.services.sagemaker.endpoints import sandbox
 
 RAY = images.find("ray:serve-ml-sagemaker-cpu-v1.4")
 REGISTRY = "763104351884.dkr.ecr.us-east-1.amazonaws.com"

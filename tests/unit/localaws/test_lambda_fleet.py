@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from localaws.context import Context, set_context
-from localaws.runtime.lambda_api import Invocation
-from localaws.runtime.lambda_environment import Revision, unpack
-from localaws.runtime.lambda_fleet import Fleet
+from localaws.services.lambda_.environment import Revision, unpack
+from localaws.services.lambda_.fleet import Fleet
+from localaws.services.lambda_.runtime_api import Invocation
 from localaws.supervisor import Supervisor
 
 CODE = """

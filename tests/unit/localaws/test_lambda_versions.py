@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from localaws.control.lambda_functions import route
+from localaws.services.lambda_.api import route
 from localaws.supervisor import start_time
 from tests.unit.localaws.lambda_helpers import refusal
 from tests.unit.localaws.metric_helpers import total, totals

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws import alarms, clock, scaling
-from localaws.metrics import KEPT_MINUTES, Metric, Store
+from localaws import clock
+from localaws.services.autoscaling import scaling
+from localaws.services.cloudwatch import alarms
+from localaws.services.cloudwatch.metrics import KEPT_MINUTES, Metric, Store
 
 METRIC = Metric("us-east-1", "Test", "Load", (("Name", "x"),))
 NOON = 1_800_000_000.0  # a full minute

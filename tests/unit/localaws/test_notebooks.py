@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.runtime.notebook import LOG_GROUP
+from localaws.services.sagemaker.notebooks.machine import LOG_GROUP
 from tests.unit.localaws.sagemaker_helpers import ROLE, SageMaker, unique
 
 BRING = """#!/bin/sh

@@ -11,8 +11,8 @@ from moto.core.responses import BaseResponse
 from moto.core.utils import camelcase_to_underscores
 
 from localaws.context import REPOSITORY
-from localaws.control import CONTROL_MODULES
 from localaws.operations import DEFAULTS, OPERATIONS, REFUSED, RUNS, SERVICES, level, refuses, table
+from localaws.services import SERVICE_MODULES
 from tests.unit.localaws.sagemaker_helpers import ROLE
 
 
@@ -25,8 +25,8 @@ def operations_of(service: str) -> dict[str, str]:
 
 def own_responses() -> list[type]:
     """This project's own classes among those that answer requests."""
-    for name in CONTROL_MODULES:
-        importlib.import_module(f"localaws.control.{name}")
+    for name in SERVICE_MODULES:
+        importlib.import_module(f"localaws.services.{name}")
     waiting, found = [BaseResponse], []
     while waiting:
         kind = waiting.pop()
@@ -60,7 +60,7 @@ def test_what_this_project_answers_itself_is_in_the_table():
 
 def test_nothing_of_sagemaker_runs_by_moto_alone():
     """moto's own jobs are complete at once and its endpoints answer anything: none of that may be reached."""
-    from localaws.control.sagemaker import LocalSageMaker
+    from localaws.services.sagemaker.api import LocalSageMaker
 
     names = operations_of("sagemaker")
     offered = {method for method, name in names.items() if level("sagemaker", name) != REFUSED}

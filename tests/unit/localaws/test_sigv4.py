@@ -9,7 +9,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localaws.control.sigv4 import Caller, Request, SignatureError, verify
+from localaws.services.iam.sigv4 import Caller, Request, SignatureError, verify
 
 CALLER = Caller("AKIATEST", "a secret", "arn:aws:iam::123456789012:user/u", "AIDA")
 SESSION = Caller("ASIATEST", "another", "arn:aws:sts::123456789012:assumed-role/r/s", "AROA:s", token="the token")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from localaws.runtime import sandbox
+from localaws.services.sagemaker.endpoints import sandbox
 from localaws.supervisor import Supervisor, start_time
 
 IGNORING = (

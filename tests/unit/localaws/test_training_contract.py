@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from localaws.runtime import requirements, training
-from localaws.runtime.training import ContractError, Host
+from localaws.services.sagemaker.training import container, requirements
+from localaws.services.sagemaker.training.container import ContractError, Host
 
 CHANNEL = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
 # The toolkit reads its folder when it is imported, so it runs in a process of its own.
@@ -63,7 +63,7 @@ def test_the_variables_and_arguments_are_those_of_the_toolkit(tmp_path, hosts, h
         check=True,
     )
     variables, arguments = json.loads(ran.stdout.partition("@@")[2])
-    ours = training.environment(host)
+    ours = container.environment(host)
     # Here the instances of a job share the processors.
     assert int(ours.pop("SM_NUM_CPUS")) == max(1, os.cpu_count() // len(hosts))
     assert int(variables.pop("SM_NUM_CPUS")) == os.cpu_count()
@@ -71,17 +71,17 @@ def test_the_variables_and_arguments_are_those_of_the_toolkit(tmp_path, hosts, h
     told, expected = (json.loads(each.pop("SM_TRAINING_ENV")) for each in (ours, variables))
     assert told == {**expected, "num_cpus": told["num_cpus"]}
     assert ours == variables
-    assert training.command(host, sys.executable, 1)[-len(arguments) :] == arguments or not arguments
+    assert container.command(host, sys.executable, 1)[-len(arguments) :] == arguments or not arguments
 
 
 def test_a_python_program_runs_in_this_interpreter(tmp_path):
     host = host_of(tmp_path, {**OWN, "epochs": "3"})
-    assert training.command(host, "/venv/bin/python", 7777) == ["/venv/bin/python", "train.py", "--epochs", "3"]
+    assert container.command(host, "/venv/bin/python", 7777) == ["/venv/bin/python", "train.py", "--epochs", "3"]
 
 
 def test_a_distributed_program_runs_under_torchrun_on_a_port_of_the_jobs_own(tmp_path):
     host = host_of(tmp_path, {**OWN, "sagemaker_torch_distributed_enabled": "true"}, ("algo-1", "algo-2"))
-    assert training.command(host, "/venv/bin/python", 7777) == [
+    assert container.command(host, "/venv/bin/python", 7777) == [
         "/venv/bin/torchrun", "--nnodes", "2", "--nproc_per_node", "1",
         "--master_addr", "127.0.0.1", "--master_port", "7777", "--node_rank", "1", "train.py",
     ]  # fmt: skip
@@ -90,7 +90,7 @@ def test_a_distributed_program_runs_under_torchrun_on_a_port_of_the_jobs_own(tmp
 def test_a_shell_program_gets_its_arguments_whole(tmp_path):
     host = host_of(tmp_path, {**OWN, "sagemaker_program": "go.sh", "name": "a b; echo c"})
     (host.code / "go.sh").write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
-    command = training.command(host, sys.executable, 1)
+    command = container.command(host, sys.executable, 1)
     ran = subprocess.run(command, cwd=host.code, capture_output=True, text=True, check=True)
     assert ran.stdout == "--name|a b; echo c|"
 
@@ -101,7 +101,7 @@ def test_a_shell_program_gets_its_arguments_whole(tmp_path):
 def test_a_program_outside_the_code_folder_is_refused(tmp_path, program):
     host = host_of(tmp_path, {**OWN, "sagemaker_program": program})
     with pytest.raises(ContractError):
-        training.command(host, sys.executable, 1)
+        container.command(host, sys.executable, 1)
 
 
 def test_requirements_are_compared_with_what_this_interpreter_has(tmp_path):
@@ -124,7 +124,7 @@ def test_requirements_are_compared_with_what_this_interpreter_has(tmp_path):
 )
 def test_a_reason_gives_the_exit_code_as_a_container_has_it(tmp_path, returncode, said):
     host = host_of(tmp_path, OWN)
-    training.say(host, "Traceback (most recent call last):\nKeyError: 'train'\nlogged after it")
-    reason = training.failure_reason(host, returncode)
+    container.say(host, "Traceback (most recent call last):\nKeyError: 'train'\nlogged after it")
+    reason = container.failure_reason(host, returncode)
     assert said in reason
     assert "KeyError: 'train'" in reason

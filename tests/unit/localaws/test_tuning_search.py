@@ -5,8 +5,8 @@ import statistics
 
 import pytest
 
-from localaws.runtime.tuning import Plan, Search, Suggestion
-from localaws.runtime.tuning_space import SpaceError, grid_size, read_space
+from localaws.services.sagemaker.tuning.search import Plan, Search, Suggestion
+from localaws.services.sagemaker.tuning.space import SpaceError, grid_size, read_space
 
 
 def continuous(low: str, high: str, scale: str | None = None, name: str = "lr") -> dict:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from predictor_support import Context, Server, respond
 
-from localaws.runtime.http_event import HttpRequest, make_event, read_result
+from localaws.services.lambda_.http_event import HttpRequest, make_event, read_result
 
 pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason="there is no Chromium here (on Debian: apt install chromium; or set CHROMIUM)"

@@ -1,1 +1,0 @@
-"""The contracts that AWS's containers keep, kept here by plain processes."""

@@ -1,0 +1,19 @@
+"""One package per service: its API, which extends moto, and the processes that it runs.
+
+Each module in SERVICE_MODULES has `install()`, called once before the first request: it replaces moto's backend or
+operations, and registers with `localaws.state` what must be restored at start and stopped at the end.
+"""
+
+# In the order of installation. The local AWS stops them in the reverse order.
+SERVICE_MODULES = [
+    "s3.api",
+    "s3.bucket_policy",
+    "sagemaker.api",
+    "lambda_.api",
+    "lambda_.function_url",
+    "autoscaling.api",
+    "cloudwatch.api",
+    "ec2.api",
+    "ssm.api",
+    "kms.api",
+]

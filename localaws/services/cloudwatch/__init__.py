@@ -1,0 +1,1 @@
+"""CloudWatch: metrics, alarms, and what they set off."""

@@ -1,0 +1,1 @@
+"""EC2: instances as directories and the processes that run in them."""

@@ -1,0 +1,122 @@
+"""EC2: instances that run. Their states follow their processes: `running` is a first process that lives.
+
+An instance that ran when the local AWS was stopped comes back `stopped`, as after a power cut: its directory is kept,
+and StartInstances boots it again.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.core.types import Base64EncodedString
+from moto.core.utils import utcnow
+from moto.ec2 import urls
+from moto.ec2.models import EC2Backend, ec2_backends, instances
+from moto.ec2.models.instances import Reservation
+from moto.ec2.responses import EC2Response
+
+from localaws import state
+from localaws.context import ACCOUNT_ID
+from localaws.errors import status_line
+from localaws.services.ec2.instance import LIVE, LocalInstance
+
+STOPPED = ("Server.InternalError", "The local AWS was stopped while the instance ran")
+
+_SHUTDOWN = re.compile(r"/_localaws/instances/(i-[0-9a-f]+)/shutdown")
+
+
+class LocalEC2Backend(EC2Backend):
+    """One region's EC2."""
+
+    @property
+    def _url_module(self) -> Any:
+        return urls
+
+    def run_instances(self, *arguments: Any, **settings: Any) -> Reservation:
+        reservation = super().run_instances(*arguments, **settings)
+        for instance in reservation.instances:
+            instance.boot()
+        return reservation
+
+
+class LocalEC2Response(EC2Response):
+    """One request to EC2."""
+
+    def get_console_output(self) -> ActionResult:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        output = Base64EncodedString.from_raw_string(instance.machine.console_output())
+        return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
+
+    def _security_grp_instance_attribute_handler(self) -> bool:
+        """The last of moto's handlers takes any attribute that it does not know for an empty list of groups."""
+        if self._get_param("Groups"):
+            return super()._security_grp_instance_attribute_handler()
+        behaviour = self._get_param("InstanceInitiatedShutdownBehavior.Value")
+        if behaviour is None:
+            return False
+        self.error_on_dryrun()
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        instance.instance_initiated_shutdown_behavior = behaviour
+        return True
+
+
+def all_instances() -> list[LocalInstance]:
+    """The instances of all regions, the terminated ones with them."""
+    return [instance for backend in list(ec2_backends[ACCOUNT_ID].values()) for instance in backend.all_instances()]
+
+
+def matches(environ: dict[str, Any]) -> bool:
+    """Whether a request comes from an instance's `shutdown`."""
+    return environ["REQUEST_METHOD"] == "POST" and bool(_SHUTDOWN.fullmatch(environ["PATH_INFO"]))
+
+
+def application(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+    """Plan an instance's end, in the minutes that the body says, or cancel that. A new plan replaces the old one."""
+    instance_id = _SHUTDOWN.fullmatch(environ["PATH_INFO"]).group(1)
+    content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode("ascii", "replace")
+    found = [instance for instance in all_instances() if instance.id == instance_id and instance.state in LIVE]
+    if not found:
+        return _answer(start_response, 404, f"{instance_id} does not run.")
+    if content != "cancel" and not re.fullmatch(r"\d+(\.\d+)?", content):
+        return _answer(start_response, 400, "The body must be a number of minutes, or `cancel`.")
+    minutes = None if content == "cancel" else float(content)
+    found[0].plan_shutdown(minutes)
+    return _answer(start_response, 200, "cancelled" if minutes is None else "planned")
+
+
+def _answer(start_response: Callable, status: int, message: str) -> Iterable[bytes]:
+    body = json.dumps({"message": message}).encode()
+    start_response(status_line(status), [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _restore() -> None:
+    """After a start: what ran before does not run any more."""
+    for instance in all_instances():
+        if instance.state in (*LIVE, "stopping"):
+            instance.lose(*STOPPED)
+        elif instance.state == "shutting-down":
+            instance.machine.erase()
+            instance.enter("terminated")
+
+
+def _stop() -> None:
+    """Before the local AWS ends: halt all instances, side by side."""
+    running = [instance for instance in all_instances() if instance.state in LIVE]
+    for instance in running:
+        instance.lose(*STOPPED)
+    threads = [threading.Thread(target=instance.machine.halt) for instance in running]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def install() -> None:
+    ec2_backends.backend = LocalEC2Backend
+    instances.Instance = LocalInstance
+    urls.url_paths = dict.fromkeys(urls.url_paths, LocalEC2Response.dispatch)
+    state.register("ec2", restore=_restore, stop=_stop)

@@ -1,0 +1,1 @@
+"""KMS: keys that S3 may name."""

@@ -1,0 +1,1 @@
+"""Lambda: functions, their execution environments, versions, concurrency and URLs."""

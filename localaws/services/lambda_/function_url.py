@@ -1,0 +1,206 @@
+"""The data plane of function URLs: HTTP in, a Lambda invocation, HTTP out.
+
+A URL is reached by its host, `<id>.lambda-url.<region>.localhost:<port>`, or, where that name does not resolve, by
+its path on the local AWS, `/lambda-url/<id>/`. With AuthType AWS_IAM the request's signature is checked, and then
+whether its signer has both of the permissions that AWS demands since October 2025; with NONE, whether everybody has.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from moto.awslambda.models import lambda_backends
+
+from localaws.context import ACCOUNT_ID
+from localaws.services.iam import sigv4
+from localaws.services.lambda_.api import LocalLambdaBackend
+from localaws.services.lambda_.fleet import Throttled
+from localaws.services.lambda_.http_event import BadResult, HttpAnswer, HttpRequest, make_event, read_result
+from localaws.services.lambda_.operations import MAX_REQUEST_BYTES, THROTTLED
+from localaws.services.lambda_.permissions import may_pass
+from localaws.services.lambda_.urls import UrlConfig
+
+_HOST = re.compile(r"([a-z0-9]+)\.lambda-url\.[a-z0-9-]+\.")
+_PATH = re.compile(r"/lambda-url/([a-z0-9]+)(?=/|$)")
+_CHUNK = 1 << 20
+
+
+def install() -> None:
+    """Nothing to replace: the server asks `matches`."""
+
+
+def matches(environ: dict[str, Any]) -> bool:
+    """Whether a request is for a function URL, by its host or by its path."""
+    return bool(_HOST.match(environ.get("HTTP_HOST", "")) or _PATH.match(environ["PATH_INFO"]))
+
+
+def application(environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+    """Answer a request to a function URL."""
+    body = _read(environ)
+    request, url_id = _request(environ, body or b"")
+    found = _find(url_id)
+    if found is None:
+        answer = _message(404, "Not Found")
+    else:
+        backend, url = found
+        cors = _cors_headers(url.settings.get("Cors"), request)
+        if _is_preflight(url, request):
+            answer = HttpAnswer(200, cors, b"")
+        elif body is None:
+            answer = _message(413, "Request Entity Too Large")
+        else:
+            answer = _serve(backend, url, request, _sent_path(environ))
+        # What the URL is configured to say of origins stands in for what the function says.
+        named = {name.lower() for name, _ in cors}
+        headers = [header for header in answer.headers if header[0].lower() not in named] + cors
+        answer = HttpAnswer(answer.status, headers, answer.body)
+    length = ("Content-Length", str(len(answer.body)))
+    start_response(_status_line(answer.status), [*answer.headers, length])
+    return [b"" if request.method == "HEAD" else answer.body]
+
+
+def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: HttpRequest, sent_path: str) -> HttpAnswer:
+    """Let the caller in or not, invoke the function, translate the result."""
+    caller = None
+    if url.settings["AuthType"] == "AWS_IAM":
+        signed = sigv4.Request(request.method, sent_path, request.query, request.headers, request.body)
+        try:
+            caller = sigv4.verify(signed, url.region, "lambda")
+        except sigv4.SignatureError as error:
+            return _json(403, {"message": str(error)})
+        if caller is None:
+            return _message(403, "Forbidden")
+    resource, policy = backend.policy_of(url.function_name, url.qualifier)
+    if not may_pass(resource, policy, url.settings["AuthType"], caller.arn if caller else None):
+        return _message(403, "Forbidden")
+    request_id = str(uuid.uuid4())
+    event = make_event(request, url.id, request_id, ACCOUNT_ID, _identity(caller) if caller else None)
+    payload = json.dumps(event).encode()
+    if len(payload) > MAX_REQUEST_BYTES:
+        return _message(413, "Request Entity Too Large")
+    try:
+        outcome = backend.run(url.function_name, url.qualifier or None, payload)
+    except Throttled:
+        return _json(429, THROTTLED)
+    if outcome.function_error:
+        return _message(502, "Internal Server Error", request_id)
+    try:
+        answer = read_result(outcome.payload)
+    except BadResult:
+        return _message(502, "Internal Server Error", request_id)
+    return HttpAnswer(answer.status, [*answer.headers, ("x-amzn-RequestId", request_id)], answer.body)
+
+
+def _find(url_id: str) -> tuple[LocalLambdaBackend, UrlConfig] | None:
+    for backend in list(lambda_backends[ACCOUNT_ID].values()):
+        for url in list(backend.function_urls.values()):
+            if url.id == url_id:
+                return backend, url
+    return None
+
+
+def _read(environ: dict[str, Any]) -> bytes | None:
+    """The whole body; None where it is too large, which is then read and dropped: the client expects an answer."""
+    chunked = environ.get("wsgi.input_terminated", False)
+    left = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
+    parts, size = [], 0
+    while left is None or left > 0:
+        chunk = environ["wsgi.input"].read(_CHUNK if left is None else min(_CHUNK, left))
+        if not chunk:
+            break
+        size += len(chunk)
+        left = None if left is None else left - len(chunk)
+        if size <= MAX_REQUEST_BYTES:
+            parts.append(chunk)
+    return b"".join(parts) if size <= MAX_REQUEST_BYTES else None
+
+
+def _request(environ: dict[str, Any], body: bytes) -> tuple[HttpRequest, str]:
+    """The request as the function is to see it, and the identifier of the URL."""
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
+    }
+    host = headers.get("host", "")
+    path = _sent_path(environ)
+    by_host, by_path = _HOST.match(host), _PATH.match(path)
+    request = HttpRequest(
+        method=environ["REQUEST_METHOD"],
+        path=path if by_host or by_path is None else path[by_path.end() :] or "/",
+        query=environ.get("QUERY_STRING", ""),
+        headers=headers,
+        body=body,
+        protocol=environ.get("SERVER_PROTOCOL", "HTTP/1.1"),
+        source_ip=environ.get("REMOTE_ADDR", "127.0.0.1"),
+        host=host.partition(":")[0],
+    )
+    match = by_host or by_path
+    return request, match.group(1) if match else ""
+
+
+def _sent_path(environ: dict[str, Any]) -> str:
+    """The path as it was sent, with its percent signs: WSGI's own is decoded."""
+    return environ.get("RAW_URI", environ["PATH_INFO"]).partition("?")[0]
+
+
+def _is_preflight(url: UrlConfig, request: HttpRequest) -> bool:
+    asks = {"origin", "access-control-request-method"} <= request.headers.keys()
+    return request.method == "OPTIONS" and asks and "Cors" in url.settings
+
+
+def _cors_headers(cors: dict[str, Any] | None, request: HttpRequest) -> list[tuple[str, str]]:
+    """What a URL's Cors configuration adds to an answer: nothing for an origin that it does not name."""
+    origin = request.headers.get("origin")
+    allowed = (cors or {}).get("AllowOrigins") or []
+    if cors is None or origin is None or not {"*", origin}.intersection(allowed):
+        return []
+    credentials = cors.get("AllowCredentials")
+    headers = [
+        ("Access-Control-Allow-Origin", "*" if "*" in allowed and not credentials else origin),
+        ("Vary", "Origin"),
+    ]
+    if credentials:
+        headers.append(("Access-Control-Allow-Credentials", "true"))
+    if exposed := cors.get("ExposeHeaders"):
+        headers.append(("Access-Control-Expose-Headers", ",".join(exposed)))
+    if request.method == "OPTIONS":
+        if methods := cors.get("AllowMethods"):
+            headers.append(("Access-Control-Allow-Methods", ",".join(methods)))
+        if names := cors.get("AllowHeaders"):
+            headers.append(("Access-Control-Allow-Headers", ",".join(names)))
+        if "MaxAge" in cors:
+            headers.append(("Access-Control-Max-Age", str(cors["MaxAge"])))
+    return headers
+
+
+def _identity(caller: sigv4.Caller) -> dict[str, Any]:
+    return {
+        "accessKey": caller.access_key,
+        "accountId": ACCOUNT_ID,
+        "callerId": caller.user_id,
+        "cognitoIdentity": None,
+        "principalOrgId": None,
+        "userArn": caller.arn,
+        "userId": caller.user_id,
+    }
+
+
+def _message(status: int, text: str, request_id: str | None = None) -> HttpAnswer:
+    answer = _json(status, {"Message": text})
+    extra = [("x-amzn-RequestId", request_id)] if request_id else []
+    return HttpAnswer(status, [*answer.headers, *extra], answer.body)
+
+
+def _json(status: int, value: dict[str, Any]) -> HttpAnswer:
+    return HttpAnswer(status, [("Content-Type", "application/json")], json.dumps(value).encode())
+
+
+def _status_line(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"{status} Unknown"

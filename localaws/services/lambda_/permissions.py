@@ -1,0 +1,253 @@
+"""Resource policies of Lambda functions: one per function, version and alias, with statements as AWS writes them.
+
+A function URL asks `may_pass` whether a caller, or the public, is let through. `AWS::Lambda::Permission` of a
+CloudFormation stack adds its statement and takes it away again: with AWS provider 5 that is how Terraform says
+InvokedViaFunctionUrl.
+"""
+
+import json
+import uuid
+from typing import Any
+from urllib.parse import unquote
+
+from moto.awslambda.exceptions import (
+    GenericResourcNotFound,
+    InvalidParameterValueException,
+    LambdaClientError,
+    PreconditionFailedException,
+)
+from moto.awslambda.utils import get_backend
+from moto.core.common_models import CloudFormationModel
+
+from localaws.context import ACCOUNT_ID
+from localaws.services.iam import policies
+
+URL_ACTION = "lambda:InvokeFunctionUrl"
+INVOKE_ACTION = "lambda:InvokeFunction"
+
+
+class StatementExists(LambdaClientError):
+    code = 409
+
+    def __init__(self, sid: str):
+        super().__init__(
+            "ResourceConflictException",
+            f"The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the "
+            "existing statement.",
+        )
+
+
+class StatementNotFound(LambdaClientError):
+    code = 404
+
+    def __init__(self, sid: str):
+        super().__init__("ResourceNotFoundException", f"Statement {sid} is not found in resource policy.")
+
+
+class ResourcePolicy:
+    """The statements of one function, version or alias."""
+
+    def __init__(self) -> None:
+        self.statements: dict[str, dict[str, Any]] = {}
+        self._changed()
+
+    def add(self, statement: dict[str, Any], revision_id: str | None = None) -> None:
+        self._expect(revision_id)
+        if statement["Sid"] in self.statements:
+            raise StatementExists(statement["Sid"])
+        self.statements[statement["Sid"]] = statement
+        self._changed()
+
+    def remove(self, sid: str, revision_id: str | None = None) -> None:
+        self._expect(revision_id)
+        if sid not in self.statements:
+            raise StatementNotFound(sid)
+        del self.statements[sid]
+        self._changed()
+
+    def _expect(self, revision_id: str | None) -> None:
+        if revision_id and revision_id != self.revision_id:
+            raise PreconditionFailedException(
+                "The RevisionId provided does not match the latest RevisionId for the Lambda function or alias. Call "
+                "the GetPolicy API to retrieve the latest RevisionId for your resource."
+            )
+
+    def _changed(self) -> None:
+        self.revision_id = str(uuid.uuid4())
+
+
+def make_statement(resource: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The statement that an AddPermission request stands for. Raises InvalidParameterValueException.
+
+    `request` has AddPermission's members: StatementId, Action, Principal and what narrows them.
+    """
+    action, auth_type = request["Action"], request.get("FunctionUrlAuthType")
+    if auth_type and action != URL_ACTION:
+        raise InvalidParameterValueException(f"FunctionUrlAuthType is only supported for {URL_ACTION} action.")
+    via_url = request.get("InvokedViaFunctionUrl")
+    if via_url is not None and action != INVOKE_ACTION:
+        raise InvalidParameterValueException(f"InvokedViaFunctionUrl is only supported for {INVOKE_ACTION} action.")
+    equal = {
+        "lambda:FunctionUrlAuthType": auth_type,
+        "lambda:EventSourceToken": request.get("EventSourceToken"),
+        "AWS:SourceAccount": request.get("SourceAccount"),
+        "aws:PrincipalOrgID": request.get("PrincipalOrgID"),
+    }
+    condition: dict[str, dict[str, str]] = {}
+    if equal := {key: value for key, value in equal.items() if value}:
+        condition["StringEquals"] = equal
+    if via_url is not None:
+        condition["Bool"] = {"lambda:InvokedViaFunctionUrl": str(via_url).lower()}
+    if source := request.get("SourceArn"):
+        condition["ArnLike"] = {"AWS:SourceArn": source}
+    statement = {
+        "Sid": request["StatementId"],
+        "Effect": "Allow",
+        "Principal": _principal(request["Principal"]),
+        "Action": action,
+        "Resource": resource,
+    }
+    return {**statement, "Condition": condition} if condition else statement
+
+
+def may_pass(resource: str, policy: ResourcePolicy, auth_type: str, caller_arn: str | None = None) -> bool:
+    """Whether a function URL lets a request through: since October 2025 it takes both permissions.
+
+    `caller_arn` is whose signature was verified, None for the public. The account itself may do anything; anybody
+    else needs the permissions from the resource policy, from policies of their own, or one from each.
+    """
+    if caller_arn == f"arn:aws:iam::{ACCOUNT_ID}:root":
+        return True
+    everybody = caller_arn is None
+    statements = [
+        each
+        for each in policy.statements.values()
+        if (each["Principal"] == "*" if everybody else policies.is_for(each, caller_arn))
+    ]
+    if not everybody:
+        statements += policies.identity_statements(caller_arn)
+    facts = {"lambda:FunctionUrlAuthType": auth_type, "lambda:InvokedViaFunctionUrl": "true"}
+    return all(policies.allows(statements, action, resource, facts) for action in (URL_ACTION, INVOKE_ACTION))
+
+
+def _principal(principal: str) -> str | dict[str, str]:
+    if principal == "*":
+        return principal
+    if principal.endswith(".amazonaws.com"):
+        return {"Service": principal}
+    return {"AWS": principal if principal.startswith("arn:") else f"arn:aws:iam::{principal}:root"}
+
+
+class Permissions:
+    """The part of the Lambda backend that keeps policies; `policies` is keyed by function and qualifier ("": none)."""
+
+    policies: dict[tuple[str, str], ResourcePolicy]
+
+    def policy_of(self, function_name: str, qualifier: str | None) -> tuple[str, ResourcePolicy]:
+        """The ARN that a qualifier names, and its policy. Raises where there is no such function or qualifier."""
+        name, qualifier = self.split(function_name, qualifier)
+        function = self.get_function(name)
+        if qualifier == "$LATEST":
+            raise InvalidParameterValueException("We currently do not support adding policies for $LATEST.")
+        if qualifier:
+            self.get_function(name, qualifier)
+        arn = f"{function.function_arn}:{qualifier}" if qualifier else function.function_arn
+        return arn, self.policies.setdefault((name, qualifier or ""), ResourcePolicy())
+
+    def add_permission(self, function_name: str, qualifier: str | None, request: dict[str, Any]) -> dict[str, Any]:
+        arn, policy = self.policy_of(function_name, qualifier)
+        statement = make_statement(arn, request)
+        policy.add(statement, request.get("RevisionId"))
+        return statement
+
+    def remove_permission(
+        self, function_name: str, sid: str, revision: str | None = None, qualifier: str | None = None
+    ) -> None:
+        self.policy_of(function_name, qualifier)[1].remove(sid, revision)
+
+    def get_policy(self, function_name: str, qualifier: str | None = None) -> str:
+        policy = self.policy_of(function_name, qualifier)[1]
+        if not policy.statements:
+            raise GenericResourcNotFound
+        document = {"Version": "2012-10-17", "Id": "default", "Statement": list(policy.statements.values())}
+        return json.dumps({"Policy": json.dumps(document), "RevisionId": policy.revision_id})
+
+
+class PermissionOperations:
+    """AddPermission, RemovePermission and GetPolicy, with the qualifier of each."""
+
+    def add_permission(self) -> tuple:
+        function_name = unquote(self.path.split("/")[-2])
+        statement = self.backend.add_permission(function_name, self.qualifier, self.json_body)
+        return 201, {"status": 201}, json.dumps({"Statement": json.dumps(statement)})
+
+    def remove_permission(self) -> tuple:
+        *_, function_name, _, sid = self.path.split("/")
+        revision = self.query.get("RevisionId")
+        self.backend.remove_permission(unquote(function_name), unquote(sid), revision, self.qualifier)
+        return 204, {"status": 204}, ""
+
+    def get_policy(self) -> str:
+        return self.backend.get_policy(unquote(self.path.split("/")[-2]), self.qualifier)
+
+
+class FunctionPermission(CloudFormationModel):
+    """`AWS::Lambda::Permission`; being defined after moto's own class of that type, it takes its place."""
+
+    def __init__(self, function_name: str, sid: str):
+        self.function_name = function_name  # as the template has it: a name or an ARN, with or without a qualifier
+        self.sid = sid
+
+    @property
+    def physical_resource_id(self) -> str:
+        return self.sid
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return ""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::Lambda::Permission"
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        return attr == "Id"
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+        **_: Any,
+    ) -> "FunctionPermission":
+        properties = cloudformation_json["Properties"]
+        # A template may say a boolean as text.
+        via_url = properties.get("InvokedViaFunctionUrl")
+        request = {**properties, "StatementId": resource_name}
+        if via_url is not None:
+            request["InvokedViaFunctionUrl"] = str(via_url).lower() == "true"
+        get_backend(account_id, region_name).add_permission(properties["FunctionName"], None, request)
+        return cls(properties["FunctionName"], resource_name)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: "FunctionPermission",
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+    ) -> "FunctionPermission":
+        original_resource.delete(account_id, region_name)
+        return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
+
+    def delete(self, account_id: str, region_name: str) -> None:
+        """A statement that is gone already, with its function or without, does not hold up the stack."""
+        try:
+            get_backend(account_id, region_name).remove_permission(self.function_name, self.sid)
+        except LambdaClientError as error:
+            if error.error_type != "ResourceNotFoundException":
+                raise

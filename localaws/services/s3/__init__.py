@@ -1,0 +1,1 @@
+"""S3: objects as files, and bucket policies."""

@@ -1,0 +1,1 @@
+"""SageMaker: training, tuning, endpoints and notebooks."""

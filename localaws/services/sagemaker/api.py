@@ -1,0 +1,30 @@
+"""SageMaker, assembled: its operations in place of moto's, its endpoints and jobs restored and stopped."""
+
+from moto.sagemaker import urls
+
+from localaws import state
+from localaws.services.sagemaker.endpoints import api as endpoints
+from localaws.services.sagemaker.endpoints.api import EndpointOperations
+from localaws.services.sagemaker.endpoints.invoke import application, matches
+from localaws.services.sagemaker.metadata import MetadataOperations
+from localaws.services.sagemaker.notebooks import api as notebooks
+from localaws.services.sagemaker.notebooks.api import NotebookOperations
+from localaws.services.sagemaker.training import api as training
+from localaws.services.sagemaker.training.api import TrainingOperations
+from localaws.services.sagemaker.tuning import api as tuning
+from localaws.services.sagemaker.tuning.api import TuningOperations
+
+__all__ = ["application", "install", "matches"]
+
+
+class LocalSageMaker(MetadataOperations, NotebookOperations, EndpointOperations, TrainingOperations, TuningOperations):
+    """Every SageMaker operation that the local AWS has; docs/LOCALAWS.md says which of them run."""
+
+
+def install() -> None:
+    urls.url_paths["{0}/$"] = LocalSageMaker.dispatch
+    state.register("sagemaker-endpoints", endpoints.restore, endpoints.stop)
+    state.register("sagemaker-training", training.restore, training.stop)
+    # After training: stopped before it, so that no trial is started while trials are stopped; restored after it.
+    state.register("sagemaker-tuning", tuning.restore, tuning.stop)
+    state.register("sagemaker-notebooks", notebooks.restore, notebooks.stop)

@@ -1,0 +1,152 @@
+"""SageMaker's operations on endpoints."""
+
+import shutil
+import threading
+from dataclasses import replace
+from typing import Any
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.sagemaker.models import sagemaker_backends
+
+from localaws.context import ACCOUNT_ID, context
+from localaws.services.sagemaker.endpoints.container import Variant
+from localaws.services.sagemaker.endpoints.endpoint import Deployment, Endpoint
+from localaws.services.sagemaker.metadata import NO_CONFIG, NO_MODEL, containers_of
+from localaws.services.sagemaker.records import InvalidRequest, Operations, now
+
+NO_ENDPOINT = 'Could not find endpoint "{arn}".'
+
+
+class EndpointOperations(Operations):
+    def create_endpoint(self) -> ActionResult:
+        request = self.request
+        name = request["EndpointName"]
+        if name in self.table("endpoint"):
+            arn = self.table("endpoint")[name].arn
+            raise InvalidRequest(f'Cannot create already existing endpoint "{arn}".')
+        deployment = self._deployment(request["EndpointConfigName"])
+        endpoint = self.table("endpoint")[name] = Endpoint(name, self.region, request, deployment)
+        endpoint.deploy(deployment, "Creating")
+        return ActionResult({"EndpointArn": endpoint.arn})
+
+    def describe_endpoint(self) -> ActionResult:
+        return ActionResult(self._endpoint().describe())
+
+    def list_endpoints(self) -> ActionResult:
+        def summary(endpoint: Endpoint) -> dict[str, Any]:
+            described = endpoint.describe()
+            names = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
+            return {name: described[name] for name in names}
+
+        return ActionResult(self.page(self.table("endpoint").values(), "Endpoints", summary))
+
+    def update_endpoint(self) -> ActionResult:
+        request = self.request
+        endpoint = self._endpoint_in_service()
+        policy = request.get("DeploymentConfig")
+        _check_policy(policy or {})
+        deployment = self._deployment(request["EndpointConfigName"])
+        if request.get("RetainAllVariantProperties"):
+            excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties") or []}
+            deployment = _retaining(deployment, endpoint.deployment, excluded)
+        endpoint.last_policy = policy
+        endpoint.deploy(deployment, "Updating", policy)
+        return ActionResult({"EndpointArn": endpoint.arn})
+
+    def update_endpoint_weights_and_capacities(self) -> ActionResult:
+        endpoint = self._endpoint_in_service()
+        variants = {variant.name: variant for variant in endpoint.deployment.variants}
+        for wanted in self.request["DesiredWeightsAndCapacities"]:
+            name = wanted["VariantName"]
+            if name not in variants:
+                raise InvalidRequest(
+                    f'The variant name(s) "{name}" is/are not present within endpoint configuration '
+                    f'"{endpoint.deployment.config_name}".'
+                )
+            count = wanted.get("DesiredInstanceCount", variants[name].count)
+            if count < 1:
+                raise InvalidRequest("DesiredInstanceCount must be at least 1.")
+            weight = wanted.get("DesiredWeight", variants[name].weight)
+            variants[name] = replace(variants[name], count=count, weight=weight)
+        endpoint.scale(tuple(variants.values()))
+        return ActionResult({"EndpointArn": endpoint.arn})
+
+    def delete_endpoint(self) -> ActionResult:
+        endpoint = self._endpoint()
+        if endpoint.status != "Deleting":
+            endpoint.delete()
+        return EmptyResult()
+
+    def _endpoint(self) -> Endpoint:
+        return self.find("endpoint", self.request["EndpointName"], NO_ENDPOINT)
+
+    def _endpoint_in_service(self) -> Endpoint:
+        endpoint = self._endpoint()
+        if endpoint.status in ("Creating", "Updating", "Deleting"):
+            raise InvalidRequest(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        if endpoint.status != "InService":
+            raise InvalidRequest(f'Cannot update endpoint "{endpoint.arn}" in the status {endpoint.status}.')
+        return endpoint
+
+    def _deployment(self, config_name: str) -> Deployment:
+        """The deployment that a configuration describes now."""
+        config = self.find("endpoint-config", config_name, NO_CONFIG)
+        variants = []
+        for asked in config.request["ProductionVariants"]:
+            model = self.find("model", asked["ModelName"], NO_MODEL)
+            container = containers_of(model.request)[0]
+            variants.append(
+                Variant(
+                    name=asked["VariantName"],
+                    model_name=model.name,
+                    image=container.get("Image", ""),
+                    model_data_url=container["ModelDataUrl"],
+                    environment=container.get("Environment") or {},
+                    isolated=bool(model.request.get("EnableNetworkIsolation")),
+                    count=asked["InitialInstanceCount"],
+                    weight=asked["InitialVariantWeight"],
+                    instance_type=asked.get("InstanceType") or "",
+                )
+            )
+        return Deployment(config_name, tuple(variants), now())
+
+
+def _check_policy(policy: dict[str, Any]) -> None:
+    """Raise ValidationException for ways of shifting traffic that are not done here."""
+    routing = (policy.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration") or {}
+    if policy.get("RollingUpdatePolicy") or routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
+        raise InvalidRequest("The local AWS updates endpoints blue/green, ALL_AT_ONCE: set that traffic routing.")
+
+
+def _retaining(new: Deployment, old: Deployment, excluded: set[str]) -> Deployment:
+    """The new deployment with the counts and weights of the old one's variants, except those excluded."""
+    before = {variant.name: variant for variant in old.variants}
+    variants = []
+    for variant in new.variants:
+        kept: dict[str, Any] = {}
+        if variant.name in before:
+            if "DesiredInstanceCount" not in excluded:
+                kept["count"] = before[variant.name].count
+            if "DesiredWeight" not in excluded:
+                kept["weight"] = before[variant.name].weight
+        variants.append(replace(variant, **kept))
+    return replace(new, variants=tuple(variants))
+
+
+def all_endpoints() -> list[Endpoint]:
+    """The endpoints of every region in use."""
+    return [endpoint for backend in sagemaker_backends[ACCOUNT_ID].values() for endpoint in backend.endpoints.values()]
+
+
+def restore() -> None:
+    shutil.rmtree(context().home / "endpoints", ignore_errors=True)  # files of fleets that are no more
+    for endpoint in all_endpoints():
+        endpoint.resume()
+
+
+def stop() -> None:
+    threads = [threading.Thread(target=endpoint.suspend) for endpoint in all_endpoints()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,151 @@
+"""One hosting container: its model's files, its process, its health."""
+
+import contextlib
+import http.client
+import secrets
+import shutil
+import signal
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlparse
+
+from botocore.exceptions import ClientError
+
+from localaws import images, logs, machines
+from localaws.context import context
+from localaws.supervisor import Child
+
+HERE = Path(__file__).parent
+SANDBOX = HERE / "sandbox.py"
+# What runs in a container, by the image's contract; without an environment of the image, the handlers alone.
+CONTAINERS = {images.RAY_SERVE: HERE / "ray_serve.py", None: HERE / "own_container.py"}
+PING_SECONDS = 5.0
+STOP_SECONDS = 30
+
+
+class HostingError(Exception):
+    """A fleet cannot serve; the message is fit to be a FailureReason."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A production variant as deployed: the model it serves and how many instances were asked for."""
+
+    name: str
+    model_name: str
+    image: str
+    model_data_url: str
+    environment: dict[str, str] = field(hash=False)
+    isolated: bool
+    count: int
+    weight: float
+    instance_type: str = ""  # states of before this field read as ""
+
+
+def unpack_model(variant: Variant, folder: Path, region: str) -> None:
+    """Fetch a variant's archive and unpack it to `folder/model`. Raises HostingError."""
+    url = urlparse(variant.model_data_url)
+    archive = folder / "model.tar.gz"
+    (folder / "model").mkdir(parents=True, exist_ok=True)
+    try:
+        context().client("s3", region).download_file(url.netloc, url.path.lstrip("/"), str(archive))
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder / "model", filter="data")
+    except ClientError as error:
+        raise HostingError(
+            f'Failed to download model data for variant "{variant.name}" from URL "{variant.model_data_url}". '
+            f"Please ensure that there is an object located at the URL. ({error.response['Error']['Code']})"
+        ) from error
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise HostingError(
+            f'Failed to extract model data archive for variant "{variant.name}" from URL '
+            f'"{variant.model_data_url}". Please ensure that it is a valid tar.gz archive. ({error})'
+        ) from error
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+class Instance:
+    """A container that serves the model in `folder/model`, and the requests it is answering.
+
+    `healthy`, `in_flight` and `failed_pings` are kept by its fleet.
+    """
+
+    def __init__(self, folder: Path):
+        self.id = "i-" + secrets.token_hex(8)
+        self.log = folder / f"{self.id}.log"
+        self.child: Child | None = None
+        self.healthy = False
+        self.in_flight = 0
+        self.failed_pings = 0
+        self._folder = folder
+        self._port_file = folder / f"{self.id}.port"
+        self._scratch: Path | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it answers on. Raises OSError until it has said so."""
+        return int(self._port_file.read_text())
+
+    def start(self, endpoint: str, region: str, variant: Variant, ended: Callable[[int, float], None]) -> None:
+        """Start the process; `ended(returncode, seconds)` is called when it has ended. Raises OSError, RuntimeError (an
+        ImageError is one)."""
+        began = time.monotonic()
+        chosen = images.environment(variant.image)
+        group, stream = f"/aws/sagemaker/Endpoints/{endpoint}", f"{variant.name}/{self.id}"
+        follower = logs.Follower(self.log, group, stream, region)
+
+        def on_exit(returncode: int) -> None:
+            follower.finish()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            ended(returncode, time.monotonic() - began)
+
+        model = self._folder / "model"
+        # A short path: Ray's sockets are in it, and the system takes at most 107 characters for the path of one.
+        self._scratch = Path(tempfile.mkdtemp(prefix="localaws-"))
+        given = {"SM_MODEL_DIR": str(model), "TMPDIR": str(self._scratch), **variant.environment}
+        environment = context().child_environment(region, **given)
+        contract = chosen.image.contract if chosen.image else None
+        argv = [chosen.python, "-I", str(SANDBOX), "--processors", str(machines.processors(variant.instance_type))]
+        if variant.isolated:  # it may connect to nothing, and has nothing to connect with
+            argv.append("--isolated")
+            environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+        argv += ["--", chosen.python, "-P", str(CONTAINERS[contract]), "--model-dir", str(model)]
+        argv += ["--port-file", str(self._port_file)]
+        with self.log.open("a") as log:
+            log.write(f"This container runs with {chosen.description}.\n")
+        owner = f"endpoint {endpoint}/{variant.name}"
+        try:
+            self.child = context().supervisor.spawn(
+                owner, argv, env=environment, cwd=model, log=self.log, on_exit=on_exit
+            )
+        except (OSError, RuntimeError):
+            follower.finish()
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            raise
+
+    def stop(self) -> None:
+        """SIGTERM, on which it finishes what it is answering; SIGKILL after 30 seconds."""
+        if self.child is not None:
+            context().supervisor.stop(self.child, STOP_SECONDS)
+
+    def end_if_out_of_memory(self, instance_type: str) -> None:
+        """Kill the container if it uses more memory than its instance has, as the system there does."""
+        if self.child is not None and (words := machines.out_of_memory(self.child, instance_type)):
+            with self.log.open("a") as log:
+                log.write(f"{words}\n")
+            self.child.send(signal.SIGKILL)
+
+    def ping(self) -> bool:
+        """Whether `/ping` answers 200 in time; False while the port is not known yet."""
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PING_SECONDS)
+            with contextlib.closing(connection):
+                connection.request("GET", "/ping")
+                return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False

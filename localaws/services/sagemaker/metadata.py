@@ -1,0 +1,138 @@
+"""SageMaker's models, endpoint configurations and tags: stored, and put to use by an endpoint."""
+
+from typing import Any
+from urllib.parse import urlparse
+
+from botocore.exceptions import ClientError
+from moto.core.responses import ActionResult, EmptyResult
+
+from localaws.context import context
+from localaws.services.sagemaker.records import TABLES, InvalidRequest, Operations, Record
+
+NO_MODEL = 'Could not find model "{arn}".'
+NO_CONFIG = 'Could not find endpoint configuration "{arn}".'
+
+
+class MetadataOperations(Operations):
+    # --- models ---
+
+    def create_model(self) -> ActionResult:
+        request = self.request
+        name = request["ModelName"]
+        if name in self.table("model"):
+            raise InvalidRequest(f'Cannot create already existing model "{self.table("model")[name].arn}".')
+        for container in containers_of(request):
+            _check_model_data(container.get("ModelDataUrl"), self.region)
+        model = self.table("model")[name] = Record("model", name, self.region, request)
+        return ActionResult({"ModelArn": model.arn})
+
+    def describe_model(self) -> ActionResult:
+        model = self.find("model", self.request["ModelName"], NO_MODEL)
+        defaults = {"EnableNetworkIsolation": False}
+        return ActionResult({**defaults, **model.request, "ModelArn": model.arn, "CreationTime": model.created})
+
+    def list_models(self) -> ActionResult:
+        def summary(model: Record) -> dict[str, Any]:
+            return {"ModelName": model.name, "ModelArn": model.arn, "CreationTime": model.created}
+
+        return ActionResult(self.page(self.table("model").values(), "Models", summary))
+
+    def delete_model(self) -> ActionResult:
+        model = self.find("model", self.request["ModelName"], NO_MODEL)
+        del self.table("model")[model.name]
+        return EmptyResult()
+
+    # --- endpoint configurations ---
+
+    def create_endpoint_config(self) -> ActionResult:
+        request = self.request
+        name = request["EndpointConfigName"]
+        configs = self.table("endpoint-config")
+        if name in configs:
+            raise InvalidRequest(f'Cannot create already existing endpoint configuration "{configs[name].arn}".')
+        for unsupported in ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig"):
+            if request.get(unsupported):
+                raise InvalidRequest(f"The local AWS does not support {unsupported}.")
+        if (request.get("DataCaptureConfig") or {}).get("EnableCapture"):
+            raise InvalidRequest("The local AWS does not capture data: set DataCaptureConfig.EnableCapture to false.")
+        for variant in request["ProductionVariants"]:
+            self._check_variant(variant)
+        config = configs[name] = Record("endpoint-config", name, self.region, request)
+        return ActionResult({"EndpointConfigArn": config.arn})
+
+    def _check_variant(self, variant: dict[str, Any]) -> None:
+        self.find("model", variant.get("ModelName", ""), NO_MODEL)
+        if "InstanceType" not in variant:
+            raise InvalidRequest(
+                f"Production variant {variant['VariantName']} has no InstanceType: "
+                "the local AWS supports instance-based endpoints, not serverless ones."
+            )
+        variant.setdefault("InitialInstanceCount", 1)
+        variant.setdefault("InitialVariantWeight", 1.0)
+
+    def describe_endpoint_config(self) -> ActionResult:
+        config = self.find("endpoint-config", self.request["EndpointConfigName"], NO_CONFIG)
+        defaults = {"EnableNetworkIsolation": False}
+        described = {"EndpointConfigArn": config.arn, "CreationTime": config.created}
+        return ActionResult({**defaults, **config.request, **described})
+
+    def list_endpoint_configs(self) -> ActionResult:
+        def summary(config: Record) -> dict[str, Any]:
+            return {
+                "EndpointConfigName": config.name,
+                "EndpointConfigArn": config.arn,
+                "CreationTime": config.created,
+            }
+
+        return ActionResult(self.page(self.table("endpoint-config").values(), "EndpointConfigs", summary))
+
+    def delete_endpoint_config(self) -> ActionResult:
+        config = self.find("endpoint-config", self.request["EndpointConfigName"], NO_CONFIG)
+        for endpoint in self.table("endpoint").values():
+            if endpoint.is_changing_to(config.name):
+                raise InvalidRequest(
+                    f'Cannot delete endpoint configuration "{config.arn}" while endpoint {endpoint.name} '
+                    "is being created or updated with it."
+                )
+        del self.table("endpoint-config")[config.name]
+        return EmptyResult()
+
+    # --- tags ---
+
+    def list_tags(self) -> ActionResult:
+        return ActionResult({"Tags": self._tagged().tags})
+
+    def add_tags(self) -> ActionResult:
+        record = self._tagged()
+        tags = {tag["Key"]: tag for tag in [*record.tags, *self.request["Tags"]]}
+        record.tags = list(tags.values())
+        return ActionResult({"Tags": record.tags})
+
+    def delete_tags(self) -> ActionResult:
+        record = self._tagged()
+        record.tags = [tag for tag in record.tags if tag["Key"] not in self.request["TagKeys"]]
+        return EmptyResult()
+
+    def _tagged(self) -> Record:
+        arn = self.request["ResourceArn"]
+        for kind in TABLES:
+            for record in list(self.table(kind).values()):  # another thread may add one meanwhile
+                if record.arn == arn:
+                    return record
+        raise InvalidRequest(f"Could not find a resource with the ARN {arn}.")
+
+
+def containers_of(model: dict[str, Any]) -> list[dict[str, Any]]:
+    """A model's containers, whether it was given as one or as several."""
+    return [each for each in [model.get("PrimaryContainer"), *(model.get("Containers") or [])] if each]
+
+
+def _check_model_data(url: str | None, region: str) -> None:
+    """Raise the ValidationException that CreateModel gives where the archive is not there."""
+    if url is None:
+        raise InvalidRequest("The local AWS needs a ModelDataUrl: it serves the code in the model's archive.")
+    parts = urlparse(url)
+    try:
+        context().client("s3", region).head_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))
+    except ClientError as error:
+        raise InvalidRequest(f"Could not find model data at {url}.") from error

@@ -1,0 +1,1 @@
+"""SageMaker notebook instances: the API, and a JupyterLab for each."""

@@ -1,0 +1,108 @@
+"""SageMaker's operations on training jobs, with the checks that AWS makes before it takes one."""
+
+import re
+from typing import Any
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.sagemaker.models import sagemaker_backends
+
+from localaws.context import ACCOUNT_ID
+from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of
+from localaws.services.sagemaker.training.job import UNFINISHED, TrainingJob
+from localaws.services.sagemaker.training.staging import unsupported_in
+
+_ROLE = re.compile(r"^arn:aws[a-z-]*:iam::\d{12}:role/?[a-zA-Z0-9+=,.@_/-]+$")
+_NAME = re.compile(r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
+_SCRIPT_MODE = (
+    "The local AWS runs script mode: name the program in the hyperparameter sagemaker_program and its archive in "
+    "sagemaker_submit_directory, instead of {}."
+)
+
+
+class TrainingOperations(Operations):
+    def create_training_job(self) -> ActionResult:
+        request = self.request
+        name = request["TrainingJobName"]
+        check(request)
+        if name in self.table("training-job"):
+            raise InUse(
+                f"Training job names must be unique within an AWS account and region, and a training job "
+                f"with this name already exists ({self.table('training-job')[name].arn})"
+            )
+        job = self.table("training-job")[name] = TrainingJob(name, self.region, request)
+        job.start()
+        return ActionResult({"TrainingJobArn": job.arn})
+
+    def describe_training_job(self) -> ActionResult:
+        name = self.request["TrainingJobName"]
+        return ActionResult(self.find("training-job", name, "Requested resource not found.").describe())
+
+    def stop_training_job(self) -> ActionResult:
+        name = self.request["TrainingJobName"]
+        job = self.table("training-job").get(name)
+        if job is None:
+            raise NotFound(f"Could not find training job {arn_of('training-job', name, self.region)}.")
+        if job.status not in UNFINISHED:
+            raise InvalidRequest(f"The request was rejected because the training job is in status {job.status}.")
+        if job.status != "Stopping":
+            job.stop()
+        return EmptyResult()
+
+    def list_training_jobs(self) -> ActionResult:
+        def summary(job: TrainingJob) -> dict[str, Any]:
+            return {
+                "TrainingJobName": job.name,
+                "TrainingJobArn": job.arn,
+                "CreationTime": job.created,
+                "TrainingEndTime": job.ended,
+                "LastModifiedTime": job.modified,
+                "TrainingJobStatus": job.status,
+                "SecondaryStatus": job.secondary_status,
+            }
+
+        return ActionResult(self.page(self.table("training-job").values(), "TrainingJobSummaries", summary))
+
+
+def check(request: dict[str, Any]) -> None:
+    """Raise ValidationException for a request that AWS refuses, or that cannot be run here."""
+    algorithm = request["AlgorithmSpecification"]
+    if not _NAME.match(request["TrainingJobName"]):
+        raise InvalidRequest(
+            f"1 validation error detected: Value '{request['TrainingJobName']}' at 'trainingJobName' failed to "
+            f"satisfy constraint: Member must satisfy regular expression pattern: {_NAME.pattern}"
+        )
+    if not _ROLE.match(request["RoleArn"]):
+        raise InvalidRequest(
+            f"1 validation error detected: Value '{request['RoleArn']}' at 'roleArn' failed to satisfy constraint: "
+            f"Member must satisfy regular expression pattern: {_ROLE.pattern}"
+        )
+    for entrance in ("ContainerEntrypoint", "ContainerArguments", "AlgorithmName"):
+        if algorithm.get(entrance):
+            raise InvalidRequest(_SCRIPT_MODE.format(entrance))
+    if request["ResourceConfig"].get("InstanceGroups"):
+        raise InvalidRequest("The local AWS has no heterogeneous clusters: set InstanceType and InstanceCount.")
+    for channel in request.get("InputDataConfig") or []:
+        if reason := unsupported_in(channel):
+            raise InvalidRequest(reason)
+    for definition in algorithm.get("MetricDefinitions") or []:
+        try:
+            re.compile(definition["Regex"])
+        except re.error as error:
+            raise InvalidRequest(f"The regex of the metric {definition['Name']} is none: {error}.") from error
+
+
+def all_jobs() -> list[TrainingJob]:
+    """The training jobs of every region in use."""
+    return [job for backend in sagemaker_backends[ACCOUNT_ID].values() for job in backend.training_jobs.values()]
+
+
+def restore() -> None:
+    for job in all_jobs():
+        if job.status in UNFINISHED:
+            job.fail_after_restart()
+
+
+def stop() -> None:
+    for job in all_jobs():
+        if job.status in UNFINISHED:
+            job.suspend()

@@ -1,0 +1,285 @@
+"""One training job: inputs fetched, programs run and followed, artifacts uploaded, each status as it happens."""
+
+import contextlib
+import logging
+import math
+import re
+import shutil
+import signal
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from localaws import images, logs, machines, state
+from localaws.context import context
+from localaws.images import ImageError
+from localaws.ports import free_port
+from localaws.services.sagemaker.records import Record, now
+from localaws.services.sagemaker.training import container, requirements, staging
+from localaws.services.sagemaker.training.container import ContractError, Host
+from localaws.services.sagemaker.training.staging import JobFailed
+from localaws.supervisor import Child
+
+LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+STOP_SECONDS = 120  # between SIGTERM and SIGKILL: what a program has to save its work
+DEFAULT_MAX_RUNTIME = 86_400
+MAX_REASON_CHARS = 1024
+POLL_SECONDS = 0.1
+MEMORY_INTERVAL_SECONDS = 1.0
+INTERRUPTED = (
+    "InternalServerError: the local AWS was stopped while the job was running. Start it again as a new job. "
+    "What it had brought to S3 is still there."
+)
+MESSAGES = {
+    "Starting": "Preparing the instances for training",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Stopping": "Stopping the training job",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds",
+    "Failed": "Training job failed",
+}
+# The last secondary statuses, with the job status that goes with each.
+OUTCOMES = {"Completed": "Completed", "Stopped": "Stopped", "MaxRuntimeExceeded": "Stopped", "Failed": "Failed"}
+UNFINISHED = ("InProgress", "Stopping")
+
+log = logging.getLogger(__name__)
+
+
+class TrainingJob(Record):
+    """A training job's record, and the thread that runs it. What is pickled is the record."""
+
+    def __init__(self, name: str, region: str, request: dict[str, Any]):
+        super().__init__("training-job", name, region, request)
+        self.status = "InProgress"
+        self.secondary_status = "Starting"
+        self.failure_reason: str | None = None
+        self.transitions: list[dict[str, Any]] = []
+        self.metrics: dict[str, tuple[float, datetime]] = {}
+        self.started: datetime | None = None
+        self.ended: datetime | None = None
+        self.artifacts: str | None = None
+        self._prepare()
+        self._enter("Starting")
+
+    def _prepare(self) -> None:
+        self._stop_asked = threading.Event()
+        self._suspended = threading.Event()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_stop_asked", "_suspended")}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__dict__.update(kept)
+        self._prepare()
+
+    def describe(self) -> dict[str, Any]:
+        seconds = math.ceil((self.ended - self.started).total_seconds()) if self.started and self.ended else None
+        metrics = [
+            {"MetricName": name, "Value": value, "Timestamp": when}
+            for name, (value, when) in list(self.metrics.items())
+        ]
+        described = {
+            "EnableNetworkIsolation": False,
+            "EnableInterContainerTrafficEncryption": False,
+            "EnableManagedSpotTraining": False,
+            **self.request,
+            "TrainingJobArn": self.arn,
+            "TrainingJobStatus": self.status,
+            "SecondaryStatus": self.secondary_status,
+            "SecondaryStatusTransitions": self.transitions,
+            "FailureReason": self.failure_reason,
+            "CreationTime": self.created,
+            "LastModifiedTime": self.modified,
+            "TrainingStartTime": self.started,
+            "TrainingEndTime": self.ended,
+            "TrainingTimeInSeconds": seconds,
+            "BillableTimeInSeconds": seconds,
+            "FinalMetricDataList": metrics or None,
+        }
+        if self.artifacts:
+            described["ModelArtifacts"] = {"S3ModelArtifacts": self.artifacts}
+        return described
+
+    # --- told from outside ---
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name=f"training {self.name}", daemon=True).start()
+
+    def stop(self) -> None:
+        """StopTrainingJob: the programs get SIGTERM, and SIGKILL two minutes later."""
+        self.status = "Stopping"
+        self._enter("Stopping")
+        self._stop_asked.set()
+
+    def suspend(self) -> None:
+        """The server stops: its supervisor ends the processes, and the next start says what became of the job."""
+        self._suspended.set()
+        self._stop_asked.set()
+
+    def fail_after_restart(self) -> None:
+        """What becomes of a job that ran when the server stopped."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._finish("Failed", INTERRUPTED)
+
+    # --- the run ---
+
+    @property
+    def folder(self) -> Path:
+        return context().home / "training" / self.region / self.name
+
+    def _run(self) -> None:
+        reason = None
+        try:
+            outcome = self._train()
+        except JobFailed as failure:
+            outcome, reason = "Failed", str(failure)
+        except Exception as error:
+            log.exception("training job %s failed within the local AWS", self.name)
+            outcome, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
+        if not self._suspended.is_set():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._finish(outcome, reason)
+
+    def _train(self) -> str:
+        """The job from its inputs to its artifacts; gives its last secondary status. Raises JobFailed."""
+        resources = self.request["ResourceConfig"]
+        names = tuple(f"algo-{number + 1}" for number in range(resources.get("InstanceCount", 1)))
+        kind = resources.get("InstanceType", "local")
+        hosts = [Host(self.name, self.folder / name / "ml", name, names, kind) for name in names]
+
+        self.started = now()
+        self._enter_unless_stopping("Downloading")
+        channels = self.request.get("InputDataConfig") or []
+        for host in hosts:
+            configs = {channel["ChannelName"]: staging.channel_config(channel) for channel in channels}
+            host.prepare(self.request.get("HyperParameters") or {}, configs)
+            staging.fetch(host, self.request, self._stop_asked)
+
+        self._enter_unless_stopping("Training")
+        exceeded = not self._stop_asked.is_set() and self._run_programs(hosts)
+        if not self._suspended.is_set():
+            self._enter("Uploading")
+            output = self.request["OutputDataConfig"]["S3OutputPath"]
+            self.artifacts = staging.upload_artifacts(self.name, hosts, self.folder, self.region, output)
+        if exceeded:
+            return "MaxRuntimeExceeded"
+        return "Stopped" if self._stop_asked.is_set() else "Completed"
+
+    def _run_programs(self, hosts: list[Host]) -> bool:
+        """Run the program on every host until all have ended; True where the time was up. Raises JobFailed."""
+        port = free_port()
+        limit = (self.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
+        with contextlib.ExitStack() as stack:
+            for host in hosts:
+                stream = f"{self.name}/{host.name}-{int(self.started.timestamp())}"
+                follower = logs.Follower(host.log, LOG_GROUP, stream, self.region, self._read_metrics)
+                stack.callback(follower.finish)
+            children = {host: self._start(host, port) for host in hosts}
+            stack.callback(context().supervisor.stop_children, list(children.values()), STOP_SECONDS)
+            stack.enter_context(
+                staging.synchronised_checkpoints(hosts[0], self.region, self.request.get("CheckpointConfig"))
+            )
+            return self._watch(children, time.monotonic() + limit)
+
+    def _watch(self, children: dict[Host, Child], deadline: float) -> bool:
+        """Wait until all have ended, one has failed, the job is to stop, or the time is up (True). Raises JobFailed."""
+        next_look = 0.0
+        while not self._stop_asked.is_set():
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + MEMORY_INTERVAL_SECONDS
+                for host, child in children.items():
+                    if words := machines.out_of_memory(child, host.instance_type):
+                        container.say(host, words)
+                        child.send(signal.SIGKILL)
+            failed = [(host, child) for host, child in children.items() if not child.running and child.returncode]
+            if failed:
+                # A host that was killed comes first: the others may have failed for want of it.
+                host, child = min(failed, key=lambda each: each[1].returncode >= 0)
+                raise JobFailed(container.failure_reason(host, child.returncode)[:MAX_REASON_CHARS])
+            if not any(child.running for child in children.values()):
+                return False
+            if time.monotonic() > deadline:
+                return True
+            self._stop_asked.wait(POLL_SECONDS)
+        return False
+
+    def _start(self, host: Host, port: int) -> Child:
+        """Start one host's program, after installing what it requires. Raises JobFailed."""
+        try:
+            chosen = images.environment(self.request["AlgorithmSpecification"].get("TrainingImage") or "")
+            argv = container.command(host, chosen.python, port)
+        except (ContractError, ImageError) as error:
+            raise JobFailed(f"AlgorithmError: {error}") from error
+        container.say(host, f"This container runs with {chosen.description}.")
+        if missing := requirements.unsatisfied(host.code, chosen.python):
+            self._install(host, chosen.python, missing)
+        own = {
+            "TRAINING_JOB_NAME": self.name,
+            "TRAINING_JOB_ARN": self.arn,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "PYTHONPATH": f"{host.code}:{host.packages}",
+            **({"OMP_NUM_THREADS": str(container.processors(host))} if len(host.names) > 1 else {}),
+        }
+        given = self.request.get("Environment") or {}
+        environment = context().child_environment(
+            self.region, chosen.python, **own | container.environment(host) | given
+        )
+        container.say(host, f"Invoking script with the following command:\n\n{' '.join(argv)}\n")
+        return self._spawn(host, argv, environment)
+
+    def _install(self, host: Host, python: str, missing: list[str]) -> None:
+        """Install requirements.txt into the host's own folder. Raises JobFailed."""
+        container.say(host, f"Installing dependencies from requirements.txt: {', '.join(missing)}")
+        environment = context().child_environment(self.region, python, **requirements.index_settings())
+        child = self._spawn(host, requirements.install_command(python, host.packages), environment)
+        while child.running and not self._stop_asked.wait(POLL_SECONDS):
+            pass
+        context().supervisor.stop(child)
+        if child.returncode and not self._stop_asked.is_set():
+            reason = container.failure_reason(host, child.returncode, "InstallRequirementsError")
+            raise JobFailed(reason[:MAX_REASON_CHARS])
+
+    def _spawn(self, host: Host, argv: list[str], environment: dict[str, str]) -> Child:
+        owner = f"training job {self.name}/{host.name}"
+        return context().supervisor.spawn(owner, argv, env=environment, cwd=host.code, log=host.log)
+
+    def _read_metrics(self, lines: list[str]) -> None:
+        """Keep the last value of every metric that the job's definitions find in its log."""
+        definitions = self.request["AlgorithmSpecification"].get("MetricDefinitions") or []
+        for line in lines:
+            for definition in definitions:
+                if match := re.search(definition["Regex"], line):
+                    with contextlib.suppress(ValueError, IndexError):  # no number, or no group to hold one
+                        self._keep_metric(definition["Name"], float(match.group(1)))
+
+    def _keep_metric(self, name: str, value: float) -> None:
+        self.metrics[name] = (value, now())
+
+    # --- the status ---
+
+    def _enter_unless_stopping(self, secondary: str) -> None:
+        if not self._stop_asked.is_set():
+            self._enter(secondary)
+
+    def _enter(self, secondary: str) -> None:
+        when = now()
+        if self.transitions:
+            self.transitions[-1].setdefault("EndTime", when)
+        self.transitions.append({"Status": secondary, "StartTime": when, "StatusMessage": MESSAGES[secondary]})
+        self.secondary_status, self.modified = secondary, when
+        state.touch()
+
+    def _finish(self, outcome: str, reason: str | None) -> None:
+        """The end, in this order: whoever sees a final status sees all that goes with it."""
+        self.failure_reason = reason
+        self.ended = now()
+        self._enter(outcome)
+        self.transitions[-1].update(EndTime=self.ended, StatusMessage=reason or MESSAGES[outcome])
+        self.status = OUTCOMES[outcome]
+        state.touch()

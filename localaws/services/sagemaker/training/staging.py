@@ -1,0 +1,165 @@
+"""What a training job takes from S3 before it runs, and brings there during and after its run."""
+
+import contextlib
+import tarfile
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError
+
+from localaws.context import context
+from localaws.services.s3 import api as s3
+from localaws.services.sagemaker.training import container
+from localaws.services.sagemaker.training.container import Host
+
+CHECKPOINT_SECONDS = 2.0
+SUPPORTED = "The local AWS fetches whole objects: InputMode File, S3DataType S3Prefix, no compression, no records."
+
+
+class JobFailed(Exception):
+    """The job cannot go on; the message is its FailureReason."""
+
+
+def channel_config(channel: dict[str, Any]) -> dict[str, str]:
+    """A channel as inputdataconfig.json shows it."""
+    source = channel["DataSource"]["S3DataSource"]
+    config = {
+        "TrainingInputMode": "File",
+        "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+        "RecordWrapperType": "None",
+    }
+    return {**config, **({"ContentType": channel["ContentType"]} if channel.get("ContentType") else {})}
+
+
+def unsupported_in(channel: dict[str, Any]) -> str | None:
+    """What a channel asks for that is not done here, or None."""
+    source = (channel.get("DataSource") or {}).get("S3DataSource")
+    supported = (
+        source is not None
+        and source.get("S3DataType", "S3Prefix") == "S3Prefix"
+        and channel.get("CompressionType", "None") == "None"
+        and channel.get("RecordWrapperType", "None") == "None"
+        and channel.get("InputMode", "File") in ("File", "FastFile")
+    )
+    return None if supported else f"The channel {channel.get('ChannelName')} cannot be fetched. {SUPPORTED}"
+
+
+def fetch(host: Host, request: dict[str, Any], abandoned: threading.Event) -> None:
+    """A host's channels, source directory and checkpoints. Ends early once `abandoned` is set. Raises JobFailed."""
+    for channel in request.get("InputDataConfig") or []:
+        source = channel["DataSource"]["S3DataSource"]
+        found = list(_under(source["S3Uri"]))
+        if not found:
+            raise JobFailed(
+                f'ClientError: Data download failed: no S3 objects found under S3 URL "{source["S3Uri"]}" '
+                f"given in the channel {channel['ChannelName']}."
+            )
+        if source.get("S3DataDistributionType") == "ShardedByS3Key":
+            found = found[host.names.index(host.name) :: len(host.names)]
+        _copy(found, host.channel(channel["ChannelName"]), abandoned)
+    submitted = container.split_hyperparameters(request.get("HyperParameters") or {})[0]
+    if location := submitted.get(container.SUBMIT_DIRECTORY):
+        _fetch_code(host, str(location))
+    if checkpoints := request.get("CheckpointConfig"):
+        host.checkpoints.mkdir(exist_ok=True)
+        _copy(_under(checkpoints["S3Uri"]), host.checkpoints, abandoned)
+
+
+def _under(uri: str) -> Iterator[tuple[str, s3.StoredKey]]:
+    """The objects an S3 prefix names, with the path that each gets in its folder. Raises JobFailed."""
+    parts = urlparse(uri)
+    prefix = parts.path.lstrip("/")
+    folder = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
+    try:
+        for key in s3.objects(parts.netloc, prefix):
+            beneath = key.name.removeprefix(folder) if key.name.startswith(folder) else key.name.rpartition("/")[2]
+            if beneath and not beneath.endswith("/"):  # an empty object that a console makes to show a folder
+                yield beneath, key
+    except KeyError:
+        raise JobFailed(
+            f"ClientError: Data download failed: NoSuchBucket: The specified bucket does not exist ({parts.netloc})."
+        ) from None
+
+
+def _copy(found: Iterable[tuple[str, s3.StoredKey]], folder: Path, abandoned: threading.Event) -> None:
+    for name, key in found:
+        if abandoned.is_set():
+            return
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise JobFailed(f"ClientError: the key {key.name!r} leads out of its channel's folder.")
+        s3.fetch(key, path)
+
+
+def _fetch_code(host: Host, location: str) -> None:
+    """Fetch and unpack the source directory. Raises JobFailed."""
+    archives = [key for name, key in _under(location) if location.endswith(name)]
+    if not archives:
+        raise JobFailed(f"ClientError: the source directory {location} is not there.")
+    try:
+        with tarfile.open(archives[0].path) as tar:
+            tar.extractall(host.code, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise JobFailed(f"ClientError: the source directory {location} is no tar.gz archive: {error}") from error
+
+
+@contextlib.contextmanager
+def synchronised_checkpoints(host: Host, region: str, config: dict[str, Any] | None) -> Iterator[None]:
+    """While the program runs, and once more after it, bring what it writes to its checkpoints to S3."""
+    if not config:
+        yield
+        return
+    over = threading.Event()
+
+    def synchronise() -> None:
+        uploaded: dict[Path, tuple[int, int]] = {}
+        last = False
+        while not last:
+            last = over.wait(CHECKPOINT_SECONDS)
+            _upload_changed(host.checkpoints, region, config["S3Uri"], uploaded)
+
+    thread = threading.Thread(target=synchronise, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _upload_changed(folder: Path, region: str, uri: str, uploaded: dict[Path, tuple[int, int]]) -> None:
+    target = urlparse(uri)
+    for path in sorted(folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # the program may have replaced it meanwhile
+            stamp = (path.stat().st_mtime_ns, path.stat().st_size)
+            if path.is_file() and uploaded.get(path) != stamp:
+                key = f"{target.path.strip('/')}/{path.relative_to(folder)}".lstrip("/")
+                context().client("s3", region).upload_file(str(path), target.netloc, key)
+                uploaded[path] = stamp
+
+
+def upload_artifacts(job: str, hosts: list[Host], folder: Path, region: str, uri: str) -> str:
+    """Upload model.tar.gz, and output.tar.gz where there is output; gives the model's URI. Raises JobFailed.
+
+    Each holds what all hosts wrote; where names clash, the first host's file counts.
+    """
+    target = urlparse(uri)
+    prefix = f"{target.path.strip('/')}/{job}/output".lstrip("/")
+    folders = {"model": [host.model for host in hosts], "output": [host.output / "data" for host in hosts]}
+    for name, sources in folders.items():
+        files = {path.relative_to(source): path for source in reversed(sources) for path in source.rglob("*")}
+        if not files and name == "output":
+            continue
+        archive = folder / f"{name}.tar.gz"
+        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+            for relative, path in sorted(files.items()):
+                tar.add(path, str(relative), recursive=False)
+        try:
+            context().client("s3", region).upload_file(str(archive), target.netloc, f"{prefix}/{name}.tar.gz")
+        except (ClientError, S3UploadFailedError) as error:
+            raise JobFailed(f"ClientError: {name}.tar.gz cannot be uploaded to {uri}: {error}") from error
+    return f"s3://{target.netloc}/{prefix}/model.tar.gz"

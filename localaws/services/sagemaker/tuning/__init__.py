@@ -1,0 +1,1 @@
+"""SageMaker tuning jobs: the API, the search, and the trials."""

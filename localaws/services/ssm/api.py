@@ -1,0 +1,200 @@
+"""SSM: commands that run. AWS-RunShellScript on running instances, its status from the process, its output live.
+
+Parameters are moto's, with AWS's public ones for Amazon Linux images.
+"""
+
+import json
+import platform
+import uuid
+from typing import Any
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import utcnow
+from moto.ec2.models import ec2_backends
+from moto.ssm import urls
+from moto.ssm.exceptions import InvalidDocument, SSMException, ValidationException
+from moto.ssm.models import ParameterDict, SimpleSystemManagerBackend, ssm_backends
+from moto.ssm.responses import SimpleSystemManagerResponse
+
+from localaws import state
+from localaws.services.ec2.instance import LocalInstance
+from localaws.services.ssm.command import PLUGIN, RunCommand
+
+DOCUMENT = "AWS-RunShellScript"
+PING = {"running": "Online", "stopped": "ConnectionLost", "stopping": "ConnectionLost"}
+
+
+class InvalidInstanceId(SSMException):
+    def __init__(self, instance_ids: list[str], account: str):
+        super().__init__(
+            "InvalidInstanceId",
+            f"Instances [{', '.join(instance_ids)}] not in a valid state for account {account}",
+        )
+
+
+class LocalSSMBackend(SimpleSystemManagerBackend):
+    """One region's SSM. `commands` is keyed by the command's identifier, the newest last."""
+
+    def __init__(self, region_name: str, account_id: str):
+        super().__init__(region_name, account_id)
+        self.commands: dict[str, RunCommand] = {}
+
+    @property
+    def _url_module(self) -> Any:
+        return urls
+
+    def run(self, request: dict[str, Any]) -> RunCommand:
+        """Start what a SendCommand request asks for. Raises SSMException."""
+        if request.get("DocumentName", "").rpartition("/")[2] != DOCUMENT:
+            raise InvalidDocument(f"The local AWS runs {DOCUMENT}, not {request.get('DocumentName')}.")
+        if request.get("OutputS3BucketName"):
+            raise ValidationException(
+                "The local AWS writes output to CloudWatch Logs (CloudWatchOutputConfig), not S3."
+            )
+        instances = self._targets(request)
+        command = RunCommand(str(uuid.uuid4()), request, self.region_name)
+        for instance in instances:
+            command.start(instance.id, instance.machine)
+        self.commands[command.id] = command
+        return command
+
+    def command(self, command_id: str) -> RunCommand:
+        if command_id not in self.commands:
+            raise SSMException("InvalidCommandId", "The command ID isn't valid.")
+        return self.commands[command_id]
+
+    def instances(self) -> list[LocalInstance]:
+        """The instances with an agent that SSM knows of: all but the terminated ones."""
+        instances = ec2_backends[self.account_id][self.region_name].all_instances()
+        return [instance for instance in instances if instance.state in PING]
+
+    def _targets(self, request: dict[str, Any]) -> list[LocalInstance]:
+        """The instances a request names. One named by its identifier must be online; of targets, those that are."""
+        online = {each.id: each for each in self.instances() if PING[each.state] == "Online"}
+        named = list(dict.fromkeys(request.get("InstanceIds") or []))
+        if offline := [instance_id for instance_id in named if instance_id not in online]:
+            raise InvalidInstanceId(offline, self.account_id)
+        chosen = [online[instance_id] for instance_id in named]
+        targets = request.get("Targets") or []
+        for target in targets:
+            if target["Key"] != "InstanceIds" and not target["Key"].startswith("tag:"):
+                raise ValidationException(
+                    f"The local AWS knows the targets InstanceIds and tag:…, not {target['Key']}."
+                )
+        if targets:
+            chosen += [each for each in online.values() if all(_hits(each, target) for target in targets)]
+        if not named and not targets:
+            raise ValidationException("Command must have either InstanceIds or Targets.")
+        return chosen
+
+
+def _hits(instance: LocalInstance, target: dict[str, Any]) -> bool:
+    if target["Key"] == "InstanceIds":
+        return instance.id in target["Values"]
+    tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+    return tags.get(target["Key"].removeprefix("tag:")) in target["Values"]
+
+
+class LocalSSMResponse(SimpleSystemManagerResponse):
+    """One request to SSM."""
+
+    def send_command(self) -> ActionResult:
+        return ActionResult({"Command": self.ssm_backend.run(json.loads(self.body)).to_dict()})
+
+    def list_commands(self) -> ActionResult:
+        wanted, instance_id = self._get_param("CommandId"), self._get_param("InstanceId")
+        backend = self.ssm_backend
+        commands = [backend.command(wanted)] if wanted else list(reversed(backend.commands.values()))
+        chosen = [each.to_dict() for each in commands if instance_id in (None, *each.invocations)]
+        return ActionResult({"Commands": chosen})
+
+    def get_command_invocation(self) -> ActionResult:
+        command = self.ssm_backend.command(self._get_param("CommandId"))
+        invocation = command.invocations.get(self._get_param("InstanceId"))
+        if invocation is None or self._get_param("PluginName", PLUGIN) != PLUGIN:
+            raise SSMException(
+                "InvocationDoesNotExist", "The command ID and managed node ID you specified didn't match."
+            )
+        return ActionResult(invocation.to_dict())
+
+    def list_command_invocations(self) -> ActionResult:
+        wanted, instance_id = self._get_param("CommandId"), self._get_param("InstanceId")
+        details = bool(self._get_param("Details"))
+        backend = self.ssm_backend
+        commands = [backend.command(wanted)] if wanted else list(reversed(backend.commands.values()))
+        invocations = [
+            invocation.summary(details)
+            for command in commands
+            for invocation in command.invocations.values()
+            if instance_id in (None, invocation.instance_id)
+        ]
+        return ActionResult({"CommandInvocations": invocations})
+
+    def cancel_command(self) -> EmptyResult:
+        command = self.ssm_backend.command(self._get_param("CommandId"))
+        chosen = self._get_param("InstanceIds") or list(command.invocations)
+        for instance_id in chosen:
+            if instance_id not in command.invocations:
+                raise InvalidInstanceId([instance_id], self.current_account)
+            command.invocations[instance_id].cancel()
+        return EmptyResult()
+
+    def describe_instance_information(self) -> ActionResult:
+        wanted: dict[str, list[str]] = {}
+        for each in self._get_param("InstanceInformationFilterList") or []:
+            wanted[each["key"]] = each["valueSet"]
+        for each in self._get_param("Filters") or []:
+            wanted[each["Key"]] = each["Values"]
+        if unknown := sorted(wanted.keys() - {"InstanceIds", "PingStatus"}):
+            raise SSMException(
+                "InvalidFilterKey", f"The local AWS filters by InstanceIds and PingStatus, not {unknown[0]}."
+            )
+        answers = [
+            _information(instance)
+            for instance in self.ssm_backend.instances()
+            if instance.id in wanted.get("InstanceIds", [instance.id])
+            and PING[instance.state] in wanted.get("PingStatus", PING.values())
+        ]
+        return ActionResult({"InstanceInformationList": answers})
+
+
+def _information(instance: LocalInstance) -> dict[str, Any]:
+    return {
+        "InstanceId": instance.id,
+        "PingStatus": PING[instance.state],
+        "LastPingDateTime": utcnow() if instance.state == "running" else None,
+        "AgentVersion": "3.3.0.0",  # the version whose behaviour is kept to
+        "IsLatestVersion": True,
+        "PlatformType": "Linux" if platform.system() == "Linux" else platform.system(),
+        "PlatformName": platform.system(),
+        "PlatformVersion": platform.release(),
+        "ResourceType": "EC2Instance",
+        "IPAddress": instance.private_ip,
+        "ComputerName": instance.private_dns_name,
+    }
+
+
+def _restore() -> None:
+    """After a start: what ran before did not come to its end."""
+    for regions in list(ssm_backends.values()):
+        for backend in list(regions.values()):
+            for command in backend.commands.values():
+                command.lose("The local AWS was stopped while the command ran.")
+
+
+def _reduce_parameters(parameters: ParameterDict) -> tuple:
+    """How to pickle moto's parameters: its dictionary is made with other arguments than Python expects of it."""
+    return (
+        ParameterDict,
+        (parameters.account_id, parameters.region_name),
+        vars(parameters),
+        None,
+        iter(parameters.items()),
+    )
+
+
+def install() -> None:
+    ParameterDict.__reduce__ = _reduce_parameters
+    ssm_backends.backend = LocalSSMBackend
+    urls.url_paths = dict.fromkeys(urls.url_paths, LocalSSMResponse.dispatch)
+    state.register("ssm", restore=_restore)
