@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from classifier import features, graph
-from classifier.data import Split
-from classifier.model import Backbone
-from classifier.samples import Samples
+from classifier.dataset.folders import Split
+from classifier.dataset.samples import Samples
+from classifier.learning import features
+from classifier.network import graph
+from classifier.network.model import Backbone
 
 from bench.training_candidates import peak_memory
 

@@ -65,7 +65,7 @@ class Original:
 
 
 def network_of(arch: str, classes: int) -> nn.Module:
-    from classifier.model import load_classifier
+    from classifier.network.model import load_classifier
 
     from bench import resnet50
 

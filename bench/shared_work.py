@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from classifier import distributed, graph
-from classifier.features import allocate, extract
+from classifier.learning import distributed
+from classifier.learning.features import allocate, extract
+from classifier.network import graph
 
 from bench.training_candidates import _graph, _learner, _split
 

@@ -55,9 +55,9 @@ def _serving_archive() -> Path:
 
 def bare_forward(arch: str, photos: str, precision: str, images: int):
     """Images per second of the compiled graph alone, the pixels being in memory already."""
-    from classifier import graph
-    from classifier.data import read_image
-    from classifier.runtime import ov
+    from classifier.dataset.folders import read_image
+    from classifier.network import graph
+    from classifier.network.runtime import ov
 
     compiled = graph.compile_for("THROUGHPUT", _graph(arch, photos, precision))
     pixels = [read_image(path, 224)[np.newaxis] for path, _ in _split(photos, "train", images).samples]
@@ -76,8 +76,8 @@ def bare_forward(arch: str, photos: str, precision: str, images: int):
 
 def feature_pass(arch: str, photos: str, precision: str, images: int):
     """Images per second from files to features, with the same graph."""
-    from classifier import graph
-    from classifier.features import extract
+    from classifier.learning.features import extract
+    from classifier.network import graph
 
     compiled = graph.compile_for("THROUGHPUT", _graph(arch, photos, precision))
     split = _split(photos, "train", images)
@@ -94,8 +94,8 @@ def feature_pass(arch: str, photos: str, precision: str, images: int):
 def fine_tuning_as_usual(photos: str, images: int):
     """As torchvision's reference does it: train mode, contiguous, a DataLoader with two workers; batches of 64."""
     import torch
-    from classifier.fine_tuning import NETWORK_LR
-    from classifier.model import load_backbone
+    from classifier.learning.fine_tuning import NETWORK_LR
+    from classifier.network.model import load_backbone
     from torch.utils.data import DataLoader, Subset
     from torchvision import datasets, transforms
 
@@ -199,20 +199,20 @@ def memory_slope(sizes: list[int], mapped: bool):
 
 
 def _dataset(photos: str):
-    from classifier.data import inspect_splits
+    from classifier.dataset.folders import inspect_splits
 
     return inspect_splits({split: Path(photos) / split for split in ("train", "valid", "test")})
 
 
 def _split(photos: str, name: str, images: int):
-    from classifier.quantize import part
+    from classifier.network.quantize import part
 
     return part(_dataset(photos).splits[name], images)
 
 
 def _graph(arch: str, photos: str, precision: str):
-    from classifier import graph, quantize
-    from classifier.model import load_backbone
+    from classifier.network import graph, quantize
+    from classifier.network.model import load_backbone
 
     from bench import resnet50
 
@@ -226,8 +226,8 @@ def _graph(arch: str, photos: str, precision: str):
 
 def _fitting_head(photos: str, images: int):
     """A head that was trained on the frozen backbone's features of as many images."""
-    from classifier.features import extract
-    from classifier.head import train_head
+    from classifier.learning.features import extract
+    from classifier.learning.head import train_head
     from classifier.settings import Settings
 
     network, dataset = _graph("efficientnet-lite0", photos, "fp32"), _dataset(photos)
@@ -238,7 +238,7 @@ def _fitting_head(photos: str, images: int):
 def _test_accuracy(photos: str, network) -> float:
     """Of a network that takes uint8 images [N, 224, 224, 3], on the whole test split."""
     import torch
-    from classifier.data import read_image
+    from classifier.dataset.folders import read_image
 
     right, split = 0, _dataset(photos).splits["test"]
     with torch.inference_mode():
@@ -250,11 +250,11 @@ def _test_accuracy(photos: str, network) -> float:
 
 def _learner(photos: str, images: int, world=None, head=None, **layout: str):
     import torch
-    from classifier.distributed import ALONE
-    from classifier.fine_tuning import NetworkLearner
-    from classifier.head import Head
-    from classifier.model import load_backbone
-    from classifier.quantize import part
+    from classifier.learning.distributed import ALONE
+    from classifier.learning.fine_tuning import NetworkLearner
+    from classifier.learning.head import Head
+    from classifier.network.model import load_backbone
+    from classifier.network.quantize import part
     from classifier.settings import Settings
 
     dataset = _dataset(photos)

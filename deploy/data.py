@@ -124,20 +124,20 @@ def check(root: Path):
 
     Raises Failure that names the file or class at fault.
     """
-    from classifier import data_checks
-    from classifier.data import DatasetError, inspect_dataset
+    from classifier.dataset import checks
+    from classifier.dataset.folders import DatasetError, inspect_dataset
 
     try:
         dataset = inspect_dataset(root)
         hashes = dataset.hashes()
         with console.progress() as bar:
-            decoded = bar.track(data_checks.thumbnails(dataset), total=len(hashes), description="reading")
-            lookalikes = data_checks.find_lookalikes(dataset, hashes, decoded)
+            decoded = bar.track(checks.thumbnails(dataset), total=len(hashes), description="reading")
+            lookalikes = checks.find_lookalikes(dataset, hashes, decoded)
     except DatasetError as error:
         raise Failure(f"{error}\nNothing was uploaded.") from error
     except OSError as error:
         raise Failure(f"{error.filename} cannot be read: {error.strerror}.\nNothing was uploaded.") from error
-    findings = [*data_checks.find(dataset, hashes), *lookalikes]
+    findings = [*checks.find(dataset, hashes), *lookalikes]
     stopping = [finding for finding in findings if finding.stops and not os.environ.get(ALLOW_DUPLICATES)]
     for finding in findings:
         if finding not in stopping:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from classifier.artifact import read_card
-from classifier.model import restore
+from classifier.network.model import restore
 from PIL import Image
 from torchvision import transforms
 

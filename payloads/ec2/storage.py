@@ -11,7 +11,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from classifier.data import SPLITS
+from classifier.dataset.folders import SPLITS
 from classifier.progress import progress
 
 CONNECTIONS = 16

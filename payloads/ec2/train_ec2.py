@@ -5,7 +5,7 @@
         --threads 8 --workers 8
 
 It is the same training as a SageMaker job's (`classifier.job`) and leaves the same two archives, model.tar.gz and
-output.tar.gz. Threads and workers that are not given are found by a trial of some seconds. Images are kept in a cache
+output.tar.gz. Threads and workers that are not given are autotuned in some seconds. Images are kept in a cache
 under --home, and so is the run's checkpoint: started again under the same name, an interrupted run goes on.
 
 Where a run fails, the last line on stderr is the reason.
@@ -46,7 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=Path("opt/pawprint"), help="for runs and the cache (%(default)s)")
     parser.add_argument("--instance-type", help="that this is, for the report and the cost in it")
     add_arguments(parser)
-    parser.set_defaults(trial=True)
+    parser.set_defaults(autotune=True)
     return parser.parse_args()
 
 
@@ -72,7 +72,7 @@ def train(arguments: argparse.Namespace) -> None:
         weights=weights,
         checkpoints=folder / "checkpoints",
     )
-    machine = job.Machine(arguments.threads, arguments.workers, trial=arguments.trial)
+    machine = job.Machine(arguments.threads, arguments.workers, autotune=arguments.autotune)
     job.run(arguments.run, places, from_arguments(arguments), machine, job.Instance(arguments.instance_type))
 
     for name, source in (("output.tar.gz", places.output), ("model.tar.gz", places.model)):

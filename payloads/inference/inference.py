@@ -28,7 +28,7 @@ import numpy as np
 from classifier import contract
 from classifier.artifact import ModelCard, read_card
 from classifier.contract import ApiError
-from classifier.image import decode
+from classifier.images.decoding import decode
 from line import Line
 from networks import Network, network_for
 from PIL import Image

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from classifier import graph
 from classifier.artifact import ModelCard
+from classifier.network import graph
 
 RUNTIMES = ("openvino", "torch")
 TORCH_BATCH = 32
@@ -77,7 +77,7 @@ class TorchNetwork:
 
     def __init__(self, folder: Path, card: ModelCard):
         import torch
-        from classifier.model import restore
+        from classifier.network.model import restore
 
         self.threads = os.cpu_count() or 1
         self._torch = torch

@@ -57,7 +57,7 @@ def main() -> int:
         checkpoints=arguments.checkpoint_dir,
     )
     processors = int(os.environ.get("SM_NUM_CPUS") or 0) or None
-    machine = job.Machine(arguments.threads, arguments.workers, processors, arguments.trial)
+    machine = job.Machine(arguments.threads, arguments.workers, processors, arguments.autotune)
     instance = job.Instance(os.environ.get("SM_CURRENT_INSTANCE_TYPE"), max(len(hosts), 1))
     try:
         job.run(arguments.name, places, from_arguments(arguments), machine, instance)

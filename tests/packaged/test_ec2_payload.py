@@ -119,7 +119,7 @@ def test_it_trains_from_s3_and_leaves_both_archives_in_s3(trained, s3, tmp_path)
     assert "squares-1" in (tmp_path / "report.html").read_text()
 
 
-def test_threads_and_workers_that_are_given_need_no_trial(trained):
+def test_threads_and_workers_that_are_given_need_no_autotuning(trained):
     assert "trying" not in trained.stdout
 
 
@@ -141,7 +141,7 @@ def test_another_run_takes_the_images_from_the_cache_and_follows_what_changed(tr
 
 
 def test_a_run_that_was_cut_short_goes_on_under_its_name(instance, s3, tmp_path):
-    """With what a trial chose, which it remembers."""
+    """With what autotuning chose, which it remembers."""
     first = instance(run="squares-2", epochs="2")
     assert first.returncode == 0, first.stderr
     assert re.search(r"^  openvino  fp32 .*  <- chosen$", first.stdout, re.M)
@@ -149,13 +149,13 @@ def test_a_run_that_was_cut_short_goes_on_under_its_name(instance, s3, tmp_path)
     assert re.search(r"^chosen: openvino, fp32, ", first.stdout, re.M)
     s3.download_file(BUCKET, "models/squares-2/output/output.tar.gz", str(tmp_path / "output.tar.gz"))
     artifact.extract(tmp_path / "output.tar.gz", tmp_path)
-    trial = json.loads((tmp_path / "metrics.json").read_text())["trial"]
-    assert [row["runtime"] for row in trial if row["chosen"]] == ["openvino"]
-    assert all(row["images_per_second"] > 0 for row in trial)
+    records = json.loads((tmp_path / "metrics.json").read_text())["autotune"]
+    assert [row["runtime"] for row in records if row["chosen"]] == ["openvino"]
+    assert all(row["images_per_second"] > 0 for row in records)
 
     second = instance(run="squares-2", epochs="4")
     assert second.returncode == 0, second.stderr
-    assert "as the trial chose before: openvino, fp32, " in second.stdout
+    assert "as autotuning chose before: openvino, fp32, " in second.stdout
     assert "resumed after epoch 2" in second.stdout
     assert "epoch=3 " in second.stdout and "epoch=2 " not in second.stdout
 

@@ -124,8 +124,8 @@ def test_it_leaves_a_report_that_needs_nothing_beside_itself(trained):
 
 def test_the_weights_are_those_of_the_graph(trained):
     import numpy as np
-    from classifier import graph
-    from classifier.model import load_backbone
+    from classifier.network import graph
+    from classifier.network.model import load_backbone
     from safetensors.torch import load_file
 
     job, _ = trained

@@ -34,7 +34,7 @@ REQUIRED = (
     SERVE_CONFIG,
     f"{CODE}/inference.py",
     f"{CODE}/serve_app.py",
-    f"{CODE}/classifier/graph.py",
+    f"{CODE}/classifier/__init__.py",
 )
 MAX_BYTES = 8 * 1024**3  # unpacked; the largest networks of torchvision make 5 GB of graph and weights
 _CHUNK = 1024 * 1024

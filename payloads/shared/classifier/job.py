@@ -6,19 +6,23 @@ from pathlib import Path
 
 import torch
 
-from classifier import artifact, data_checks, distributed, graph, prices, report, results
+from classifier import artifact, prices
 from classifier.artifact import ArtifactError, ModelCard
-from classifier.data import Dataset, DatasetError, inspect_splits
-from classifier.distributed import DistributedError, World
-from classifier.features import StorageError
-from classifier.graph import GraphError
-from classifier.learning import Task
-from classifier.machine import Machine
-from classifier.model import ModelError, load_backbone
+from classifier.dataset import checks
+from classifier.dataset.folders import Dataset, DatasetError, inspect_splits
+from classifier.learning import distributed
+from classifier.learning.distributed import DistributedError, World
+from classifier.learning.features import StorageError
+from classifier.learning.training import Checkpoint, TrainingError
+from classifier.machine.plan import Machine
+from classifier.network import graph, saving
+from classifier.network.graph import GraphError
+from classifier.network.model import ModelError, load_backbone
 from classifier.prices import PriceError
-from classifier.results import Instance
+from classifier.results import outputs
+from classifier.results.outputs import Instance
 from classifier.settings import Settings
-from classifier.training import Checkpoint, TrainingError
+from classifier.task import Task
 
 # What a run raises for a reason that its caller can mend; anything else is a defect.
 EXPECTED_ERRORS = (
@@ -71,13 +75,13 @@ def _run(
 ) -> ModelCard | None:
     if machine.threads:
         torch.set_num_threads(machine.threads)
-    clock = report.Clock()
+    clock = saving.Clock()
 
     prices.given_price()  # found to be one now, not after the training
     serving = _serving_archive(places.serving)
     dataset = _inspect(places.splits)
     hashes = dataset.hashes()
-    findings = data_checks.find(dataset, hashes)
+    findings = checks.find(dataset, hashes)
     for finding in findings:
         print(f"warning: {finding}", flush=True)
     data_sha256 = dataset.fingerprint(hashes)
@@ -110,7 +114,7 @@ def _run(
         "valid_accuracy": valid_score.accuracy,
         "valid_loss": valid_score.loss,
     }
-    card = report.model_card(name, backbone, dataset.classes, dataset.labels, metrics=metrics, data_sha256=data_sha256)
+    card = saving.model_card(name, backbone, dataset.classes, dataset.labels, metrics=metrics, data_sha256=data_sha256)
     card = replace(
         card,
         precision=trained.precision.precision,
@@ -119,13 +123,22 @@ def _run(
     )
     places.model.mkdir(parents=True, exist_ok=True)
     graph.save(graph.add_head(trained.network, head.weight.numpy(), head.bias.numpy()), places.model)
-    report.save_weights(places.model, backbone, head.weight, head.bias)
+    saving.save_weights(places.model, backbone, head.weight, head.bias)
     card = artifact.complete(places.model, card, serving)
     clock.lap("write")
-    ended = results.Run(
-        card, settings, dataset, findings, trained.history, test_score, clock.laps, instance, task.machine, task.trial
+    ended = outputs.Run(
+        card,
+        settings,
+        dataset,
+        findings,
+        trained.history,
+        test_score,
+        clock.laps,
+        instance,
+        task.machine,
+        task.autotune,
     )
-    results.write(places.output, ended)
+    outputs.write(places.output, ended)
     print(f"{name} is trained: {clock}", flush=True)
     return card
 

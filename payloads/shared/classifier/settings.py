@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=units, help="threads that compute (default: all processors)")
     group.add_argument("--workers", type=units, help="threads that decode images (default: all processors)")
     group.add_argument(
-        "--trial",
+        "--autotune",
         type=boolean,
         nargs="?",
         const=True,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from classifier.model import Backbone
+from classifier.network.model import Backbone
 from torch import nn
 
 

@@ -32,7 +32,7 @@ SERVING = {
     "config.yaml": b"applications: []\n",
     "inference.py": b"# handlers\n",
     "serve_app.py": b"# ray\n",
-    "classifier/graph.py": b"# graph\n",
+    "classifier/__init__.py": b"# graph\n",
 }
 
 

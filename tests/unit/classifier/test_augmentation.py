@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from classifier import augmentation, graph
-from classifier.data import inspect_dataset
-from classifier.features import extract, stacked
-from classifier.image import decode
+from classifier.dataset.folders import inspect_dataset
+from classifier.images import augmentation
+from classifier.images.decoding import decode
+from classifier.learning.features import extract, stacked
+from classifier.network import graph
 from classifier.settings import AUGMENTATIONS
 from PIL import Image
 

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from classifier.data import DatasetError, inspect_dataset, inspect_splits, read_ahead
+from classifier.dataset.folders import DatasetError, inspect_dataset, inspect_splits, read_ahead
 
 from tests.unit.classifier.pictures import write_image_folder
 

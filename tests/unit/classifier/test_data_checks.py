@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from classifier import data_checks
-from classifier.data import DatasetError, inspect_dataset
+from classifier.dataset import checks
+from classifier.dataset.folders import DatasetError, inspect_dataset
 from PIL import Image
 
 from tests.unit.classifier.pictures import COLOURS, write_image_folder
@@ -20,11 +20,11 @@ def root(tmp_path) -> Path:
     return write_image_folder(tmp_path / "squares", {"train": 6, "valid": 4, "test": 4})
 
 
-def found(root: Path) -> list[data_checks.Finding]:
+def found(root: Path) -> list[checks.Finding]:
     dataset = inspect_dataset(root)
     hashes = dataset.hashes()
-    lookalikes = data_checks.find_lookalikes(dataset, hashes, data_checks.thumbnails(dataset))
-    return [*data_checks.find(dataset, hashes), *lookalikes]
+    lookalikes = checks.find_lookalikes(dataset, hashes, checks.thumbnails(dataset))
+    return [*checks.find(dataset, hashes), *lookalikes]
 
 
 def test_nothing_is_wrong_with_a_good_folder(root):
@@ -101,7 +101,7 @@ def test_copies_among_many_images_are_found_without_comparing_all_pairs():
     images = random.integers(0, 256, (3000, 8, 8, 3), dtype=np.uint8)
     for one, other in ((5, 2000), (2000, 40), (700, 701)):
         images[other] = np.clip(images[one].astype(int) + random.integers(-1, 2, (8, 8, 3)), 0, 255)
-    assert data_checks._alike(images) == [[5, 40, 2000], [700, 701]]
+    assert checks._alike(images) == [[5, 40, 2000], [700, 701]]
 
 
 def test_classes_with_few_images_are_named_with_their_numbers(root):

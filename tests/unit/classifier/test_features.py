@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from classifier import features, graph
-from classifier.data import Split
-from classifier.samples import Samples
+from classifier.dataset.folders import Split
+from classifier.dataset.samples import Samples
+from classifier.learning import features
+from classifier.network import graph
 
 from tests.unit.classifier.conftest import tiny_backbone
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from classifier.data import inspect_dataset
-from classifier.fine_tuning import fine_tune
-from classifier.head import Head
+from classifier.dataset.folders import inspect_dataset
+from classifier.learning.fine_tuning import fine_tune
+from classifier.learning.head import Head
+from classifier.learning.training import Checkpoint
 from classifier.settings import Settings
-from classifier.training import Checkpoint
 
 from tests.unit.classifier.conftest import tiny_backbone
 from tests.unit.classifier.pictures import write_image_folder

@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from classifier.folding import folded
+from classifier.network.folding import folded
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm

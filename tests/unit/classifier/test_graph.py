@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from classifier import graph
-from classifier.data import DatasetError, inspect_dataset
-from classifier.features import extract
+from classifier.dataset.folders import DatasetError, inspect_dataset
+from classifier.learning.features import extract
+from classifier.network import graph
 
 from tests.unit.classifier.conftest import tiny_backbone
 from tests.unit.classifier.pictures import write_image_folder
@@ -62,7 +62,7 @@ def test_a_missing_or_broken_graph_is_named(features, tmp_path):
 
 
 def test_features_come_in_the_order_of_the_images(features, backbone, tmp_path, capsys):
-    from classifier.data import read_image
+    from classifier.dataset.folders import read_image
 
     split = inspect_dataset(write_image_folder(tmp_path / "squares")).splits["train"]
     found = extract(features, split, threads=2, workers=3)

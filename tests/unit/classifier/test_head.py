@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from classifier.features import Features
-from classifier.head import HeadLearner, train_head
+from classifier.learning.features import Features
+from classifier.learning.head import HeadLearner, train_head
+from classifier.learning.training import Checkpoint, TrainingError
 from classifier.settings import Settings
-from classifier.training import Checkpoint, TrainingError
 
 
 def clouds(per_class: int, seed: int, offset: float = 5.0, scale: float = 0.01) -> Features:

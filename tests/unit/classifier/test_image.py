@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from classifier.contract import MAX_PIXELS, ApiError
-from classifier.image import decode, decode_whole
+from classifier.images.decoding import decode, decode_whole
 from PIL import Image
 
 from tests.unit.classifier.pictures import encoded, noisy_square

@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from classifier import artifact, job, quantize
-from classifier.data import DatasetError
+from classifier import artifact, job
+from classifier.dataset.folders import DatasetError
 from classifier.job import Places
+from classifier.learning.training import TrainingError
+from classifier.network import quantize
 from classifier.settings import Settings
-from classifier.training import TrainingError
 
 from deploy import package
 from tests.unit.classifier.conftest import tiny_backbone

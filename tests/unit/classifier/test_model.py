@@ -6,7 +6,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from classifier.model import Backbone, ModelError, load_backbone, load_classifier
+from classifier.network.model import Backbone, ModelError, load_backbone, load_classifier
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models

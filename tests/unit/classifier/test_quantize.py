@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from classifier import graph, quantize
-from classifier.data import Split, inspect_dataset, read_image
-from classifier.distributed import ALONE
-from classifier.runtime import ov
-from classifier.samples import Samples
+from classifier.dataset.folders import Split, inspect_dataset, read_image
+from classifier.dataset.samples import Samples
+from classifier.learning.distributed import ALONE
+from classifier.network import graph, quantize
+from classifier.network.runtime import ov
 
 from tests.unit.classifier.conftest import tiny_backbone
 from tests.unit.classifier.pictures import write_image_folder

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from classifier import charts, evaluation, report_page
+from classifier.results import charts, evaluation
+from classifier.results import page as report_page
 from PIL import Image
 
 HOSTILE = (
@@ -50,7 +51,7 @@ def content(labels: tuple[str, ...], predicted: list[int], targets: list[int], *
             for n in range(1, 10)
         ],
         "seconds": {"features": 20.0, "train": 10.0},
-        "trial": [],
+        "autotune": [],
         "instance": {"type": "ml.m5.xlarge", "count": 2, "processes": 2},
         "machine": {"threads": 4, "workers": None},
         "hardware": {"processor": "a processor", "memory_gb": 16.0},
@@ -152,7 +153,7 @@ def test_nothing_is_fetched_and_no_script_can_run():
         "instance": {"type": HOSTILE[1], "count": 1, "processes": 1},
         "cost": {"usd": None, "hourly_usd": None, "text": HOSTILE[0]},
         "seconds": {HOSTILE[1]: 1.0},
-        "trial": [{HOSTILE[0]: HOSTILE[1], "chosen": True}],
+        "autotune": [{HOSTILE[0]: HOSTILE[1], "chosen": True}],
         "model": {"precision": HOSTILE[1]},
         "machine": {"threads": HOSTILE[2]},
         "created": HOSTILE[1],
@@ -186,7 +187,7 @@ def test_photographs_that_were_learnt_by_heart_are_told_of_at_the_top():
 
 def test_what_was_tried_on_the_machine_is_a_table():
     records = [{"runtime": "openvino", "threads": 2, "memory_format": None, "chosen": True}]
-    html = render(content(("cat", "dog"), [0, 1], [0, 1], trial=records))
+    html = render(content(("cat", "dog"), [0, 1], [0, 1], autotune=records))
     assert "memory format" in html and "chosen" in html
 
 

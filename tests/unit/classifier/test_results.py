@@ -5,12 +5,13 @@ import shutil
 
 import pytest
 import torch
-from classifier import data_checks, results
 from classifier.artifact import ModelCard
-from classifier.data import inspect_dataset
-from classifier.machine import Machine
+from classifier.dataset import checks
+from classifier.dataset.folders import inspect_dataset
+from classifier.learning.training import Epoch, Score
+from classifier.machine.plan import Machine
+from classifier.results import outputs
 from classifier.settings import Settings
-from classifier.training import Epoch, Score
 
 from tests.unit.classifier.pictures import COLOURS, write_image_folder
 
@@ -18,7 +19,7 @@ RED, GREEN, BLUE = COLOURS
 
 
 @pytest.fixture
-def run(tmp_path) -> results.Run:
+def run(tmp_path) -> outputs.Run:
     """A run that took the first red square for a green one, and the first blue one for a red one, of which it was
     surer; and a red square was in the training split too."""
     root = write_image_folder(tmp_path / "squares")
@@ -40,15 +41,15 @@ def run(tmp_path) -> results.Run:
             "libraries": {"torch": "2"},
         }
     )
-    return results.Run(
+    return outputs.Run(
         card=card,
         settings=Settings(lr=0.25),
         dataset=dataset,
-        findings=data_checks.find(dataset, dataset.hashes()),
+        findings=checks.find(dataset, dataset.hashes()),
         history=[Epoch(1, 0.5, 0.1, 1.0, 0.01)],
         test=Score(0.4, 10 / 12, predicted, confidence),
         seconds={"features": 1800.0, "train": 1800.0},
-        instance=results.Instance("ml.c5.xlarge", 2, 2),
+        instance=outputs.Instance("ml.c5.xlarge", 2, 2),
         machine=Machine(threads=3),
     )
 
@@ -56,7 +57,7 @@ def run(tmp_path) -> results.Run:
 def test_metrics_hold_all_that_the_page_is_made_of(run, tmp_path, monkeypatch):
     monkeypatch.delenv("PRICE_PER_HOUR", raising=False)
 
-    results.write(tmp_path / "output", run)
+    outputs.write(tmp_path / "output", run)
 
     metrics = json.loads((tmp_path / "output" / "metrics.json").read_text())
     assert metrics["confusion"] == [[3, 1, 0], [0, 4, 0], [1, 0, 3]]
@@ -90,7 +91,7 @@ def test_metrics_hold_all_that_the_page_is_made_of(run, tmp_path, monkeypatch):
 def test_a_report_that_cannot_be_made_costs_nobody_the_model(run, tmp_path, capsys):
     (tmp_path / "squares" / "test" / BLUE / "000.jpg").unlink()
 
-    results.write(tmp_path / "output", run)
+    outputs.write(tmp_path / "output", run)
 
     assert [path.name for path in (tmp_path / "output").iterdir()] == ["metrics.json"]
     assert "report.html could not be written; the model and metrics.json are complete" in capsys.readouterr().err
@@ -99,9 +100,9 @@ def test_a_report_that_cannot_be_made_costs_nobody_the_model(run, tmp_path, caps
 @pytest.mark.parametrize("given", [None, "ml.u9.xlarge"])
 def test_without_a_price_there_is_no_number(run, tmp_path, monkeypatch, given):
     monkeypatch.delenv("PRICE_PER_HOUR", raising=False)
-    unknown = results.Run(**vars(run) | {"instance": results.Instance(given)})
+    unknown = outputs.Run(**vars(run) | {"instance": outputs.Instance(given)})
 
-    results.write(tmp_path / "output", unknown)
+    outputs.write(tmp_path / "output", unknown)
 
     assert json.loads((tmp_path / "output" / "metrics.json").read_text())["cost"]["usd"] is None
     assert "<dd>not known</dd>" in (tmp_path / "output" / "report.html").read_text()

@@ -1,6 +1,6 @@
 """The built-in sample is a dataset like any other."""
 
-from classifier.data import inspect_dataset
+from classifier.dataset.folders import inspect_dataset
 
 from deploy.sample_data import write_sample
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from classifier.samples import Samples
+from classifier.dataset.samples import Samples
 
 NAMES = (["a.jpg", "ö \udcff.png"], ["b.jpg"], ["c.jpg", "d.jpg", "e.webp"])
 WHOLE = [(Path(f"/data/{'xyz'[target]}/{name}"), target) for target, names in enumerate(NAMES) for name in names]

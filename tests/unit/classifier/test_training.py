@@ -5,8 +5,8 @@ import re
 
 import pytest
 import torch
+from classifier.learning.training import Checkpoint, Score, TrainingError, fit
 from classifier.settings import Settings
-from classifier.training import Checkpoint, Score, TrainingError, fit
 from torch import nn
 
 

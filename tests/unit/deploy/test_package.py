@@ -93,4 +93,4 @@ def test_training_and_serving_ship_the_whole_classifier():
     for payload in ("train", "inference", "ec2"):
         names = [name for name, _ in package.payload_members(payload)]
         assert "classifier/artifact.py" in names
-        assert "classifier/data.py" in names
+        assert "classifier/dataset/folders.py" in names

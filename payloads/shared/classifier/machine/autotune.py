@@ -18,11 +18,11 @@ ROUNDS = 3  # at most
 SECONDS = 0.4  # that one measurement should take
 FEW = 4  # images, for the first look at a candidate
 MOST = 2048  # images, for one measurement
-MOST_SECONDS = 20.0  # that a trial should take
+MOST_SECONDS = 20.0  # that autotuning should take
 EQUAL = 0.05  # candidates this close to the best are as good: machines are noisier than that
 
 
-class TrialError(Exception):
+class AutotuneError(Exception):
     """A candidate cannot be measured; the message says why."""
 
 
@@ -51,7 +51,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Autotuned:
     """What was tried, in its order, and what of it was taken."""
 
     results: tuple[Result, ...]
@@ -131,11 +131,11 @@ def run(
     *,
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
-) -> Trial:
+) -> Autotuned:
     """Compare the `first` candidates, then what `then` makes of the best of them, with it, and choose.
 
-    `measure(candidate, images)` gives the seconds they took. What it cannot measure (TrialError) is left out. After
-    MOST_SECONDS no further round is begun. Raises TrialError where nothing that may be chosen could be measured.
+    `measure(candidate, images)` gives the seconds they took. What it cannot measure (AutotuneError) is left out. After
+    MOST_SECONDS no further round is begun. Raises AutotuneError where nothing that may be chosen could be measured.
     """
     began = clock()
 
@@ -149,7 +149,7 @@ def run(
         print(f"  so far {describe(best.candidate)}: {best.rate:.0f} images/s; {len(others)} more to try", flush=True)
         again = compare([best.candidate, *others], measure, seconds, in_time)
         results = [result for result in results if result is not best] + again
-    return Trial(tuple(results), choose(results), clock() - began)
+    return Autotuned(tuple(results), choose(results), clock() - began)
 
 
 def compare(
@@ -164,7 +164,7 @@ def compare(
     for way in candidates:
         try:
             images[way] = min(MOST, max(FEW, round(FEW / measure(way, FEW) * seconds)))
-        except TrialError as error:
+        except AutotuneError as error:
             print(f"  not tried: {describe(way)}: {error}", flush=True)
     rates: dict[Candidate, list[float]] = {way: [] for way in images}
     running = list(images)
@@ -179,9 +179,9 @@ def compare(
 
 
 def choose(results: Sequence[Result]) -> Result:
-    """The first of those that are as fast as the fastest. Raises TrialError where none may be chosen."""
+    """The first of those that are as fast as the fastest. Raises AutotuneError where none may be chosen."""
     allowed = [result for result in results if result.candidate.choosable]
     if not allowed:
-        raise TrialError("nothing that could be chosen could be measured")
+        raise AutotuneError("nothing that could be chosen could be measured")
     best = max(result.rate for result in allowed)
     return next(result for result in allowed if result.rate >= best * (1 - EQUAL))

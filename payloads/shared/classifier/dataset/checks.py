@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from classifier.data import Dataset, read_ahead, read_image
+from classifier.dataset.folders import Dataset, read_ahead, read_image
 
 # With fewer a class is hardly learnt; and in the other splits a single photograph decides about it.
 FEWEST = {"train": 5, "valid": 3, "test": 3}

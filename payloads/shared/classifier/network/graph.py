@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classifier.runtime import ops, ov
+from classifier.network.runtime import ops, ov
 
 if TYPE_CHECKING:
-    from classifier.model import Backbone
+    from classifier.network.model import Backbone
 
 INPUT, FEATURES, OUTPUT = "image", "features", "probabilities"
 XML, BIN = "graph.xml", "graph.bin"
@@ -29,7 +29,7 @@ def convert(backbone: "Backbone") -> ov.Model:
     """The backbone as a graph: `image` uint8 [N, size, size, 3] -> `features` float32 [N, width]."""
     import torch
 
-    from classifier.folding import folded
+    from classifier.network.folding import folded
 
     example = torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)
     batch = {INPUT: {0: torch.export.Dim.DYNAMIC}}

@@ -7,11 +7,11 @@ import os
 from dataclasses import replace
 
 import pytest
-from classifier import machine, trial
-from classifier.machine import Machine
+from classifier.machine import autotune, plan
+from classifier.machine.autotune import AutotuneError, Candidate, Result
+from classifier.machine.autotune_process import Bench
+from classifier.machine.plan import Machine
 from classifier.settings import Settings
-from classifier.trial import Candidate, Result, TrialError
-from classifier.trial_process import Bench
 
 GRAPH = Candidate("openvino", 2, 2)
 EAGER = Candidate("torch", 2, 2, memory_format="contiguous", choosable=False)
@@ -27,7 +27,7 @@ class Made:
     def __call__(self, way: Candidate, images: int) -> float:
         self.asked.append(way)
         if way not in self.rates:
-            raise TrialError("no such thing")
+            raise AutotuneError("no such thing")
         rates = self.rates[way]
         return images / rates[(self.asked.count(way) - 1) % len(rates)]
 
@@ -36,35 +36,35 @@ def test_the_fastest_is_chosen_by_its_median():
     slow, fast = GRAPH, replace(GRAPH, workers=1)
     lucky_once = replace(GRAPH, threads=1)
     made = Made({slow: 100, fast: 150, lucky_once: [90, 400, 110, 95]})
-    results = trial.compare([slow, fast, lucky_once], made)
-    assert trial.choose(results).candidate == fast
+    results = autotune.compare([slow, fast, lucky_once], made)
+    assert autotune.choose(results).candidate == fast
     assert [round(result.rate) for result in results] == [100, 150, 110]
 
 
 def test_the_candidates_take_turns():
     others = [replace(GRAPH, workers=number) for number in (1, 4)]
     made = Made(dict.fromkeys([GRAPH, *others], 100.0))
-    trial.compare([GRAPH, *others], made)
-    assert made.asked == [GRAPH, *others] * (1 + trial.ROUNDS)  # the first to find out how many images to take
+    autotune.compare([GRAPH, *others], made)
+    assert made.asked == [GRAPH, *others] * (1 + autotune.ROUNDS)  # the first to find out how many images to take
 
 
 def test_as_fast_within_the_noise_is_no_reason_to_leave_the_first():
     results = [Result(GRAPH, (100.0,)), Result(replace(GRAPH, threads=1), (104.0,))]
-    assert trial.choose(results).candidate == GRAPH
+    assert autotune.choose(results).candidate == GRAPH
     results[1] = Result(results[1].candidate, (106.0,))
-    assert trial.choose(results).candidate.threads == 1
+    assert autotune.choose(results).candidate.threads == 1
 
 
 def test_what_is_there_to_compare_is_never_chosen():
-    assert trial.choose([Result(GRAPH, (10.0,)), Result(EAGER, (99.0,))]).candidate == GRAPH
-    with pytest.raises(TrialError, match="nothing that could be chosen"):
-        trial.choose([Result(EAGER, (99.0,))])
+    assert autotune.choose([Result(GRAPH, (10.0,)), Result(EAGER, (99.0,))]).candidate == GRAPH
+    with pytest.raises(AutotuneError, match="nothing that could be chosen"):
+        autotune.choose([Result(EAGER, (99.0,))])
 
 
 def test_a_hopeless_one_is_measured_once_and_a_broken_one_not_at_all(capsys):
     broken = replace(GRAPH, precision="int4")
-    results = trial.compare([GRAPH, EAGER, broken], Made({GRAPH: 200, EAGER: 20}))
-    assert [(result.candidate, len(result.rates)) for result in results] == [(GRAPH, trial.ROUNDS), (EAGER, 1)]
+    results = autotune.compare([GRAPH, EAGER, broken], Made({GRAPH: 200, EAGER: 20}))
+    assert [(result.candidate, len(result.rates)) for result in results] == [(GRAPH, autotune.ROUNDS), (EAGER, 1)]
     assert "not tried: openvino, int4, 2 threads, 2 workers: no such thing" in capsys.readouterr().out
 
 
@@ -75,18 +75,18 @@ def test_every_measurement_takes_about_as_long():
         taken.append(images)
         return images / 500
 
-    trial.compare([GRAPH], measure, seconds=0.4)
-    assert taken == [trial.FEW, 200, 200, 200]
+    autotune.compare([GRAPH], measure, seconds=0.4)
+    assert taken == [autotune.FEW, 200, 200, 200]
 
 
 def test_where_time_is_up_one_round_has_to_do():
     made, now = Made({GRAPH: 1.0}), [0.0]
 
     def clock() -> float:
-        now[0] += trial.MOST_SECONDS
+        now[0] += autotune.MOST_SECONDS
         return now[0]
 
-    found = trial.run([GRAPH], lambda best: [], made, clock=clock)
+    found = autotune.run([GRAPH], lambda best: [], made, clock=clock)
     assert len(found.chosen.rates) == 1
 
 
@@ -99,7 +99,7 @@ def test_the_best_of_the_first_is_varied_and_stands_in_the_table_once():
         assert best == quick
         return [best, replace(best, workers=1), replace(best, threads=1)]
 
-    found = trial.run([quick, slow, EAGER], then, made)
+    found = autotune.run([quick, slow, EAGER], then, made)
     assert found.chosen.candidate == replace(quick, workers=1)
     assert len(found.results) == len({result.candidate for result in found.results}) == 5
 
@@ -110,7 +110,7 @@ def test_the_table_can_be_read():
         Result(replace(GRAPH, threads=1), (120.0, 121.0)),
         Result(EAGER, (20.0,)),
     )
-    assert str(trial.Trial(results, results[0], 8.0)).splitlines() == [
+    assert str(autotune.Autotuned(results, results[0], 8.0)).splitlines() == [
         "  runtime   precision  memory format  threads  workers  images/s   lowest-highest",
         "  openvino  fp32       -                    2        2     200.0      190.0-210.0  <- chosen",
         "  openvino  fp32       -                    1        2     120.5      120.0-121.0",
@@ -122,7 +122,7 @@ def test_the_table_can_be_read():
 
 def test_the_record_is_json_with_one_choice():
     results = (Result(GRAPH, (200.0, 210.0, 190.0)), Result(EAGER, (20.0,)))
-    records = json.loads(json.dumps(trial.Trial(results, results[0], 8.0).records()))
+    records = json.loads(json.dumps(autotune.Autotuned(results, results[0], 8.0).records()))
     assert records[0] == {
         "runtime": "openvino",
         "threads": 2,
@@ -145,17 +145,17 @@ def numbers(candidates: list[Candidate]) -> set[tuple[int, int]]:
 
 
 def test_threads_and_workers_that_are_given_are_not_varied():
-    assert numbers(trial.spread_over(GRAPH, 16, None, None)) == {(t, w) for t in (16, 8) for w in (16, 8, 4)}
-    assert numbers(trial.spread_over(GRAPH, 16, 3, None)) == {(3, w) for w in (16, 8, 4)}
-    assert numbers(trial.spread_over(GRAPH, 16, None, 5)) == {(16, 5), (8, 5)}
-    assert numbers(trial.spread_over(GRAPH, 1, None, None)) == {(1, 1)}
+    assert numbers(autotune.spread_over(GRAPH, 16, None, None)) == {(t, w) for t in (16, 8) for w in (16, 8, 4)}
+    assert numbers(autotune.spread_over(GRAPH, 16, 3, None)) == {(3, w) for w in (16, 8, 4)}
+    assert numbers(autotune.spread_over(GRAPH, 16, None, 5)) == {(16, 5), (8, 5)}
+    assert numbers(autotune.spread_over(GRAPH, 1, None, None)) == {(1, 1)}
 
 
 def test_bf16_only_where_the_processor_multiplies_in_it():
     best = Candidate("torch", 4, 4, memory_format="channels_last")
-    with_it = machine.other_fine_tuning(best, 4, None, {"fma", "avx512_bf16"})
+    with_it = plan.other_fine_tuning(best, 4, None, {"fma", "avx512_bf16"})
     assert {way.precision for way in with_it} == {"fp32", "bf16"}
-    assert {way.precision for way in machine.other_fine_tuning(best, 4, None, {"fma", "avx512f"})} == {"fp32"}
+    assert {way.precision for way in plan.other_fine_tuning(best, 4, None, {"fma", "avx512f"})} == {"fp32"}
     assert {way.memory_format for way in with_it} == {"channels_last", "contiguous"}
 
 
@@ -164,46 +164,46 @@ def test_bf16_only_where_the_processor_multiplies_in_it():
 
 @pytest.fixture
 def tried(monkeypatch):
-    """Trials that take no time; how many there were."""
+    """Autotunings that take no time; how many there were."""
     results = (Result(replace(GRAPH, workers=1), (200.0,)), Result(EAGER, (20.0,)))
     made: list[None] = []
 
-    def instead(*_) -> trial.Trial:
+    def instead(*_) -> autotune.Autotuned:
         made.append(None)
-        return trial.Trial(results, results[0], 0.1)
+        return autotune.Autotuned(results, results[0], 0.1)
 
-    monkeypatch.setattr(machine, "_tried", instead)
+    monkeypatch.setattr(plan, "_tried", instead)
     return made
 
 
 def test_a_run_that_goes_on_keeps_its_choice_unless_the_machine_is_another(tried, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(trial, "processors", lambda: 2)
-    first = machine.fitted(Machine(trial=True), {}, None, None, Settings(), tmp_path)
+    monkeypatch.setattr(autotune, "processors", lambda: 2)
+    first = plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path)
     assert first[0].workers == 1 and [record["chosen"] for record in first[1]] == [True, False]
-    assert machine.fitted(Machine(trial=True), {}, None, None, Settings(), tmp_path) == first
-    assert "as the trial chose before: openvino" in capsys.readouterr().out
+    assert plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path) == first
+    assert "as autotuning chose before: openvino" in capsys.readouterr().out
     assert len(tried) == 1
-    monkeypatch.setattr(trial, "processors", lambda: 8)
-    machine.fitted(Machine(trial=True), {}, None, None, Settings(), tmp_path)
+    monkeypatch.setattr(autotune, "processors", lambda: 8)
+    plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path)
     assert len(tried) == 2
-    (tmp_path / machine.MEMO).write_text("{cut o")
-    machine.fitted(Machine(trial=True), {}, None, None, Settings(), tmp_path)
+    (tmp_path / plan.MEMO).write_text("{cut o")
+    plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path)
     assert len(tried) == 3
 
 
 def test_with_threads_and_workers_given_there_is_nothing_to_try(tried):
-    given = Machine(threads=3, workers=4, trial=True)
-    assert machine.fitted(given, {}, None, None, Settings(), None) == (given, [])
+    given = Machine(threads=3, workers=4, autotune=True)
+    assert plan.fitted(given, {}, None, None, Settings(), None) == (given, [])
     assert not tried
 
 
-def test_a_trial_that_fails_does_not_end_the_run(monkeypatch, capsys):
+def test_autotuning_that_fails_does_not_end_the_run(monkeypatch, capsys):
     def fails(*_):
-        raise TrialError("nothing that could be chosen could be measured")
+        raise AutotuneError("nothing that could be chosen could be measured")
 
-    monkeypatch.setattr(machine, "_tried", fails)
-    assert machine.fitted(Machine(trial=True), {}, None, None, Settings(), None) == (Machine(trial=True), [])
-    assert "no trial: nothing that could be" in capsys.readouterr().out
+    monkeypatch.setattr(plan, "_tried", fails)
+    assert plan.fitted(Machine(autotune=True), {}, None, None, Settings(), None) == (Machine(autotune=True), [])
+    assert "not autotuned: nothing that could be" in capsys.readouterr().out
 
 
 # ---- the process ----------------------------------------------------------------------------------------------
@@ -227,10 +227,10 @@ class Odd:
 def test_a_process_measures_and_its_end_is_an_error_of_one_candidate():
     with Bench(Odd, 0.5) as bench:
         assert bench.seconds(GRAPH, 4) == 2.0
-        with pytest.raises(TrialError, match="ValueError: 13 is not a number"):
+        with pytest.raises(AutotuneError, match="ValueError: 13 is not a number"):
             bench.seconds(replace(GRAPH, workers=13), 4)
         assert bench.seconds(GRAPH, 8) == 4.0
-        with pytest.raises(TrialError, match="its process ended with status 7"):
+        with pytest.raises(AutotuneError, match="its process ended with status 7"):
             bench.seconds(replace(GRAPH, workers=99), 4)
-        with pytest.raises(TrialError, match="its process ended"):
+        with pytest.raises(AutotuneError, match="its process ended"):
             bench.seconds(GRAPH, 4)

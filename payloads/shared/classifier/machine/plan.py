@@ -1,4 +1,4 @@
-"""How much of a machine a run uses, and in which way: as it is told, or as a trial on it shows to be the fastest."""
+"""How much of a machine a run uses, and in which way: as it is told, or as autotuning shows to be the fastest."""
 
 import json
 import os
@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from classifier import trial
-from classifier.trial import Candidate, Trial, TrialError
+from classifier.machine import autotune
+from classifier.machine.autotune import Autotuned, AutotuneError, Candidate
 
 if TYPE_CHECKING:
-    from classifier.data import Dataset
-    from classifier.model import Backbone
-    from classifier.runtime import ov
+    from classifier.dataset.folders import Dataset
+    from classifier.network.model import Backbone
+    from classifier.network.runtime import ov
     from classifier.settings import Settings
 
-MEMO = "trial.json"
+MEMO = "autotune.json"
 # Processors that multiply in bfloat16; the others would convert back and forth.
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
@@ -29,7 +29,7 @@ class Machine:
     threads: int | None = None  # of each process, that compute
     workers: int | None = None  # of each process, that read and decode images
     processors: int | None = None  # that all processes of this training may use, where they are not all there are
-    trial: bool = False  # find by trying what is not given here
+    autotune: bool = False  # find by trying what is not given here
     memory_format: str = "contiguous"  # of fine-tuning
     precision: str = "fp32"  # of fine-tuning's way forward and back; weights and updates are always fp32
 
@@ -50,18 +50,18 @@ def fitted(
     settings: "Settings",
     memo: Path | None,
 ) -> tuple[Machine, list[dict]]:
-    """The machine used in the fastest way, and the records of the trial that it was found by, also printed.
+    """The machine used in the fastest way, and the records of the autotuning that found it, also printed.
 
     `graphs` has the graph of the feature pass by its precision; further ones are measured to compare.
 
-    Where threads and workers are given and nothing else can be chosen, there is no trial.
+    Where threads and workers are given and nothing else can be chosen, there is no autotuning.
 
     A run that goes on after an interruption keeps what it chose, in `memo`, where that was on as many processors.
     Where nothing can be tried, says so and leaves everything as it was.
     """
     if machine.threads and machine.workers and not settings.fine_tune:
         return machine, []
-    processors = machine.processors or trial.processors()
+    processors = machine.processors or autotune.processors()
     about = {
         "processors": processors,
         "threads": machine.threads,
@@ -72,15 +72,16 @@ def fitted(
     records = _recall(memo, about)
     if records:
         chosen = next(record for record in records if record["chosen"])
-        print(f"as the trial chose before: {trial.describe(_candidate(chosen))}", flush=True)
+        print(f"as autotuning chose before: {autotune.describe(_candidate(chosen))}", flush=True)
         return _with(machine, _candidate(chosen)), records
     print(
-        f"trying ways to use {trial.count(processors, 'processor')} on images of the dataset, some seconds", flush=True
+        f"trying ways to use {autotune.count(processors, 'processor')} on images of the dataset, some seconds",
+        flush=True,
     )
     try:
         found = _tried(machine, processors, graphs, backbone, dataset, settings)
-    except TrialError as error:
-        print(f"no trial: {error}; going on with all processors", flush=True)
+    except AutotuneError as error:
+        print(f"not autotuned: {error}; going on with all processors", flush=True)
         return machine, []
     print(f"tried for {found.seconds:.0f} s:\n{found}", flush=True)
     if memo:
@@ -96,11 +97,11 @@ def _tried(
     backbone: "Backbone",
     dataset: "Dataset",
     settings: "Settings",
-) -> Trial:
+) -> Autotuned:
     from safetensors.torch import save_file
 
-    from classifier import graph
-    from classifier.trial_process import Bench, Eager, FineTuning, Graphs, sample
+    from classifier.machine.autotune_process import Bench, Eager, FineTuning, Graphs, sample
+    from classifier.network import graph
 
     images = sample(dataset.splits["train"])
     threads, workers = machine.threads or processors, machine.workers or processors
@@ -108,15 +109,15 @@ def _tried(
     def then(best: Candidate) -> list[Candidate]:
         if settings.fine_tune:
             return other_fine_tuning(best, processors, machine.workers, flags())
-        return trial.spread_over(best, processors, machine.threads, machine.workers)
+        return autotune.spread_over(best, processors, machine.threads, machine.workers)
 
-    with tempfile.TemporaryDirectory(prefix="trial-") as folder:
+    with tempfile.TemporaryDirectory(prefix="autotune-") as folder:
         weights = Path(folder) / "weights.safetensors"
         save_file({key: value.contiguous() for key, value in backbone.network.state_dict().items()}, weights)
         if settings.fine_tune:
             first = fine_tuning_candidates(processors, machine.threads, workers)
             with Bench(FineTuning, settings.architecture, weights, images, settings) as bench:
-                return trial.run(first, then, bench.seconds)
+                return autotune.run(first, then, bench.seconds)
         folders = {precision: Path(folder) / precision for precision in graphs}
         for precision, network in graphs.items():
             folders[precision].mkdir()
@@ -124,7 +125,7 @@ def _tried(
         with Bench(Graphs, folders, images) as compiled, Bench(Eager, settings.architecture, weights, images) as eager:
             benches = {"openvino": compiled, "torch": eager}
             first = feature_candidates(threads, workers, list(graphs))
-            return trial.run(first, then, lambda way, number: benches[way.runtime].seconds(way, number))
+            return autotune.run(first, then, lambda way, number: benches[way.runtime].seconds(way, number))
 
 
 def feature_candidates(threads: int, workers: int, precisions: Sequence[str]) -> list[Candidate]:
@@ -141,12 +142,12 @@ def feature_candidates(threads: int, workers: int, precisions: Sequence[str]) ->
 def fine_tuning_candidates(most: int, threads: int | None, workers: int) -> list[Candidate]:
     """The default with other numbers of threads: where something else runs on the machine, what they cost one another
     outweighs all the rest."""
-    return [Candidate("torch", number, workers, memory_format="contiguous") for number in trial.sizes(most, threads)]
+    return [Candidate("torch", number, workers, memory_format="contiguous") for number in autotune.sizes(most, threads)]
 
 
 def other_fine_tuning(best: Candidate, most: int, workers: int | None, known: set[str]) -> list[Candidate]:
     """The best with other layouts, workers, and precisions that a processor with these flags multiplies in."""
-    found = [replace(best, workers=number) for number in trial.sizes(most, workers)]
+    found = [replace(best, workers=number) for number in autotune.sizes(most, workers)]
     for precision in ("fp32", "bf16") if known & BF16_FLAGS else ("fp32",):
         found += [replace(best, precision=precision, memory_format=each) for each in ("channels_last", "contiguous")]
     return found

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps
 
-from classifier.image import decode, decode_whole, middle
+from classifier.images.decoding import decode, decode_whole, middle
 
 CLOSE = 0.75  # of width and height: what a close view keeps of an image
 

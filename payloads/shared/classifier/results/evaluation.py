@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.data import Split
+from classifier.dataset.folders import Split
 
 
 @dataclass(frozen=True)

@@ -12,20 +12,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from classifier import augmentation, graph, quantize
-from classifier.augmentation import Decoder
-from classifier.data import Dataset, Split
-from classifier.distributed import World
-from classifier.features import Features, allocate, extract, folds, stacked
-from classifier.head import Head, train_head
-from classifier.image import decode
-from classifier.machine import Machine, fitted
-from classifier.model import Backbone
-from classifier.quantize import Decision, Judged
-from classifier.report import Clock
-from classifier.runtime import ov
+from classifier.dataset.folders import Dataset, Split
+from classifier.images import augmentation
+from classifier.images.augmentation import Decoder
+from classifier.images.decoding import decode
+from classifier.learning.distributed import World
+from classifier.learning.features import Features, allocate, extract, folds, stacked
+from classifier.learning.head import Head, train_head
+from classifier.learning.training import Checkpoint, Epoch
+from classifier.machine.plan import Machine, fitted
+from classifier.network import graph, quantize
+from classifier.network.model import Backbone
+from classifier.network.quantize import Decision, Judged
+from classifier.network.runtime import ov
+from classifier.network.saving import Clock
 from classifier.settings import Settings
-from classifier.training import Checkpoint, Epoch
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Trained:
 
 @dataclass
 class Task:
-    """What both ways of learning need. With `machine.trial` the machine becomes what a trial on it shows to be best,
-    and `trial` its records; `memo` is the folder that they are kept in for a resumption."""
+    """What both ways of learning need. With `machine.autotune` the machine becomes what autotuning shows to be best,
+    and `autotune` its records; `memo` is the folder that they are kept in for a resumption."""
 
     backbone: Backbone
     dataset: Dataset
@@ -52,7 +53,7 @@ class Task:
     checkpoint: Checkpoint | None
     clock: Clock
     memo: Path | None = None
-    trial: list[dict] = field(default_factory=list)
+    autotune: list[dict] = field(default_factory=list)
 
     def learn(self) -> Trained:
         """All processes of the world call this together. A backbone that is fine-tuned is changed in place."""
@@ -94,7 +95,7 @@ class Task:
         return Trained(network, head, history, precision, valid_features)
 
     def _fine_tuned(self) -> Trained:
-        from classifier.fine_tuning import fine_tune  # torchvision takes a second to import
+        from classifier.learning.fine_tuning import fine_tune  # torchvision takes a second to import
 
         print(f"converting {self.backbone.architecture} to a graph", flush=True)
         before = graph.convert(self.backbone)
@@ -128,13 +129,13 @@ class Task:
         return Trained(network, head, history, precision, features)
 
     def _try_machine(self, graphs: Mapping[str, ov.Model]) -> None:
-        if self.machine.trial and self.world.size == 1:
-            self.machine, self.trial = fitted(
+        if self.machine.autotune and self.world.size == 1:
+            self.machine, self.autotune = fitted(
                 self.machine, graphs, self.backbone, self.dataset, self.settings, self.memo
             )
             if self.machine.threads:
                 torch.set_num_threads(self.machine.threads)
-            self.clock.lap("trial")
+            self.clock.lap("autotune")
 
     def _choose(
         self, network: ov.Model, judge: Callable[[ov.Model], Judged], needed: int

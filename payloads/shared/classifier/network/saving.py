@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from classifier import graph
 from classifier.artifact import WEIGHTS, ModelCard
-from classifier.model import Backbone
+from classifier.network import graph
+from classifier.network.model import Backbone
 
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "pillow", "safetensors")
 
@@ -73,6 +73,9 @@ def save_weights(folder: Path, backbone: Backbone, weight: torch.Tensor, bias: t
 def code_hash() -> str:
     """SHA-256 over the modules of this package: which code made a model."""
     total = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        total.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    package = Path(__file__).parents[1]
+    for path in sorted(package.rglob("*.py")):
+        total.update(
+            f"{path.relative_to(package).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
     return total.hexdigest()

@@ -11,15 +11,15 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from classifier import augmentation
-from classifier.data import Dataset, Split, read_ahead, read_image
-from classifier.distributed import ALONE, World
-from classifier.head import Head
-from classifier.image import decode_whole
-from classifier.model import Backbone
+from classifier.dataset.folders import Dataset, Split, read_ahead, read_image
+from classifier.images import augmentation
+from classifier.images.decoding import decode_whole
+from classifier.learning.distributed import ALONE, World
+from classifier.learning.head import Head
+from classifier.learning.training import Checkpoint, Epoch, Score, fit, score
+from classifier.network.model import Backbone
 from classifier.progress import progress
 from classifier.settings import Settings
-from classifier.training import Checkpoint, Epoch, Score, fit, score
 
 NETWORK_LR = 1e-5  # on dog breeds 3e-5 and 1e-4 lose, epoch by epoch, some of what ImageNet taught
 

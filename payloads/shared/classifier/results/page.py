@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from classifier import charts, evaluation, prices
-from classifier.charts import name
+from classifier import prices
+from classifier.results import charts, evaluation
+from classifier.results.charts import name
 
 PAIRS = 15  # confused pairs of classes that are listed
 WORST = 20  # classes that are shown at once
@@ -215,7 +216,7 @@ def _making(content: Content) -> str:
         f"<div><h3>Settings</h3>{_table(settings)}<h3>Model</h3>{_table(content['model'])}"
         f"<h3>Versions</h3>{_table(content['libraries'])}</div>"
         f"<div><h3>Machine</h3>{_table(machine)}<h3>Time</h3>{_time(content['seconds'])}</div></div>"
-        f"{_trial(content['trial'])}<h3>Cost</h3><p>{name(content['cost']['text'])}</p>"
+        f"{_autotune(content['autotune'])}<h3>Cost</h3><p>{name(content['cost']['text'])}</p>"
         "<p class='faint'>For the program's own time; starting instances and fetching the data are billed as well."
         f"{spot}</p><h3>SHA-256</h3>{_table(hashes)}</section>"
     )
@@ -231,7 +232,7 @@ def _time(phases: Mapping[str, float]) -> str:
     return f'<table class="keys">{rows}<tr><th scope="row">all</th><td>{total:.1f} s</td><td></td></tr></table>'
 
 
-def _trial(records: Sequence[Mapping[str, Any]]) -> str:
+def _autotune(records: Sequence[Mapping[str, Any]]) -> str:
     """The ways of using the machine that were tried, with what each came to."""
     if not records:
         return ""

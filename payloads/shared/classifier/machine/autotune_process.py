@@ -1,5 +1,5 @@
-"""What measures the candidates of a trial: one process for each runtime, since the thread pools of two in one process
-fight for the processors. It is asked over a pipe, and idle while the others have their turn."""
+"""Measures the candidates of autotuning: one process per runtime, since the thread pools of two in one process compete
+for the processors. Each is asked over a pipe, and is idle while another has its turn."""
 
 import contextlib
 import multiprocessing
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.data import Dataset, Split, read_ahead, read_image
+from classifier.dataset.folders import Dataset, Split, read_ahead, read_image
+from classifier.machine.autotune import AutotuneError, Candidate
 from classifier.settings import Settings
-from classifier.trial import Candidate, TrialError
 
 PATIENCE = 120  # seconds for one answer; a process that takes longer is stuck
 SAMPLE = 256  # images of the training split, from all its classes
@@ -38,22 +38,22 @@ def sample(split: Split) -> Images:
 
 
 def repeated(images: Images, number: int) -> Split:
-    return Split("trial", Images(islice(cycle(images), number)))
+    return Split("autotune", Images(islice(cycle(images), number)))
 
 
 class Graphs:
     """The feature pass by OpenVINO. `folders` holds a graph for each precision."""
 
     def __init__(self, folders: dict[str, Path], images: Images):
-        from classifier import graph
+        from classifier.network import graph
 
         self.images = images
         self.graphs = {precision: graph.load(folder) for precision, folder in folders.items()}
         self.compiled = {}
 
     def seconds(self, way: Candidate, number: int) -> float:
-        from classifier import graph
-        from classifier.features import extract
+        from classifier.learning.features import extract
+        from classifier.network import graph
 
         key = way.precision, way.threads
         if key not in self.compiled:
@@ -67,7 +67,7 @@ class Eager:
     """The feature pass by PyTorch, operation by operation."""
 
     def __init__(self, architecture: str, weights: Path, images: Images):
-        from classifier.model import load_backbone
+        from classifier.network.model import load_backbone
 
         self.images = images
         self.backbone = load_backbone(architecture, weights)
@@ -90,7 +90,7 @@ class FineTuning:
     """Steps of fine-tuning, as the run takes them: decoding, augmentation, forward, backward, update."""
 
     def __init__(self, architecture: str, weights: Path, images: Images, settings: Settings):
-        from classifier.model import load_backbone
+        from classifier.network.model import load_backbone
 
         self.images = images
         self.settings = replace(settings, batch_size=BATCH)
@@ -113,9 +113,9 @@ class FineTuning:
     def _learner(self, way: Candidate):
         import torch
 
-        from classifier.distributed import ALONE
-        from classifier.fine_tuning import NetworkLearner
-        from classifier.head import Head
+        from classifier.learning.distributed import ALONE
+        from classifier.learning.fine_tuning import NetworkLearner
+        from classifier.learning.head import Head
 
         backbone = self.load()
         classes = int(self.images.targets.max()) + 1
@@ -143,17 +143,17 @@ class Bench:
         other.close()
 
     def seconds(self, way: Candidate, images: int) -> float:
-        """What the candidate takes for as many images. Raises TrialError."""
+        """What the candidate takes for as many images. Raises AutotuneError."""
         try:
             self._pipe.send((way, images))
             if not self._pipe.poll(PATIENCE):
-                raise TrialError(f"no answer in {PATIENCE} s")
+                raise AutotuneError(f"no answer in {PATIENCE} s")
             answer = self._pipe.recv()
         except (EOFError, OSError):
             self._process.join(5)
-            raise TrialError(f"its process ended with status {self._process.exitcode}") from None
+            raise AutotuneError(f"its process ended with status {self._process.exitcode}") from None
         if isinstance(answer, str):
-            raise TrialError(answer)
+            raise AutotuneError(answer)
         return answer
 
     def __enter__(self) -> "Bench":

@@ -10,16 +10,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from classifier import evaluation, hardware, prices
+from classifier import prices
 from classifier.artifact import ModelCard
-from classifier.data import Dataset, read_image
-from classifier.data_checks import Finding
-from classifier.evaluation import Mistake
-from classifier.head import HEAD_LR
-from classifier.machine import Machine
-from classifier.report_page import render
+from classifier.dataset.checks import Finding
+from classifier.dataset.folders import Dataset, read_image
+from classifier.learning.head import HEAD_LR
+from classifier.learning.training import Epoch, Score
+from classifier.machine import hardware
+from classifier.machine.plan import Machine
+from classifier.results import evaluation
+from classifier.results.evaluation import Mistake
+from classifier.results.page import render
 from classifier.settings import Settings
-from classifier.training import Epoch, Score
 
 METRICS = "metrics.json"
 REPORT = "report.html"
@@ -49,7 +51,7 @@ class Run:
     seconds: dict[str, float]  # by phase
     instance: Instance
     machine: Machine  # as it was used in the end
-    trial: Sequence[dict] = ()  # the ways of using the machine that were tried
+    autotune: Sequence[dict] = ()  # the ways of using the machine that were tried
 
 
 def write(folder: Path, run: Run) -> None:
@@ -106,7 +108,7 @@ def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
         "findings": [asdict(finding) for finding in run.findings],
         "history": [asdict(epoch) for epoch in run.history],
         "seconds": run.seconds,
-        "trial": list(run.trial),
+        "autotune": list(run.autotune),
         "instance": asdict(run.instance),
         "machine": {"threads": run.machine.threads, "workers": run.machine.workers},
         "hardware": hardware.describe(),
@@ -122,7 +124,7 @@ def _learning_rate(settings: Settings) -> float:
     if settings.lr is not None:
         return settings.lr
     if settings.fine_tune:
-        from classifier.fine_tuning import NETWORK_LR  # torchvision takes a second to import
+        from classifier.learning.fine_tuning import NETWORK_LR  # torchvision takes a second to import
 
         return NETWORK_LR
     return HEAD_LR

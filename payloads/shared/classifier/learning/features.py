@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifier import graph
-from classifier.data import Split, read_ahead, read_image
-from classifier.image import decode
+from classifier.dataset.folders import Split, read_ahead, read_image
+from classifier.images.decoding import decode
+from classifier.network import graph
+from classifier.network.runtime import ov
 from classifier.progress import progress
-from classifier.runtime import ov
 
 
 class StorageError(Exception):

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from classifier.features import Features
+from classifier.learning.features import Features
+from classifier.learning.training import Checkpoint, Epoch, Score, fit, score
 from classifier.settings import Settings
-from classifier.training import Checkpoint, Epoch, Score, fit, score
 
 HEAD_LR = 1e-3
 ROWS = 4096  # of features that are looked at together, where all of them are

@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 
-from classifier.distributed import ALONE, World
+from classifier.learning.distributed import ALONE, World
 from classifier.settings import Settings
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from classifier import graph
-from classifier.data import Split, read_ahead, read_image
-from classifier.distributed import World
-from classifier.features import Features
-from classifier.runtime import ov
+from classifier.dataset.folders import Split, read_ahead, read_image
+from classifier.learning.distributed import World
+from classifier.learning.features import Features
+from classifier.network import graph
+from classifier.network.runtime import ov
 
 INT8, FP32 = "int8", "fp32"
 CALIBRATING = 80  # images, at most: 280 gave the same accuracy on dogs, in three times the time

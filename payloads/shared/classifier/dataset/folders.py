@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image
 
 from classifier.contract import ApiError
-from classifier.image import decode
-from classifier.samples import Samples
+from classifier.dataset.samples import Samples
+from classifier.images.decoding import decode
 
 SPLITS = ("train", "valid", "test")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

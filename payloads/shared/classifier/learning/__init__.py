@@ -1,0 +1,1 @@
+"""Training: features, heads, whole networks, and the processes that train together."""

@@ -1,0 +1,1 @@
+"""How a run uses its machine: as told, or as autotuning finds."""

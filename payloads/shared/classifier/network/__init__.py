@@ -1,0 +1,1 @@
+"""The network: in PyTorch, as an OpenVINO graph, in int8, and as it is saved."""

@@ -1,0 +1,1 @@
+"""What a run leaves: metrics.json, report.html and what is in them."""
