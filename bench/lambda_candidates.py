@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
+from deploy.package import LAMBDA_MODULES, payload_members
 from localaws.ports import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +104,7 @@ class Asking:
         self._home.cleanup()
 
     def _ask(self) -> float:
-        from signature import Credentials, signed  # the function's own
+        from predictor.signature import Credentials, signed  # the function's own
 
         headers = {"Host": self._host, "Content-Type": "image/jpeg", "Accept": "application/json"}
         keys, now = Credentials("test", "test"), datetime.now(UTC)
@@ -156,10 +157,8 @@ class Asking:
         """Make the function with one provisioned environment; gives the host of its URL."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as package:
-            for path in [*FUNCTION.glob("*.py"), *FUNCTION.glob("*.html")]:
-                package.write(path, path.name)
-            for name in ("__init__.py", "contract.py"):
-                package.write(CONTRACT / name, f"classifier/{name}")
+            for name, path in payload_members("lambda", only=LAMBDA_MODULES):
+                package.write(path, name)
         client, named = self._client("lambda"), {"FunctionName": "bench"}
         self._client("iam").create_role(RoleName="bench", AssumeRolePolicyDocument="{}")
         client.create_function(

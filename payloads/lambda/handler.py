@@ -12,10 +12,10 @@ import ipaddress
 import os
 from collections.abc import Mapping
 
-from endpoint import Endpoint
-from log import LEVELS
-from predictor import Predictor
-from urls import Policy
+from predictor.endpoint import Endpoint
+from predictor.log import LEVELS
+from predictor.service import Predictor
+from predictor.urls import Policy
 
 
 def from_environment(environ: Mapping[str, str]) -> Predictor:

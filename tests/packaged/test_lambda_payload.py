@@ -78,8 +78,9 @@ def run(interpreter: str | Path, paths: list[Path], code: str) -> subprocess.Com
 
 def test_the_archive_holds_the_handler_the_page_and_of_the_classifier_only_the_contract(task_root):
     shipped = {path.relative_to(task_root).as_posix() for path in task_root.rglob("*") if path.is_file()}
-    assert {"handler.py", "page.html", "classifier/__init__.py", "classifier/contract.py"} <= shipped
-    assert {name for name in shipped if "/" in name} == {"classifier/__init__.py", "classifier/contract.py"}
+    assert {"handler.py", "predictor/page.html", "predictor/service.py"} <= shipped
+    classifier = {name for name in shipped if not name.startswith(("handler.py", "predictor/"))}
+    assert classifier == {"classifier/__init__.py", "classifier/contract.py"}
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])

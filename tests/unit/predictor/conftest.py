@@ -14,10 +14,10 @@ sys.path[:0] = [
     str(HERE),
 ]
 
-from endpoint import Endpoint  # noqa: E402
-from predictor import Predictor  # noqa: E402
+from predictor.endpoint import Endpoint  # noqa: E402
+from predictor.service import Predictor  # noqa: E402
+from predictor.urls import Policy  # noqa: E402
 from predictor_support import FakeEndpoint, Received, Server, respond  # noqa: E402
-from urls import Policy  # noqa: E402
 
 
 @pytest.fixture

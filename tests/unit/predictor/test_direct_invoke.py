@@ -4,8 +4,8 @@ import base64
 import ipaddress
 
 import pytest
+from predictor.urls import Policy
 from predictor_support import ANSWER, JPEG, Context, respond
-from urls import Policy
 
 LOOPBACK = Policy(allow_http=True, allow_networks=(ipaddress.ip_network("127.0.0.0/8"),))
 

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 from classifier.contract import MAX_IMAGE_BYTES, ApiError
-from deadline import Deadline
-from fetch import fetch_image
+from predictor.deadline import Deadline
+from predictor.fetch import fetch_image
+from predictor.urls import Policy, is_public
 from predictor_support import JPEG, Context, json_event, respond
-from urls import Policy, is_public
 
 LOOPBACK = Policy(allow_http=True, allow_networks=(ipaddress.ip_network("127.0.0.0/8"),))
 PUBLIC_ONLY = Policy(allow_http=True)

@@ -5,16 +5,16 @@ import ipaddress
 import socket
 import ssl
 
-import fetch
 import pytest
 from classifier.contract import ApiError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from deadline import Deadline
+from predictor import fetch
+from predictor.deadline import Deadline
+from predictor.urls import Policy
 from predictor_support import JPEG, respond
-from urls import Policy
 
 POLICY = Policy(allow_networks=(ipaddress.ip_network("127.0.0.0/8"),))
 

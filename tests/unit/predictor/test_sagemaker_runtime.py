@@ -9,9 +9,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
 from hypothesis import strategies as st
+from predictor.sagemaker_runtime import RuntimeClient, ServiceError
+from predictor.signature import Credentials, signed
 from predictor_support import ANSWER, respond
-from sagemaker_runtime import RuntimeClient, ServiceError
-from signature import Credentials, signed
 
 ENVIRONMENT = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s/+cret"}
 NOW = datetime(2026, 11, 22, 20, 0, 0, tzinfo=UTC)

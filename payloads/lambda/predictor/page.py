@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from events import COMMON_HEADERS
+from predictor.events import COMMON_HEADERS
 
 PAGE = Path(__file__).with_name("page.html")
 

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from classifier.contract import MAX_IMAGE_BYTES, MEDIA_TYPES, OPEN_TYPES, ApiError, media_type
-from deadline import Deadline
-from urls import Address, Place, Policy, follow, parse, resolve
+
+from predictor.deadline import Deadline
+from predictor.urls import Address, Place, Policy, follow, parse, resolve
 
 REDIRECTS = 3
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)

@@ -11,8 +11,9 @@ from classifier.contract import (
     read_error,
     to_custom_attributes,
 )
-from deadline import Deadline
-from sagemaker_runtime import ServiceError, from_environment
+
+from predictor.deadline import Deadline
+from predictor.sagemaker_runtime import ServiceError, from_environment
 
 TOO_SLOW = "The model took too long to answer."
 BUSY = "The model is busy; try again shortly."

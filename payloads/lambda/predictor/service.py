@@ -10,13 +10,14 @@ from classifier.contract import (
     parse_top_k,
     read_json_request,
 )
-from deadline import Deadline
-from endpoint import Endpoint
-from events import HttpRequest, error_response, is_http, json_response, no_content, read_http
-from fetch import fetch_image
-from log import RequestLog
-from page import page_response
-from urls import Policy
+
+from predictor.deadline import Deadline
+from predictor.endpoint import Endpoint
+from predictor.events import HttpRequest, error_response, is_http, json_response, no_content, read_http
+from predictor.fetch import fetch_image
+from predictor.log import RequestLog
+from predictor.page import page_response
+from predictor.urls import Policy
 
 ANSWER_SECONDS = 0.5  # kept back of the function's time, so that "too slow" is still said by the function itself
 FETCH_SECONDS = 10.0  # for a {"url"}, and never more than half of what is left

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
-from signature import Credentials, signed
+from predictor.signature import Credentials, signed
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 60.0  # SageMaker's own limit for an answer

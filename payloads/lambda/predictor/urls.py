@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
 from classifier.contract import ApiError
-from deadline import Deadline
+
+from predictor.deadline import Deadline
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 URL_LENGTH = 8192  # presigned addresses are long

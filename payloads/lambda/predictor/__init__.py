@@ -1,0 +1,1 @@
+"""The function: one request from its event to its answer. Standard library only."""
