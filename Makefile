@@ -22,6 +22,10 @@ PY := .venv/bin/python
 # --name value, or the value alone, where the variable was given.
 option = $${$(1):+--$(2) "$$$(1)"}
 argument = $${$(1):+"$$$(1)"}
+# What train, tune and train-ec2 take alike (deploy/options.py). RUN names one that was started before, to follow it.
+run_options = $(foreach each,DATA:data ARCH:arch EPOCHS:epochs PATIENCE:patience BATCH:batch LR:lr \
+	WEIGHT_DECAY:weight-decay DROPOUT:dropout AUGMENT:augment SEED:seed PRECISION:precision MAX_MINUTES:max-minutes RUN:run,\
+	$(call option,$(word 1,$(subst :, ,$(each))),$(word 2,$(subst :, ,$(each))))) $(if $(FINE_TUNE),--fine-tune)
 
 ##@ Start here
 .PHONY: help setup images up
@@ -42,62 +46,54 @@ up: setup $(if $(or $(REHEARSE),$(filter local,$(ENV))),local-up) ## From nothin
 	@$(MAKE) data
 	@$(MAKE) train
 	@$(MAKE) promote
-	@$(PY) -m deploy.url --curl --run
+	@$(PY) -m deploy.commands.curl --run
 
 ##@ Infrastructure
 .PHONY: plan apply destroy output package upload
 plan: setup ## Show what apply would change
-	@$(PY) -m deploy.stack plan
+	@$(PY) -m deploy.commands.plan
 apply: setup ## Deploy the stack, on freshly packaged payloads
-	@$(PY) -m deploy.stack apply
+	@$(PY) -m deploy.commands.apply
 destroy: setup ## Remove everything that was deployed (asks first on AWS)
-	@$(PY) -m deploy.stack destroy
+	@$(PY) -m deploy.commands.destroy
 output: setup ## Print the outputs of the stack as JSON
-	@$(PY) -m deploy.stack output
+	@$(PY) -m deploy.commands.output
 package: setup ## Package the payloads into build/, byte for byte the same each time
-	@$(PY) -m deploy.package
+	@$(PY) -m deploy.commands.package
 upload: setup ## Upload the packages to the artifacts bucket, skipping what is there
-	@$(PY) -m deploy.upload
+	@$(PY) -m deploy.commands.upload
 
 ##@ Model
 .PHONY: data train tune train-ec2 promote
 data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=1; default: the built-in sample
-	@$(PY) -m deploy.data $(call argument,DATA)
-train: setup ## Train in SageMaker: DATA= EPOCHS= ARCH= LR= BATCH= SEED= AUGMENT= INSTANCES= PRECISION= FINE_TUNE=1 SPOT=1 RESUME=job
-	@$(PY) -m deploy.train $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
-		$(call option,LR,lr) $(call option,BATCH,batch) $(call option,SEED,seed) $(call option,AUGMENT,augment) \
-		$(call option,INSTANCES,instances) $(call option,PRECISION,precision) $(if $(FINE_TUNE),--fine-tune) \
-		$(if $(SPOT),--spot) $(call option,RESUME,resume)
-tune: setup ## Tune in SageMaker: JOBS= PARALLEL= DATA= EPOCHS= ARCH=a,b AUGMENT=a,b STRATEGY= WARM_START=job SEED= PRECISION= FINE_TUNE=1 JOB=job
-	@$(PY) -m deploy.tune $(call option,JOBS,jobs) $(call option,PARALLEL,parallel) $(call option,DATA,data) \
-		$(call option,EPOCHS,epochs) $(call option,ARCH,arch) $(call option,AUGMENT,augment) \
-		$(call option,STRATEGY,strategy) $(call option,WARM_START,warm-start) $(call option,SEED,seed) \
-		$(if $(FINE_TUNE),--fine-tune) $(call option,PRECISION,precision) $(call option,JOB,follow)
-train-ec2: setup ## Train on the EC2 instance, over SSM: what train takes, but INSTANCES, SPOT; THREADS= WORKERS= MAX_MINUTES= RUN=name
-	@$(PY) -m deploy.train_ec2 $(call option,DATA,data) $(call option,EPOCHS,epochs) $(call option,ARCH,arch) \
-		$(call option,LR,lr) $(call option,BATCH,batch) $(call option,SEED,seed) $(call option,AUGMENT,augment) \
-		$(call option,PRECISION,precision) \
-		$(call option,THREADS,threads) $(call option,WORKERS,workers) $(if $(FINE_TUNE),--fine-tune) \
-		$(call option,MAX_MINUTES,max-minutes) $(call option,RUN,run)
+	@$(PY) -m deploy.commands.data $(call argument,DATA)
+train: setup ## Train in SageMaker: DATA= ARCH= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
+	@$(PY) -m deploy.commands.train $(run_options) $(call option,INSTANCES,instances) $(if $(SPOT),--spot) \
+		$(call option,RESUME,resume)
+tune: setup ## Tune in SageMaker: what train takes, ARCH=a,b AUGMENT=a,b; JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job
+	@$(PY) -m deploy.commands.tune $(run_options) $(call option,JOBS,jobs) $(call option,PARALLEL,parallel) \
+		$(call option,STRATEGY,strategy) $(call option,WARM_START,warm-start)
+train-ec2: setup ## Train on the EC2 instance, over SSM: what train takes, but INSTANCES, SPOT; THREADS= WORKERS= RUN=name
+	@$(PY) -m deploy.commands.train_ec2 $(run_options) $(call option,THREADS,threads) $(call option,WORKERS,workers)
 promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s3-uri|previous; default: the last one trained
-	@$(PY) -m deploy.promote $(call argument,MODEL)
+	@$(PY) -m deploy.commands.promote $(call argument,MODEL)
 
 ##@ Use
 .PHONY: predict url curl report notebook status logs
 predict: setup ## Ask the URL about a picture: IMAGE=file-or-url TOP_K=
-	@$(PY) -m deploy.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
+	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
-	@$(PY) -m deploy.url
+	@$(PY) -m deploy.commands.url
 curl: setup ## Print a ready curl line: IMAGE=file
-	@$(PY) -m deploy.url --curl $(call option,IMAGE,image)
+	@$(PY) -m deploy.commands.curl $(call option,IMAGE,image)
 report: setup ## Fetch and open a run's report: JOB=run|tuning-job; default: the last run
-	@$(PY) -m deploy.report $(call argument,$(if $(RUN),RUN,JOB))
+	@$(PY) -m deploy.commands.report $(call argument,$(if $(RUN),RUN,JOB))
 notebook: setup ## Open the notebook instance's JupyterLab, starting it if it is stopped
-	@$(PY) -m deploy.notebook
+	@$(PY) -m deploy.commands.notebook
 status: setup ## One screen about the deployment
-	@$(PY) -m deploy.status
+	@$(PY) -m deploy.commands.status
 logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
-	@$(PY) -m deploy.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
+	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
 
 ##@ The local AWS
 .PHONY: local-up local-down
@@ -113,7 +109,7 @@ test: setup lint ## Everything: lint, Terraform contracts, unit, packaged and en
 test-fast: setup ## The unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
 test-terraform: setup ## Plan contracts of the Terraform modules
-	@$(PY) -m deploy.terraform_checks
+	@$(PY) -m deploy.commands.test_terraform
 bench: setup ## Measure speed against baselines, into bench/results and the README: ONLY=bench[/part] REPEATS= QUICK=1
 	@$(PY) -m bench $(call option,ONLY,only) $(call option,REPEATS,repeats) $(if $(QUICK),--quick)
 lint: setup ## Check the form of Python and Terraform

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from deploy.package import LAMBDA_MODULES, payload_members
+from deploy.build.package import LAMBDA_MODULES, payload_members
 from localaws.ports import free_port
 
 ROOT = Path(__file__).parents[1]

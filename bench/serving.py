@@ -56,7 +56,7 @@ def trained(arch: str, photos: str) -> Path:
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in code if path.is_file())).hexdigest()[:12]
     folder = Path(os.environ.get("PAWPRINT_HOME", ROOT / ".local")) / "bench" / "serving" / f"{arch}-{digest}"
     if not (folder / "model" / "model.json").exists():
-        from deploy import package
+        from deploy.build import package
 
         print(f"  training the {arch} that is served", flush=True)
         folder.mkdir(parents=True, exist_ok=True)

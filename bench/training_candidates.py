@@ -45,7 +45,7 @@ def whole_run(arch: str, photos: str, precision: str):
 
 def _serving_archive() -> Path:
     """The serving code as `make package` packs it, in a folder that lasts as long as this process."""
-    from deploy import package
+    from deploy.build import package
 
     folder = tempfile.TemporaryDirectory()
     _serving_archive.kept = folder

@@ -1,7 +1,5 @@
 """The built-in sample: real handwritten digits, as a folder of labelled images.
 
-    python -m deploy.sample_data DIR
-
 They are the 1,797 test digits of the UCI data set "Optical Recognition of Handwritten Digits" (E. Alpaydin, C.
 Kaynak), written by 13 people, which scikit-learn ships: nothing is downloaded.
 """

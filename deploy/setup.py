@@ -76,7 +76,7 @@ def prepare_serving() -> None:
     prepare = [python, "-m", "localaws.images", "prepare", "--if-possible", SERVING_IMAGE]
     subprocess.run(prepare, check=True, cwd=ROOT)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'payloads' / 'shared'}"}
-    subprocess.run([python, "-m", "deploy.serving_runtime"], check=True, cwd=ROOT, env=environment)
+    subprocess.run([python, "-m", "deploy.build.serving_runtime"], check=True, cwd=ROOT, env=environment)
 
 
 def locked_stanza(package: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import package
+from deploy.build import package
 from tests.unit.classifier.pictures import write_image_folder
 
 
@@ -53,7 +53,7 @@ def bootstrap_model(archives, tmp_path_factory) -> Path:
     """The bootstrap model's archive, made by a process that knows nothing of this one."""
     folder = tmp_path_factory.mktemp("bootstrap")
     out = folder / "model.tar.gz"
-    command = [sys.executable, "-m", "deploy.bootstrap_model", str(archives["inference"]), str(out)]
+    command = [sys.executable, "-m", "deploy.build.bootstrap_model", str(archives["inference"]), str(out)]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
     subprocess.run(command, cwd=Path(package.__file__).parent.parent, env=environment, check=True, timeout=300)
     return out

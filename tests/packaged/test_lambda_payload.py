@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import package
+from deploy.build import package
 from localaws.images import prepare
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "predictor"))

@@ -1,7 +1,11 @@
 """What a training run is asked for, as a value and as command line arguments. Standard library only."""
 
 import argparse
+import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 DEFAULT_ARCHITECTURE = "efficientnet-lite0"
 MOST_UNITS = 1024  # threads or workers: more is a slip of the finger
@@ -26,48 +30,151 @@ class Settings:
     precision: str = "auto"  # of the graph: one of PRECISIONS
 
 
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One hyperparameter: its option, its make variable, how its value is checked, its default, and help in words.
+
+    `check` takes the text of a value and gives the value; it raises ArgumentTypeError. A SageMaker job knows the
+    hyperparameter by the name of the option.
+    """
+
+    name: str
+    variable: str
+    check: Callable[[str], Any]
+    default: Any
+    help: str
+
+    @property
+    def key(self) -> str:
+        """The name of the parsed argument."""
+        return self.name.replace("-", "_")
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """The check for a whole number from `least` to `most`."""
+
+    def check(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least:,} to {most:,}")
+        return int(text)
+
+    return check
+
+
+def number(least: float, below: float, *, above: bool = False) -> Callable[[str], float]:
+    """The check for a number from `least` (or above it) to below `below`."""
+
+    def check(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (least < value if above else least <= value) or not value < below:
+            words = f"above {least:g}" if above else f"from {least:g}"
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {words} to below {below:g}")
+        return value
+
+    return check
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """The check for one of these words."""
+
+    def check(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"there is no {text!r}, there are {', '.join(choices)}")
+        return text
+
+    return check
+
+
+def several(check: Callable[[str], str]) -> Callable[[str], str]:
+    """The check for one or more values with commas between them."""
+
+    def check_each(text: str) -> str:
+        for each in text.split(","):
+            check(each)
+        return text
+
+    return check_each
+
+
+def boolean(text: str) -> bool:
+    """SageMaker passes every hyperparameter with a value: `--fine-tune True`."""
+    if text.lower() in ("true", "1", "yes"):
+        return True
+    if text.lower() in ("false", "0", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+
+
+def network_name(text: str) -> str:
+    """The form of a network's name; `classifier.network.model.require_architecture` knows whether there is one."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a network")
+    return text
+
+
+# Every parser that takes hyperparameters is built from this one list: the two training programs, and make train, tune
+# and train-ec2.
+_DEFAULTS = Settings()
+HYPERPARAMETERS = (
+    Hyperparameter(
+        "arch",
+        "ARCH",
+        network_name,
+        _DEFAULTS.architecture,
+        f"{DEFAULT_ARCHITECTURE}, or a classification network of torchvision",
+    ),
+    Hyperparameter(
+        "fine-tune",
+        "FINE_TUNE",
+        boolean,
+        _DEFAULTS.fine_tune,
+        "train all parameters, not only the head: slow on CPUs",
+    ),
+    Hyperparameter("epochs", "EPOCHS", whole_number(1, 10_000), _DEFAULTS.epochs, "at most"),
+    Hyperparameter(
+        "patience", "PATIENCE", whole_number(1, 10_000), _DEFAULTS.patience, "epochs without a lower validation loss"
+    ),
+    Hyperparameter("batch-size", "BATCH", whole_number(1, 100_000), _DEFAULTS.batch_size, "images in one step"),
+    Hyperparameter(
+        "lr",
+        "LR",
+        number(0, math.inf, above=True),
+        _DEFAULTS.lr,
+        "learning rate; default: 0.001 for the head, 0.00001 for the whole network",
+    ),
+    Hyperparameter("weight-decay", "WEIGHT_DECAY", number(0, math.inf), _DEFAULTS.weight_decay, "of AdamW"),
+    Hyperparameter("dropout", "DROPOUT", number(0, 1), _DEFAULTS.dropout, "of the features, before the head"),
+    Hyperparameter(
+        "augment",
+        "AUGMENT",
+        one_of(*AUGMENTATIONS),
+        _DEFAULTS.augment,
+        "learn from mirrored images too, or from parts of them as well; default: none for the head, crop for the whole "
+        "network",
+    ),
+    Hyperparameter("seed", "SEED", whole_number(0, 2**32 - 1), _DEFAULTS.seed, "of everything that is random"),
+    Hyperparameter(
+        "precision",
+        "PRECISION",
+        one_of(*PRECISIONS),
+        _DEFAULTS.precision,
+        "of the graph that serves; auto takes int8 if it costs no more than 0.5 points of accuracy",
+    ),
+)
+
+units = whole_number(1, MOST_UNITS)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The hyperparameters and the two numbers that say how much of the machine to use."""
-    default = Settings()
+    """Add the hyperparameters with their defaults, and the numbers that say how much of the machine to use."""
     group = parser.add_argument_group("hyperparameters")
-    group.add_argument(
-        "--arch",
-        default=default.architecture,
-        help="%(default)s, or a classification network of torchvision",
-    )
-    group.add_argument(
-        "--fine-tune",
-        type=boolean,
-        nargs="?",
-        const=True,
-        default=default.fine_tune,
-        help="train all parameters, not only the head: slow on CPUs",
-    )
-    group.add_argument("--epochs", type=whole_number, default=default.epochs, help="at most (%(default)s)")
-    group.add_argument(
-        "--patience",
-        type=whole_number,
-        default=default.patience,
-        help="epochs without a lower validation loss (%(default)s)",
-    )
-    group.add_argument("--batch-size", type=whole_number, default=default.batch_size, help="images (%(default)s)")
-    group.add_argument(
-        "--lr", type=positive_number, help="learning rate (0.001 for the head, 0.00001 with --fine-tune)"
-    )
-    group.add_argument("--weight-decay", type=float, default=default.weight_decay, help="(%(default)s)")
-    group.add_argument("--dropout", type=fraction, default=default.dropout, help="before the head (%(default)s)")
-    group.add_argument(
-        "--augment",
-        choices=AUGMENTATIONS,
-        help="learn from mirrored images too, or from parts of them as well (none for the head, crop with --fine-tune)",
-    )
-    group.add_argument("--seed", type=int, default=default.seed, help="(%(default)s)")
-    group.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default=default.precision,
-        help="of the graph that serves; auto takes int8 where it loses no more than 0.5 points (%(default)s)",
-    )
+    for each in HYPERPARAMETERS:
+        shown = "" if each.default is None else " (%(default)s)"
+        value = {"nargs": "?", "const": True} if each.check is boolean else {}
+        group.add_argument(f"--{each.name}", type=each.check, default=each.default, help=each.help + shown, **value)
     group = parser.add_argument_group("machine")
     group.add_argument("--threads", type=units, help="threads that compute (default: all processors)")
     group.add_argument("--workers", type=units, help="threads that decode images (default: all processors)")
@@ -96,38 +203,3 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         seed=arguments.seed,
         precision=arguments.precision,
     )
-
-
-def boolean(text: str) -> bool:
-    """SageMaker passes every hyperparameter with a value: `--fine-tune True`."""
-    if text.lower() in ("true", "1", "yes"):
-        return True
-    if text.lower() in ("false", "0", "no"):
-        return False
-    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-
-
-def whole_number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def units(text: str) -> int:
-    if whole_number(text) > MOST_UNITS:
-        raise argparse.ArgumentTypeError(f"{text!r} is more than {MOST_UNITS}")
-    return int(text)
-
-
-def positive_number(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
-    return value
-
-
-def fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to below 1")
-    return value

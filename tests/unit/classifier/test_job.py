@@ -13,7 +13,7 @@ from classifier.learning.training import TrainingError
 from classifier.network import quantize
 from classifier.settings import Settings
 
-from deploy import package
+from deploy.build import package
 from tests.unit.classifier.conftest import tiny_backbone
 from tests.unit.classifier.pictures import write_image_folder
 

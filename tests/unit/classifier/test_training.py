@@ -83,7 +83,7 @@ def test_every_epoch_prints_one_line_in_one_form(capsys):
         "epoch=1 train_loss=0.5000 valid_loss=0.5000 valid_accuracy=0.5000",
         "epoch=2 train_loss=0.2500 valid_loss=0.4000 valid_accuracy=0.6000",
     ]
-    from deploy.train import METRICS
+    from deploy.sagemaker.training import METRICS
 
     for metric in METRICS[:3]:  # those of an epoch, as the training job's metric definitions read them
         assert re.search(rf"\b{metric}=([0-9.]+)", lines[0])

@@ -10,6 +10,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from deploy import environment
+from deploy.deployment import Deployment
 from deploy.environment import Environment
 
 OUTPUTS = {
@@ -26,6 +27,14 @@ OUTPUTS = {
 class Account:
     env: Environment
     outputs: dict
+
+    @property
+    def deployment(self) -> Deployment:
+        return Deployment(self.env, self.outputs)
+
+    def deployed(self, **outputs: str) -> Deployment:
+        """The deployment with further outputs, or with others."""
+        return Deployment(self.env, self.outputs | outputs)
 
     def client(self, service: str):
         return self.env.client(service, "us-east-1")

@@ -29,12 +29,12 @@ REASONS = {
     "deploy/environment.py: Environment.require_own_local_aws": "AWS runs already, and is nobody's checkout",
     "deploy/environment.py: current": "this is where ENV and REHEARSE are read, and the caller's keys replaced",
     "deploy/environment.py: point_at_local_aws": "what reaches the local AWS and nothing else",
-    "deploy/predict.py: ask": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
-    "deploy/stack.py: Stack._inputs": "Terraform gets the rehearsal's account and the way it addresses buckets",
-    "deploy/stack.py: confirm_destroy": "see Environment.asks_before_destroy",
-    "deploy/status.py: image_rows": "on AWS nothing stands in for an image",
-    "deploy/url.py: curl_line": "the keys of the local AWS are known; those of AWS are the caller's, in the shell",
-    "deploy/url.py: main": "the hint at how a shell gets the caller's keys",
+    "deploy/function.py: ask": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
+    "deploy/terraform.py: Stack._inputs": "Terraform gets the rehearsal's account and the way it addresses buckets",
+    "deploy/commands/destroy.py: confirm_destroy": "see Environment.asks_before_destroy",
+    "deploy/commands/status.py: image_rows": "on AWS nothing stands in for an image",
+    "deploy/function.py: curl_line": "the keys of the local AWS are known; those of AWS are the caller's, in the shell",
+    "deploy/commands/curl.py: main": "the hint at how a shell gets the caller's keys",
 }
 
 ATTRIBUTES = {"is_local", "is_aws", "rehearsed", "is_dress_rehearsal", "asks_before_destroy"}
@@ -93,7 +93,7 @@ def test_every_branch_on_the_environment_has_a_reason():
 
 
 def test_every_reason_is_of_a_branch_that_is_still_there():
-    assert REASONS.keys() - found() - {"deploy/package.py: serving_members"} == set()
+    assert REASONS.keys() - found() - {"deploy/build/package.py: serving_members"} == set()
 
 
 @pytest.mark.parametrize(

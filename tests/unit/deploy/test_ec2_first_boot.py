@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import ec2_command, ec2_instance, ec2_watch
 from deploy.console import Failure
+from deploy.ec2 import command as ec2_command
+from deploy.ec2 import instance as ec2_instance
+from deploy.ec2 import watch
 from tests.conftest import ROOT
 
 MODULE = ROOT / "terraform" / "modules" / "ec2_training"
@@ -57,7 +59,7 @@ class Instance:
     """A root folder with a `dnf` and a `shutdown` of its own, and the user data as an instance gets it."""
 
     def __init__(self, root: Path, account):
-        self.root, self.outputs = root, account.outputs | {"ec2_idle_minutes": 30, "ec2_instance_id": "i-0123"}
+        self.root, self.deployment = root, account.deployed(ec2_idle_minutes=30, ec2_instance_id="i-0123")
         self.payload = f"s3://{account.outputs['artifacts_bucket']}/{KEY}"
         (root / "sbin").mkdir(parents=True)
         for name, text in (("dnf", DNF), ("shutdown", "#!/bin/sh\necho $@ >> {root}/plans\n")):
@@ -100,7 +102,7 @@ class Instance:
         return self.run(self.user_data)
 
     def repair(self) -> subprocess.CompletedProcess:
-        return self.run(ec2_instance.prepare_script(self.outputs, self.payload))
+        return self.run(ec2_instance.prepare_script(self.deployment, self.payload))
 
     @property
     def is_prepared(self) -> bool:
@@ -208,7 +210,7 @@ def test_while_the_first_boot_is_at_it_a_repair_waits_and_does_nothing_twice(ins
     (instance.root / "gate").touch()
     first = instance.start(instance.user_data)
     until(instance.installs)
-    second = instance.start(ec2_instance.prepare_script(instance.outputs, instance.payload))
+    second = instance.start(ec2_instance.prepare_script(instance.deployment, instance.payload))
     assert second.stdout.readline().startswith("the first boot is preparing the instance")
     (instance.root / "gate").unlink()
     assert first.communicate(timeout=TIMEOUT)[1] is not None and first.returncode == 0
@@ -241,19 +243,19 @@ def ended(monkeypatch) -> Iterator[dict]:
     seen = {"result": {"Status": "Success"}}
 
     class Watch:
-        def __init__(self, env, outputs, command):
+        def __init__(self, deployment, command):
             pass
 
         def to_end(self, again):
             return seen["result"]
 
-    monkeypatch.setattr(ec2_watch, "Watch", Watch)
-    monkeypatch.setattr(ec2_command, "send", lambda env, outputs, lines, seconds: seen.update(lines=lines))
+    monkeypatch.setattr(watch, "Watch", Watch)
+    monkeypatch.setattr(ec2_command, "send", lambda deployment, lines, seconds: seen.update(lines=lines))
     return seen
 
 
 def test_training_goes_on_with_a_prepared_instance(instance, ended):
-    ec2_instance.ensure_prepared(None, instance.outputs, instance.payload)
+    ec2_instance.ensure_prepared(instance.deployment, instance.payload)
     assert f"exec bash opt/pawprint/prepare {KEY}" in ended["lines"]
 
 
@@ -261,7 +263,7 @@ def test_where_it_cannot_be_prepared_the_ways_out_are_named(instance, ended):
     ended["result"] = {"Status": "Failed", "StatusDetails": "Failed", "ResponseCode": 1}
     ended["result"]["StandardErrorContent"] = "dnf install python3.12 failed 6 times: given up\n"
     with pytest.raises(Failure) as failed:
-        ec2_instance.ensure_prepared(None, instance.outputs, instance.payload)
+        ec2_instance.ensure_prepared(instance.deployment, instance.payload)
     words = str(failed.value)
     assert "ended as Failed: dnf install python3.12 failed 6 times: given up" in words
     assert "make train-ec2" in words and "get-console-output --instance-id i-0123" in words

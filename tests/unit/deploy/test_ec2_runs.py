@@ -16,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy import ec2_runs, train_ec2
+from deploy import options
 from deploy.console import Failure
-from deploy.data import Uploaded
-from deploy.ec2_command import Command
+from deploy.datasets import Uploaded
+from deploy.deployment import Deployment
+from deploy.ec2 import runs
+from deploy.ec2.command import Command
 
 TRAINER = """\
 import pathlib, sys, tempfile, time
@@ -37,8 +39,8 @@ ARGUMENTS = argparse.Namespace(max_minutes=60, threads=3, workers=None, epochs=2
 class Instance:
     """A root folder with an interpreter, a `shutdown` that notes what it is told, and the script's processes."""
 
-    def __init__(self, root: Path, outputs: dict, payloads: dict):
-        self.root, self.outputs, self.payloads = root, outputs, payloads
+    def __init__(self, root: Path, deployment: Deployment, payloads: dict):
+        self.root, self.deployment, self.payloads = root, deployment, payloads
         (root / "opt/pawprint").mkdir(parents=True)
         (root / "opt/pawprint/python").write_text(f"{sys.executable}\n")
         (root / "sbin").mkdir()
@@ -47,7 +49,7 @@ class Instance:
         self.started: list[subprocess.Popen] = []
 
     def start(self, run: str) -> subprocess.Popen:
-        script = ec2_runs.script(run, self.outputs, self.payloads, Uploaded("dogs", "s3://b/datasets/dogs"), ARGUMENTS)
+        script = runs.script(run, self.deployment, self.payloads, Uploaded("dogs", "s3://b/datasets/dogs"), ARGUMENTS)
         environment = {**os.environ, "PATH": f"{self.root}/sbin:{os.environ['PATH']}"}
         process = subprocess.Popen(
             ["bash", "-c", script],
@@ -76,7 +78,7 @@ class Instance:
 
 @pytest.fixture
 def instance(account, tmp_path, monkeypatch):
-    monkeypatch.setattr(ec2_runs, "KEEPER_SECONDS", 1)
+    monkeypatch.setattr(runs, "KEEPER_SECONDS", 1)
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
         for name, text in (("train_ec2.py", TRAINER), ("bootstrap.sh", "true\n")):
@@ -85,9 +87,9 @@ def instance(account, tmp_path, monkeypatch):
             tar.addfile(member, io.BytesIO(text.encode()))
     bucket = account.outputs["artifacts_bucket"]
     account.client("s3").put_object(Bucket=bucket, Key="payloads/ec2/a.tar.gz", Body=content.getvalue())
-    outputs = account.outputs | {"ec2_idle_minutes": 30, "ec2_instance_type": "c7i.xlarge"}
+    deployment = account.deployed(ec2_idle_minutes=30, ec2_instance_type="c7i.xlarge")
     payloads = {"ec2": f"s3://{bucket}/payloads/ec2/a.tar.gz", "inference": "s3://b/payloads/inference/a.tar.gz"}
-    made = Instance(tmp_path / "root", outputs, payloads)
+    made = Instance(tmp_path / "root", deployment, payloads)
     yield made
     for process in made.started:
         if process.poll() is None:
@@ -132,7 +134,7 @@ def test_a_second_run_is_refused_and_disturbs_nothing(instance):
     until((instance.folder("dogs-1") / "began").exists)
     second = instance.start("dogs-2")
     _, errors = second.communicate(timeout=120)
-    assert second.returncode == ec2_runs.BUSY
+    assert second.returncode == runs.BUSY
     assert errors == "the instance already trains dogs-1, and does one run at a time\n"
     assert first.poll() is None and not instance.folder("dogs-2").exists()
     instance.let_go("dogs-1", 0)
@@ -176,26 +178,26 @@ def command(run: str, status: str = "Success", minutes: int = 0) -> Command:
 
 def test_a_run_is_found_by_its_last_command():
     known = [command("b", minutes=9), command("a", minutes=5), command("a", minutes=1)]
-    assert ec2_runs.find(known, "a").id == "id-a-5"
+    assert runs.find(known, "a").id == "id-a-5"
     with pytest.raises(Failure, match=r"knows no run c\. Its last ones: b, a "):
-        ec2_runs.find(known, "c")
+        runs.find(known, "c")
 
 
 def test_one_run_at_a_time_is_said_before_anything_is_sent(monkeypatch):
-    monkeypatch.setattr(ec2_runs, "is_running", lambda env, outputs: True)
+    monkeypatch.setattr(runs, "is_running", lambda deployment: True)
     known = [command("b", "InProgress")]
     with pytest.raises(Failure, match=r"The instance trains b, .*make train-ec2 RUN=b.*cancel-command"):
-        ec2_runs.require_free(None, {}, known)
-    ec2_runs.require_free(None, {}, known, "b")
-    monkeypatch.setattr(ec2_runs, "is_running", lambda env, outputs: False)
-    ec2_runs.require_free(None, {}, known)  # stopped under it: nothing runs there any more
+        runs.require_free(None, known)
+    runs.require_free(None, known, "b")
+    monkeypatch.setattr(runs, "is_running", lambda deployment: False)
+    runs.require_free(None, known)  # stopped under it: nothing runs there any more
 
 
 def test_what_was_billed_for_a_run_begins_with_its_start_or_the_command():
     launched = NOON - timedelta(minutes=2)
     first, second = command("a", minutes=0), command("b", minutes=20)
-    assert ec2_runs.billed_from([second, first], first, launched) == launched
-    assert ec2_runs.billed_from([second, first], second, launched) == second.requested
+    assert runs.billed_from([second, first], first, launched) == launched
+    assert runs.billed_from([second, first], second, launched) == second.requested
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "1025", "", "1.5", "²"])
@@ -203,10 +205,4 @@ def test_what_was_billed_for_a_run_begins_with_its_start_or_the_command():
 def test_nonsense_is_refused_before_anything_starts(monkeypatch, option, text):
     monkeypatch.setattr(sys, "argv", ["train_ec2", f"{option}={text}"])
     with pytest.raises(Failure, match=rf"^{option[2:].upper()}: '.*' is not a whole number from 1 to 1,024\."):
-        train_ec2.parse()
-
-
-def test_a_run_takes_its_own_settings(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train_ec2", "--run=dogs-1", "--threads=2"])
-    with pytest.raises(Failure, match="leave out THREADS"):
-        train_ec2.parse()
+        options.training_on_ec2()

@@ -10,9 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from deploy import ec2_command, ec2_watch, environment
+from deploy import environment
 from deploy.console import Failure
-from deploy.ec2_watch import Watch
+from deploy.deployment import Deployment
+from deploy.ec2 import command
+from deploy.ec2 import watch as ec2_watch
+from deploy.ec2.watch import Watch
 
 OUTPUTS = {"region": "us-east-1", "ec2_instance_id": "i-0123456789abcdef0", "ec2_log_group": "/pawprint/ec2"}
 COMMAND = "11111111-2222-3333-4444-555555555555"
@@ -103,7 +106,7 @@ def watch(aws, tmp_path, monkeypatch):
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
     def begin(*, patience: float = 60.0, between=lambda seconds: None) -> Watch:
-        return Watch(env, OUTPUTS, COMMAND, patience=patience, sleep=between)
+        return Watch(Deployment(env, OUTPUTS), COMMAND, patience=patience, sleep=between)
 
     return begin
 
@@ -193,7 +196,7 @@ def test_an_instance_that_stops_under_its_command_interrupts_it(aws, watch, monk
     monkeypatch.setattr(ec2_watch, "QUIET", 0.0)
     aws.state = "stopping"
     aws.turns = [(said, [])]
-    assert ec2_command.ending(watch().to_end(AGAIN)) == "was interrupted, because the instance stopped"
+    assert command.ending(watch().to_end(AGAIN)) == "was interrupted, because the instance stopped"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +215,7 @@ def test_an_instance_that_stops_under_its_command_interrupts_it(aws, watch, monk
 )
 def test_every_end_has_its_words(details, words):
     result = {"Status": "Failed", "StatusDetails": details, "StandardErrorContent": "the last line\n"}
-    assert words in ec2_command.ending(result)
+    assert words in command.ending(result)
 
 
 def test_a_trainer_that_was_killed_is_told_from_one_that_failed():
@@ -222,5 +225,5 @@ def test_a_trainer_that_was_killed_is_told_from_one_that_failed():
         "ResponseCode": 137,
         "StandardErrorContent": "Killed\nShutdown scheduled\n",
     }
-    assert ec2_command.ending(result) == "was killed: somebody ended it, or the instance has too little memory"
-    assert ec2_command.ending(result | {"ResponseCode": 1}) == "ended as Failed: Killed"
+    assert command.ending(result) == "was killed: somebody ended it, or the instance has too little memory"
+    assert command.ending(result | {"ResponseCode": 1}) == "ended as Failed: Killed"

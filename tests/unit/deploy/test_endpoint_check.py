@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-from deploy import package, promote, stack
+from deploy.build import package
+from deploy.commands import apply as command
 from deploy.console import Failure
-from deploy.releases import Release, Releases
+from deploy.deployment import Deployment
+from deploy.sagemaker import promotion
+from deploy.sagemaker.releases import Release, Releases
 
 ROLE = "arn:aws:iam::123456789012:role/pawprint-endpoint"
 ANSWER = {"predictions": [{"label": "beagle", "probability": 0.9}], "model": {}}
 
 
 @pytest.fixture
-def outputs(account) -> dict:
-    """The outputs of a stack whose endpoint is in service on the configuration that was applied."""
+def deployment(account) -> Iterator[Deployment]:
+    """A stack whose endpoint is in service on the configuration that was applied."""
     sagemaker = account.client("sagemaker")
     container = {"Image": "serving:1", "ModelDataUrl": "s3://pawprint-test/model.tar.gz"}
     variant = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName="pawprint", EndpointConfigName="c")
-    yield {
-        **account.outputs,
-        "endpoint_name": "pawprint",
-        "endpoint_config_name": "c",
-        "release": "bootstrap",
-        "function_url": "http://abc.localhost/",
-    }
+    yield account.deployed(
+        endpoint_name="pawprint",
+        endpoint_config_name="c",
+        release="bootstrap",
+        function_url="http://abc.localhost/",
+    )
     sagemaker.delete_endpoint(EndpointName="pawprint")
     sagemaker.delete_endpoint_config(EndpointConfigName="c")
     sagemaker.delete_model(ModelName="m")
@@ -55,9 +57,10 @@ def answers(account, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
 class Applied:
     """Terraform, after an apply that succeeded."""
 
-    outputs_: ClassVar[dict] = {}
+    deployed: ClassVar[Deployment]
 
     def __init__(self, env):
+        self.env = env
         self.released: list[str] = []
 
     def apply(self) -> int:
@@ -67,24 +70,25 @@ class Applied:
         self.released.append(release.current)
         return 0
 
-    def outputs(self) -> dict:
-        return self.outputs_
+    def deployment(self) -> Deployment:
+        return self.deployed
+
+    require_deployment = deployment
 
 
-def apply(account, monkeypatch: pytest.MonkeyPatch, outputs: dict) -> int:
-    monkeypatch.setattr(Applied, "outputs_", outputs)
-    monkeypatch.setattr(stack, "Stack", Applied)
+def apply(account, monkeypatch: pytest.MonkeyPatch, deployment: Deployment) -> int:
+    monkeypatch.setattr(Applied, "deployed", deployment, raising=False)
+    monkeypatch.setattr(command, "Stack", Applied)
     monkeypatch.setattr(package, "build", dict)
-    monkeypatch.setattr(stack.environment, "current", lambda: account.env)
+    monkeypatch.setattr(command.environment, "current", lambda: account.env)
     monkeypatch.setattr(type(account.env), "require_access", lambda _env: None)
-    monkeypatch.setattr(sys, "argv", ["stack", "apply"])
-    return stack.main()
+    return command.main()
 
 
-def test_apply_says_deployed_after_the_endpoint_has_answered(account, monkeypatch, outputs, answers, capsys):
+def test_apply_says_deployed_after_the_endpoint_has_answered(account, monkeypatch, deployment, answers, capsys):
     answers.append((200, json.dumps(ANSWER)))
 
-    assert apply(account, monkeypatch, outputs) == 0
+    assert apply(account, monkeypatch, deployment) == 0
 
     assert answers == []
     assert "pawprint is deployed; the endpoint serves bootstrap" in capsys.readouterr().out
@@ -102,24 +106,24 @@ def test_apply_says_deployed_after_the_endpoint_has_answered(account, monkeypatc
     ],
 )
 def test_an_apply_whose_endpoint_does_not_answer_fails_and_names_the_log(
-    account, monkeypatch, outputs, answers, capsys, answer
+    account, monkeypatch, deployment, answers, capsys, answer
 ):
     answers.append(answer)
 
     with pytest.raises(Failure, match=r"bootstrap is in service but does not answer (.|\n)*make logs WHAT=endpoint"):
-        apply(account, monkeypatch, outputs)
+        apply(account, monkeypatch, deployment)
 
     assert "is deployed" not in capsys.readouterr().out
 
 
-def test_a_promotion_whose_model_does_not_answer_goes_back_and_names_the_log(account, monkeypatch, outputs, answers):
-    monkeypatch.setattr(Applied, "outputs_", outputs)
+def test_a_promotion_whose_model_does_not_answer_goes_back_and_names_the_log(account, monkeypatch, deployment, answers):
+    monkeypatch.setattr(Applied, "deployed", deployment, raising=False)
     monkeypatch.setattr(type(account.env), "require_own_local_aws", lambda _env: None)
     answers.append((200, "Service Unavailable"))
     old, new = (Releases(name, {name: Release(f"s3://pawprint-test/{name}")}) for name in ("old", "new"))
     terraform = Applied(account.env)
 
     with pytest.raises(Failure, match=r"new was not promoted(.|\n)*does not answer(.|\n)*make logs WHAT=endpoint"):
-        promote.switch(account.env, terraform, old, new)
+        promotion.switch(terraform, old, new)
 
     assert terraform.released == ["new", "old"]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import console, environment, stack
+from deploy import console, environment, terraform
+from deploy.commands.destroy import confirm_destroy
 from deploy.console import Failure
+from deploy.deployment import Deployment
 
 
 @pytest.fixture(autouse=True)
@@ -105,16 +107,16 @@ def test_a_dress_rehearsal_is_named_in_commands_to_paste(tmp_path: Path):
 
 
 def test_a_dress_rehearsal_is_destroyed_only_with_the_name_of_the_stack(tmp_path: Path, monkeypatch):
-    outputs = {"name": "pawprint", "region": "us-east-1", "artifacts_bucket": "b"}
     monkeypatch.setattr("sys.stdin", io.StringIO("pawprint\n"))  # not a terminal: nobody is there to be asked
     os.environ.update(ENV="aws", REHEARSE="1", PAWPRINT_HOME=str(tmp_path))
     os.environ.pop("CONFIRM", None)
-    env = environment.current()
+    outputs = {"name": "pawprint", "region": "us-east-1", "artifacts_bucket": "b"}
+    deployment = Deployment(environment.current(), outputs)
 
     with pytest.raises(Failure, match="make destroy CONFIRM=pawprint ENV=aws REHEARSE=1"):
-        stack.confirm_destroy(env, outputs)
+        confirm_destroy(deployment)
     os.environ["CONFIRM"] = "pawprint"
-    stack.confirm_destroy(env, outputs)
+    confirm_destroy(deployment)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_terraform_gets_the_settings_of_aws_and_in_a_rehearsal_the_local_account
     tmp_path: Path, monkeypatch, asked: dict, files: list[str]
 ):
     os.environ.update(asked, PAWPRINT_HOME=str(tmp_path))
-    made = stack.Stack(environment.current())
+    made = terraform.Stack(environment.current())
     monkeypatch.setattr(made, "init", lambda: None)
 
     with made._inputs() as arguments:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import package
+from deploy.build import package
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy import report, runs, train, trial_report
+from deploy import reports, runs
 from deploy.console import Failure
-from deploy.trials import Trial
+from deploy.sagemaker import training, trial_report
+from deploy.sagemaker.trials import Trial
 from tests.unit.deploy.conftest import OUTPUTS
 
 PAGE = b"<!doctype html><title>a report</title>"
@@ -33,13 +34,13 @@ def archive(**members: bytes | tarfile.TarInfo) -> bytes:
 
 
 def put(account, run: str, content: bytes) -> None:
-    key = f"models/{run}/output/{report.ARCHIVE}"
+    key = f"models/{run}/output/{reports.ARCHIVE}"
     account.client("s3").put_object(Bucket=OUTPUTS["artifacts_bucket"], Key=key, Body=content)
 
 
 def fetch(account, wanted: str | None = None) -> Path:
-    run = runs.find(account.env, account.outputs, wanted, report.ARCHIVE)
-    return report.fetch(account.env, account.outputs, run)
+    run = runs.find(account.deployment, wanted, reports.ARCHIVE)
+    return reports.fetch(account.deployment, run)
 
 
 def test_the_last_runs_report_is_fetched_or_that_of_the_run_that_is_named(account):
@@ -106,7 +107,7 @@ def headless(monkeypatch):
 
 
 def test_without_a_screen_no_browser_is_started(headless, tmp_path):
-    assert report.open_in_browser(tmp_path / "a.html") is False
+    assert reports.open_in_browser(tmp_path / "a.html") is False
 
 
 def test_the_systems_browser_gets_the_file_and_nothing_waits_for_it(headless, monkeypatch, tmp_path):
@@ -115,7 +116,7 @@ def test_the_systems_browser_gets_the_file_and_nothing_waits_for_it(headless, mo
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(browser))
 
-    assert report.open_in_browser(tmp_path / "a report.html") is True
+    assert reports.open_in_browser(tmp_path / "a report.html") is True
 
     deadline = time.monotonic() + 120
     while not told.exists():
@@ -147,7 +148,7 @@ JOB = {
 )
 def test_a_training_job_costs_its_billable_time(monkeypatch, more, said):
     monkeypatch.delenv("PRICE_PER_HOUR", raising=False)
-    assert said in train.cost(JOB | more)
+    assert said in training.cost(JOB | more)
 
 
 def test_a_tuning_job_costs_all_its_trials(monkeypatch):

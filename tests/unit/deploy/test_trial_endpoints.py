@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy import trial_endpoints
+from deploy.sagemaker import trial_endpoints
 
 ROLE = "arn:aws:iam::123456789012:role/pawprint-training"
 
@@ -31,7 +31,7 @@ def test_only_what_the_notebook_made_is_deleted(account, make):
     make("my-pawprint-notebook-1")
     make("pawprint-notebook-two", ManagedBy="terraform")  # the endpoint of a deployment of that name
 
-    trial_endpoints.delete_all(account.env, {**account.outputs, "notebook_name": "pawprint-notebook"})
+    trial_endpoints.delete_all(account.deployed(notebook_name="pawprint-notebook"))
 
     sagemaker = account.client("sagemaker")
     left = {"pawprint", "my-pawprint-notebook-1", "pawprint-notebook-two"}
@@ -51,7 +51,7 @@ def test_the_log_groups_of_its_endpoints_go_too(account):
     for name, tags in groups.items():
         logs.create_log_group(logGroupName=name, tags=tags)
 
-    trial_endpoints.delete_all(account.env, {**account.outputs, "notebook_name": "pawprint-notebook"})
+    trial_endpoints.delete_all(account.deployed(notebook_name="pawprint-notebook"))
 
     left = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
     assert left & set(groups) == set(groups) - {"/aws/sagemaker/Endpoints/pawprint-notebook-0a1b2c"}

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from deploy import console, data, environment, jobs, promote, trial_report, trials, tune
+from deploy import console, datasets, environment, options
 from deploy.console import Failure
-from deploy.data import Uploaded
-from deploy.trials import Trial
+from deploy.datasets import Uploaded
+from deploy.deployment import Deployment
+from deploy.sagemaker import jobs, promotion, trial_report, trials, tuning
+from deploy.sagemaker.trials import Trial
 from tests.unit.deploy.conftest import OUTPUTS
 from tests.unit.localaws.conftest import Server, until
 from tests.unit.localaws.sagemaker_helpers import ROLE, tar_gz
@@ -55,6 +57,10 @@ class Stack:
         self.dataset = Uploaded("digits", f"s3://{self.aws.bucket}/datasets/digits")
         self.serving = self.aws.put("payloads/inference/0.tar.gz", "serving")
 
+    @property
+    def deployment(self) -> Deployment:
+        return Deployment(self.env, self.outputs)
+
     def payloads(self, program: str) -> dict[str, str]:
         return {
             "train": self.aws.put("payloads/train/0.tar.gz", tar_gz({"train.py": program})),
@@ -75,8 +81,8 @@ def stack(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
     monkeypatch.setenv("ENV", "local")
     monkeypatch.setenv("PAWPRINT_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAWS_PORT", str(server.port))
-    monkeypatch.setattr(tune, "upload", lambda env, outputs: made.payloads(PROGRAM))
-    monkeypatch.setattr(data, "resolve", lambda env, outputs, wanted: made.dataset)
+    monkeypatch.setattr(tuning, "upload", lambda deployment: made.payloads(PROGRAM))
+    monkeypatch.setattr(datasets, "resolve", lambda deployment, wanted: made.dataset)
     # Two jobs within a second would have the same name.
     monkeypatch.setattr(jobs, "new_name", lambda stack, kind: f"{stack}-{kind}-{next(NUMBERS)}")
     made.env = environment.current()
@@ -86,15 +92,15 @@ def stack(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> St
 def arguments(*given: str) -> argparse.Namespace:
     before, sys.argv = sys.argv, ["tune", *given]
     try:
-        return tune.parse()
+        return options.tuning()
     finally:
         sys.argv = before
 
 
 def run(stack: Stack, *given: str) -> tuple[dict, list[Trial]]:
     """A tuning job to its end."""
-    name = tune.submit(stack.env, stack.outputs, arguments(*given))
-    return trials.follow(stack.env, stack.outputs, name)
+    name = tuning.submit(stack.deployment, arguments(*given))
+    return trials.follow(stack.deployment, name)
 
 
 def test_a_tuning_job_from_the_request_to_the_winner(stack, capsys):
@@ -122,9 +128,9 @@ def test_a_tuning_job_from_the_request_to_the_winner(stack, capsys):
         assert picture.format == "PNG"
         assert min(picture.size) > 400
     archive = f"s3://{stack.outputs['artifacts_bucket']}/models/{winner.name}/output/model.tar.gz"
-    assert promote.find_model(stack.env, stack.outputs, name) == archive
-    assert promote.find_model(stack.env, stack.outputs, winner.name) == archive
-    assert promote.find_model(stack.env, stack.outputs, None) == archive, "the newest is another trial"
+    assert promotion.find_model(stack.deployment, name) == archive
+    assert promotion.find_model(stack.deployment, winner.name) == archive
+    assert promotion.find_model(stack.deployment, None) == archive, "the newest is another trial"
 
 
 def test_a_warm_start_is_of_the_kind_that_data_and_image_allow(stack):
@@ -144,7 +150,14 @@ def test_a_warm_start_is_of_the_kind_that_data_and_image_allow(stack):
 def test_every_strategy_asks_for_what_sagemaker_takes(stack, strategy):
     wanted = [] if strategy == "Grid" else ["--jobs", "2"]
     job, tried = run(
-        stack, "--strategy", strategy, "--epochs", "9", "--arch", "a,b" if strategy == "Grid" else "a", *wanted
+        stack,
+        "--strategy",
+        strategy,
+        "--epochs",
+        "9",
+        "--arch",
+        "resnet18,resnet34" if strategy == "Grid" else "resnet18",
+        *wanted,
     )
 
     assert job["HyperParameterTuningJobStatus"] == "Completed"
@@ -154,11 +167,11 @@ def test_every_strategy_asks_for_what_sagemaker_takes(stack, strategy):
     )
     assert ("arch" in tried[0].hyperparameters) == (strategy == "Grid")
     static = job["TrainingJobDefinition"]["StaticHyperParameters"]
-    assert static.get("arch") == (None if strategy == "Grid" else "a")
+    assert static.get("arch") == (None if strategy == "Grid" else "resnet18")
 
 
 def test_a_failed_tuning_job_is_a_failure_with_its_reason(stack, monkeypatch):
-    monkeypatch.setattr(tune, "upload", lambda env, outputs: stack.payloads("raise ValueError('no disk')"))
+    monkeypatch.setattr(tuning, "upload", lambda deployment: stack.payloads("raise ValueError('no disk')"))
 
     with pytest.raises(Failure, match="no disk"):
         run(stack, "--jobs", "1")
@@ -166,11 +179,11 @@ def test_a_failed_tuning_job_is_a_failure_with_its_reason(stack, monkeypatch):
 
 def test_what_runs_is_stopped_before_a_destroy(stack, monkeypatch):
     hanging = "import time\nprint('valid_accuracy=0.1', flush=True)\ntime.sleep(1000)\n"
-    monkeypatch.setattr(tune, "upload", lambda env, outputs: stack.payloads(hanging))
-    name = tune.submit(stack.env, stack.outputs, arguments("--jobs", "3", "--parallel", "1"))
+    monkeypatch.setattr(tuning, "upload", lambda deployment: stack.payloads(hanging))
+    name = tuning.submit(stack.deployment, arguments("--jobs", "3", "--parallel", "1"))
     until(lambda: stack.aws.trials(name), "a trial runs")
 
-    jobs.stop_all(stack.env, stack.outputs)
+    jobs.stop_all(stack.deployment)
 
     assert stack.aws.described(name)["HyperParameterTuningJobStatus"] == "Stopped"
     (trial,) = stack.aws.trials(name)
@@ -181,39 +194,47 @@ def test_what_runs_is_stopped_before_a_destroy(stack, monkeypatch):
 
 
 def test_the_learning_rate_of_a_whole_network_is_searched_lower_than_that_of_a_head():
-    head, network = (tune.search_space(arguments(*given)).ranges["lr"] for given in ([], ["--fine-tune"]))
+    head, network = (tuning.search_space(arguments(*given)).ranges["lr"] for given in ([], ["--fine-tune"]))
 
     assert float(network[0]) < float(head[0])
     assert float(network[1]) < float(head[1])
 
 
 def test_networks_are_a_category_only_where_there_is_a_choice():
-    assert "arch" not in tune.search_space(arguments("--arch", "resnet50")).categories
-    assert tune.search_space(arguments("--arch", "resnet50,resnet18")).categories["arch"] == ("resnet50", "resnet18")
+    assert "arch" not in tuning.search_space(arguments("--arch", "resnet50")).categories
+    assert tuning.search_space(arguments("--arch", "resnet50,resnet18")).categories["arch"] == ("resnet50", "resnet18")
 
 
 def test_augmentation_is_a_category_where_there_is_a_choice_and_fixed_where_there_is_none():
     several, one = arguments("--augment", "none,flip"), arguments("--augment", "flip")
-    assert tune.search_space(several).categories["augment"] == ("none", "flip")
-    assert "augment" not in tune.fixed_hyperparameters(several)
-    assert tune.fixed_hyperparameters(one)["augment"] == "flip"
+    assert tuning.search_space(several).categories["augment"] == ("none", "flip")
+    assert "augment" not in tuning.fixed_hyperparameters(several)
+    assert tuning.fixed_hyperparameters(one)["augment"] == "flip"
     with pytest.raises(Failure, match=r"AUGMENT: there is no 'rotate', there are none, flip, crop"):
         arguments("--augment", "flip,rotate")
-    assert tune.fixed_hyperparameters(arguments("--arch", "resnet50,resnet18", "--epochs", "3")) == {"epochs": "3"}
+    assert tuning.fixed_hyperparameters(arguments("--arch", "resnet50,resnet18", "--epochs", "3")) == {"epochs": "3"}
+
+
+def test_what_is_given_is_not_searched():
+    space = tuning.search_space(arguments("--lr", "0.01", "--batch", "8"))
+    assert (list(space.ranges), list(space.categories)) == (["dropout"], [])
+    assert tuning.fixed_hyperparameters(arguments("--lr", "0.01")) == {"lr": "0.01"}
+    with pytest.raises(Failure, match="nothing to tune"):
+        tuning.search_space(arguments("--lr", "0.01", "--batch", "8", "--dropout", "0.1"))
 
 
 def test_a_grid_has_as_many_trials_as_combinations():
     given = arguments("--strategy", "Grid", "--jobs", "5")
-    space = tune.search_space(given)
+    space = tuning.search_space(given)
     with pytest.raises(Failure, match=f"{space.combinations()} combinations"):
-        tune.number_of_jobs(given, space)
+        tuning.number_of_jobs(given, space)
 
-    assert tune.number_of_jobs(arguments("--strategy", "Grid"), space) == space.combinations() == 8
+    assert tuning.number_of_jobs(arguments("--strategy", "Grid"), space) == space.combinations() == 8
 
 
 @pytest.mark.parametrize("stack_name", ["paw", "pawprint", "pawprint-staging", "a-name-of-twenty-chr"])
 def test_a_name_keeps_to_the_limit_of_tuning_jobs_and_to_their_form(stack_name):
-    name = tune.new_name(stack_name)
+    name = tuning.new_name(stack_name)
 
     assert name.startswith(f"{stack_name}-tune-")
     assert len(f"{stack_name}-tune-") + 3 < len(name) <= 32

@@ -18,8 +18,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from deploy.deployment import Deployment
 from deploy.environment import Environment
-from deploy.url import curl_line
+from deploy.function import curl_line
 
 CODE = """
 import base64, json
@@ -305,7 +306,7 @@ def test_the_line_that_make_curl_prints_works_as_it_stands(closed, credentials, 
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(BODY)
     outputs = {"predictor_auth_type": "AWS_IAM", "region": "us-east-1", "function_url": closed.url}
-    line = curl_line(Environment("aws", tmp_path, rehearsed=False), outputs, photo)
+    line = curl_line(Deployment(Environment("aws", tmp_path, rehearsed=False), outputs), photo)
 
     answer = paste(shell, line, credentials[kind])
 

@@ -5,9 +5,10 @@ import signal
 
 import pytest
 
-from deploy import resume
 from deploy.console import Failure
+from deploy.deployment import Deployment
 from deploy.environment import Environment
+from deploy.sagemaker import resume
 from localaws.supervisor import start_time
 from tests.unit.localaws.sagemaker_helpers import TRAINING_LOGS, SageMaker
 
@@ -37,16 +38,14 @@ def sagemaker(localaws, wait_until) -> SageMaker:
 
 
 @pytest.fixture
-def env(localaws, tmp_path, monkeypatch) -> Environment:
+def deployment(localaws, tmp_path, monkeypatch) -> Deployment:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ENDPOINT_URL", localaws.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    return Environment(name="local", home=tmp_path, rehearsed=True)
-
-
-OUTPUTS = {"name": "resumed", "region": "us-east-1"}
+    env = Environment(name="local", home=tmp_path, rehearsed=True)
+    return Deployment(env, {"name": "resumed", "region": "us-east-1"})
 
 
 def test_a_lost_instance_fails_the_job_by_name_and_nothing_is_left_running(sagemaker):
@@ -86,9 +85,9 @@ def interrupted(sagemaker: SageMaker, **request) -> str:
     return name
 
 
-def test_an_interrupted_job_goes_on_from_its_checkpoint_with_its_own_settings(sagemaker, env):
+def test_an_interrupted_job_goes_on_from_its_checkpoint_with_its_own_settings(sagemaker, deployment):
     first = interrupted(sagemaker, Tags=[{"Key": "project", "Value": "test"}])
-    second = resume.start_again(env, OUTPUTS, first)
+    second = resume.start_again(deployment, first)
     job = sagemaker.finished(second)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     assert sagemaker.log(TRAINING_LOGS, second)[-1] == "epoch 2 as ['--lr', '0.5']"
@@ -96,13 +95,13 @@ def test_an_interrupted_job_goes_on_from_its_checkpoint_with_its_own_settings(sa
     assert sagemaker.api.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"] == [{"Key": "project", "Value": "test"}]
 
     with pytest.raises(Failure, match="was completed; there is nothing to resume"):
-        resume.start_again(env, OUTPUTS, second)
+        resume.start_again(deployment, second)
 
 
-def test_what_cannot_be_resumed_says_why(sagemaker, env):
+def test_what_cannot_be_resumed_says_why(sagemaker, deployment):
     name = sagemaker.job("raise SystemExit(1)\n")
     sagemaker.finished(name)
     with pytest.raises(Failure, match="kept no checkpoints: only jobs started with SPOT=1 do"):
-        resume.start_again(env, OUTPUTS, name)
+        resume.start_again(deployment, name)
     with pytest.raises(Failure, match="no training job nobody"):
-        resume.start_again(env, OUTPUTS, "nobody")
+        resume.start_again(deployment, "nobody")

@@ -5,6 +5,7 @@ download. Any classification network of torchvision can be used where its weight
 """
 
 import contextlib
+import difflib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,15 +110,27 @@ def _lite0() -> tuple[nn.Module, int, list[float], list[float]]:
     return EfficientNet.from_name(DEFAULT_ARCHITECTURE), 224, [127.0] * 3, [128.0] * 3
 
 
-def _torchvision(architecture: str) -> tuple[nn.Module, int, list[float], list[float]]:
+def require_architecture(architecture: str) -> None:
+    """Raise ModelError unless there is a network of this name."""
+    if architecture == DEFAULT_ARCHITECTURE:
+        return
     from torchvision import models
 
     known = models.list_models(module=models)
     if architecture not in known:
+        close = difflib.get_close_matches(architecture, [DEFAULT_ARCHITECTURE, *known], n=3)
+        if close:
+            raise ModelError(f"There is no network {architecture}. Did you mean {' or '.join(close)}?")
         raise ModelError(
             f"There is no network {architecture}. There are {DEFAULT_ARCHITECTURE} and those of torchvision: "
             f"{', '.join(known)}."
         )
+
+
+def _torchvision(architecture: str) -> tuple[nn.Module, int, list[float], list[float]]:
+    from torchvision import models
+
+    require_architecture(architecture)
     preset = models.get_model_weights(architecture).DEFAULT.transforms()
     network = models.get_model(architecture, weights=None)
     mean, std = ([255.0 * value for value in values] for values in (preset.mean, preset.std))

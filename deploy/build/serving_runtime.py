@@ -1,0 +1,104 @@
+"""What the serving images lack, for their Python and their processors: OpenVINO, and the default network's definition.
+
+    python -m deploy.build.serving_runtime
+
+AWS's Ray Serve images bring Pillow, NumPy, PyTorch, torchvision and, with transformers, safetensors; and a model behind
+network isolation cannot install anything. So the serving code carries what they lack in a folder that is named after
+the interpreter that can load it (`own_packages.py` of the payload), taken from the lock with its hashes: OpenVINO
+without what a CPU endpoint never loads (30 MB packed, instead of 60), and for GPUs the 20 kB of EfficientNet-Lite. One
+archive serves on both, and in the rehearsal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from deploy import console
+from deploy.environment import BUILD
+from deploy.setup import SERVING_IMAGE, locked_stanza
+from localaws import images
+
+PACKAGES = ("openvino", "efficientnet-lite-pytorch")
+PLATFORM = "x86_64-manylinux_2_28"
+FOLDER = "packages"
+DESCRIPTION = "serving.json"
+# Each pattern was tried: tests/packaged/test_serving_runtime.py loads a graph from the pruned copy in a clean
+# interpreter. OpenVINO reads its own format with a frontend too, `libopenvino_ir_frontend`, so frontends are named.
+NEVER_LOADED = (
+    "bin",
+    "openvino/include",
+    "openvino/libs/cache.json",
+    "openvino/libs/libopenvino_intel_gpu_plugin*",
+    "openvino/libs/libopenvino_intel_npu_*",
+    "openvino/libs/libopenvino_gguf_frontend*",
+    "openvino/libs/libopenvino_jax_frontend*",
+    "openvino/libs/libopenvino_onnx_frontend*",
+    "openvino/libs/libopenvino_paddle_frontend*",
+    "openvino/libs/libopenvino_pytorch_frontend*",
+    "openvino/libs/libopenvino_tensorflow_frontend*",
+    "openvino/libs/libopenvino_tensorflow_lite_frontend*",
+)
+# What an answer depends on: named in model.json, with the image.
+NAMED = ("ray", "numpy", "pillow")
+
+
+def folder() -> Path:
+    """The folder that the serving archive ships besides our code: `packages/<interpreter>/`, and `serving.json`, which
+    says what the archive was tested with. Made once for each version. Raises CalledProcessError."""
+    image = images.find(SERVING_IMAGE)  # of a CPU endpoint; the GPU image has the same Python
+    stanza = "".join(locked_stanza(package) for package in PACKAGES)
+    description = json.dumps(describe(image, stanza), indent=2, sort_keys=True) + "\n"
+    name = hashlib.sha256(f"{stanza} {PLATFORM} {NEVER_LOADED} {description}".encode()).hexdigest()[:16]
+    made = BUILD / "serving-runtime" / name
+    if not made.is_dir():
+        made.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=made.parent))
+        target = partial / FOLDER / f"cpython-{image.python.replace('.', '')}-linux-x86_64"
+        install(stanza, image.python, target)
+        prune(target)
+        (partial / DESCRIPTION).write_text(description)
+        try:
+            partial.rename(made)
+        except OSError:  # another process was quicker
+            shutil.rmtree(partial)
+    return made
+
+
+def describe(image: images.Image, stanza: str) -> dict:
+    """`{image, python, packages: {name: version}}`, from the locks."""
+    carried = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", stanza, flags=re.MULTILINE))
+    brought = {name: image.versions()[name] for name in NAMED}
+    return {"image": image.name, "python": image.python, "packages": brought | carried}
+
+
+def prune(packages: Path) -> None:
+    """Remove what NEVER_LOADED names."""
+    for pattern in NEVER_LOADED:
+        for path in packages.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def install(stanza: str, python: str, target: Path) -> None:
+    """Install the packages of `stanza`, built for `python` on PLATFORM, into `target`. Raises CalledProcessError."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+        requirements.write(stanza)
+        requirements.flush()
+        command = [Path(sys.executable).parent / "uv", "pip", "install", "--quiet", "--target", target, "--no-deps"]
+        command += ["--python-version", python, "--python-platform", PLATFORM, "--only-binary", ":all:"]
+        command += ["--require-hashes", "-r", requirements.name]
+        subprocess.run(command, check=True)
+
+
+def main() -> None:
+    folder()
+
+
+if __name__ == "__main__":
+    console.run(main)

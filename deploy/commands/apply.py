@@ -1,0 +1,26 @@
+"""`make apply`: deploy the stack on freshly packaged payloads, then ask the endpoint for one prediction."""
+
+from __future__ import annotations
+
+from deploy import console, environment
+from deploy.build import package
+from deploy.sagemaker import endpoint_check
+from deploy.terraform import Stack
+
+
+def main() -> int:
+    env = environment.current()
+    env.require_access()
+    package.build()
+    stack = Stack(env)
+    if code := stack.apply():
+        return code
+    deployment = stack.require_deployment()
+    endpoint_check.require_service(deployment, deployment.release)
+    console.done(f"{deployment.name} is deployed; the endpoint serves {deployment.release}")
+    console.out.print(f"  {deployment.function_url}")
+    return 0
+
+
+if __name__ == "__main__":
+    console.run(main)

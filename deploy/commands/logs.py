@@ -1,0 +1,53 @@
+"""Read the logs of what runs: the last training job, the endpoint, the function, the instance."""
+
+from __future__ import annotations
+
+import time
+
+from rich.markup import escape
+
+from deploy import console, environment
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.log_tail import LogTail
+from deploy.sagemaker import jobs
+from deploy.terraform import Stack
+
+WHAT = ("train", "endpoint", "lambda", "ec2")
+
+
+def source(deployment: Deployment, what: str, job: str | None) -> tuple[str, str]:
+    """The log group and the stream prefix of one kind of log."""
+    if what == "train":
+        name = job or jobs.last(deployment)
+        if not name:
+            raise Failure(f"No training job has run yet. Start one: {console.make('train')}")
+        return deployment.training_log_group, f"{name}/"
+    groups = {"endpoint": "endpoint_log_group", "lambda": "function_log_group", "ec2": "ec2_log_group"}
+    return getattr(deployment, groups[what]), ""
+
+
+def main() -> None:
+    parser = console.Parser(description="Print logs.")
+    parser.add_argument("--what", choices=WHAT, default="train")
+    parser.add_argument("--job", help="a training job's name; default: the last one")
+    parser.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    arguments = parser.parse_args()
+    deployment = Stack(environment.current()).require_deployment()
+    group, prefix = source(deployment, arguments.what, arguments.job)
+    console.step(f"{group} {prefix}")
+    tail = LogTail(deployment.client("logs"), group, prefix)
+    shown = None
+    while True:
+        for stream, line in tail.poll():
+            if stream != shown:
+                console.out.rule(escape(stream), align="left", style="dim")
+                shown = stream
+            console.out.print(line, markup=False)
+        if not arguments.follow:
+            return
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    console.run(main)

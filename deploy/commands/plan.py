@@ -1,0 +1,18 @@
+"""`make plan`: show what `make apply` would change."""
+
+from __future__ import annotations
+
+from deploy import console, environment
+from deploy.build import package
+from deploy.terraform import Stack
+
+
+def main() -> int:
+    env = environment.current()
+    env.require_access()
+    package.build()
+    return Stack(env).plan()
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,32 @@
+"""`make predict`: ask the function URL about an image, and print the JSON that it answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from deploy import console, environment
+from deploy.function import ask, payload
+from deploy.terraform import Stack
+
+
+def main() -> int:
+    parser = console.Parser(description="Ask the function URL.")
+    parser.add_argument("image", nargs="?", help="a file or a URL; default: a digit of the sample data")
+    parser.add_argument("--top-k", type=int)
+    arguments = parser.parse_args()
+    body, content_type = payload(arguments.image)
+    deployment = Stack(environment.current()).require_deployment()
+    query = f"?top_k={arguments.top_k}" if arguments.top_k else ""
+    status, answer = ask(deployment, body, content_type, query)
+    try:
+        print(json.dumps(json.loads(answer), indent=2))
+    except ValueError:
+        print(answer.decode(errors="replace"))
+    if status != 200:
+        print(f"HTTP status {status}", file=sys.stderr)
+    return 0 if status == 200 else 1
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,44 @@
+"""`make promote`: put a trained model behind the URL, blue/green, and go back if it fails."""
+
+from __future__ import annotations
+
+from deploy import console, environment
+from deploy.console import Failure
+from deploy.sagemaker import releases
+from deploy.sagemaker.promotion import check_archive, find_model, live_instance_count, release_id, serves, switch
+from deploy.sagemaker.releases import Release, Releases
+from deploy.terraform import Stack
+
+
+def main() -> None:
+    parser = console.Parser(description="Put a trained model behind the URL.")
+    parser.add_argument("model", nargs="?", help="a run's name, an S3 URI, or 'previous'; default: the newest")
+    wanted = parser.parse_args().model
+    stack = Stack(environment.current())
+    deployment = stack.require_deployment()
+    old = releases.read(deployment) or releases.live(deployment)
+    if wanted == "previous":
+        name = old.previous()
+        if name is None:
+            raise Failure("There is no release before the current one.")
+        uri = old.models[name].model_data_url
+    else:
+        name, uri = None, find_model(deployment, wanted)
+    console.step(f"Checking {uri}")
+    card, etag = check_archive(deployment, uri)
+    name = name or release_id(uri, etag)
+    if name == old.current and serves(deployment, uri):
+        console.done(f"{name} is what the endpoint serves already.")
+        return
+
+    other = old.current if old.current != name else old.previous()
+    kept = {other: old.models[other]} if other else {}
+    new = Releases(current=name, models={name: Release(uri, live_instance_count(deployment)), **kept})
+    console.step(f"Promoting {name}: {card.architecture}, {len(card.classes)} classes")
+    switch(stack, old, new)
+    releases.write(deployment, new)
+    console.done(f"{name} serves. Go back with: {console.make('promote MODEL=previous')}")
+
+
+if __name__ == "__main__":
+    console.run(main)

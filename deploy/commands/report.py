@@ -1,0 +1,22 @@
+"""`make report`: fetch a run's report and open it."""
+
+from __future__ import annotations
+
+from deploy import console, environment, runs
+from deploy.reports import ARCHIVE, fetch, open_in_browser
+from deploy.terraform import Stack
+
+
+def main() -> None:
+    parser = console.Parser(description="Fetch and open a training run's report.")
+    parser.add_argument("run", nargs="?", help="a run's or tuning job's name; default: the last run")
+    wanted = parser.parse_args().run
+    deployment = Stack(environment.current()).require_deployment()
+    run = runs.find(deployment, wanted, ARCHIVE)
+    path = fetch(deployment, run)
+    opened = "" if open_in_browser(path) else ": open it in a browser"
+    console.done(f"The report of {run}{opened}\n  {path}")
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,86 @@
+"""One screen about a deployment: the endpoint, the function, the instance, the last jobs."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from deploy import console, environment
+from deploy.deployment import Deployment
+from deploy.environment import Environment
+from deploy.sagemaker import jobs
+from deploy.terraform import Stack
+from localaws import images
+
+
+def endpoint_row(deployment: Deployment) -> tuple[str, str, str]:
+    sagemaker = deployment.client("sagemaker")
+    try:
+        endpoint = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
+    except sagemaker.exceptions.ClientError as error:
+        return "endpoint", "missing", str(error)
+    variants = endpoint.get("ProductionVariants", [])
+    counts = ", ".join(
+        f"{variant.get('CurrentInstanceCount', 0)} of {variant.get('DesiredInstanceCount', 0)} instances"
+        for variant in variants
+    )
+    # SageMaker keeps the reason of a change that it rolled back; beside a healthy endpoint it would only mislead.
+    reason = "" if endpoint["EndpointStatus"] == "InService" else endpoint.get("FailureReason", "")
+    applied = endpoint["EndpointConfigName"] == deployment.endpoint_config_name
+    serves = deployment.release if applied else f"{endpoint['EndpointConfigName']}, which is not what was applied last"
+    details = [f"serves {serves}", counts, reason]
+    return "endpoint", endpoint["EndpointStatus"], "; ".join(filter(None, details))
+
+
+def function_row(deployment: Deployment) -> tuple[str, str, str]:
+    client = deployment.client("lambda")
+    name = deployment.function_name
+    configuration = client.get_function_configuration(FunctionName=name)
+    alias = client.get_alias(FunctionName=name, Name=deployment.function_alias)
+    reserved = client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions", "none")
+    details = f"{deployment.function_alias} → version {alias['FunctionVersion']}; reserved concurrency {reserved}"
+    return (
+        "function",
+        configuration.get("State", "Active"),
+        f"{details}; {deployment.function_url}",
+    )
+
+
+def instance_row(deployment: Deployment) -> tuple[str, str, str]:
+    ec2 = deployment.client("ec2")
+    answer = ec2.describe_instances(InstanceIds=[deployment.ec2_instance_id])
+    instance = answer["Reservations"][0]["Instances"][0]
+    return "instance", instance["State"]["Name"], f"{instance['InstanceType']} {instance['InstanceId']}"
+
+
+def image_rows(env: Environment) -> list[tuple[str, str, str]]:
+    """In a rehearsal, what stands in for each of AWS's images. On AWS they are the images."""
+    if not env.rehearsed:
+        return []
+    return [("image", name, words) for name, words in images.summary().items()]
+
+
+def job_rows(deployment: Deployment) -> list[tuple[str, str, str]]:
+    rows = []
+    for job in jobs.recent(deployment, most=5):
+        taken = job.get("TrainingEndTime", job.get("LastModifiedTime", job["CreationTime"])) - job["CreationTime"]
+        rows.append(("job", job["TrainingJobStatus"], f"{job['TrainingJobName']} ({taken.total_seconds():.0f} s)"))
+    return rows
+
+
+def main() -> None:
+    deployment = Stack(environment.current()).require_deployment()
+    table = Table("what", "status", title=f"{deployment.name} in {deployment.env}", title_justify="left")
+    table.add_column("details", overflow="fold")
+    for row in (
+        endpoint_row(deployment),
+        function_row(deployment),
+        instance_row(deployment),
+        *image_rows(deployment.env),
+        *job_rows(deployment),
+    ):
+        table.add_row(*row)
+    console.show(table)
+
+
+if __name__ == "__main__":
+    console.run(main)

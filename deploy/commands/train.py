@@ -1,0 +1,22 @@
+"""`make train`: train in SageMaker, and follow the job to its end."""
+
+from __future__ import annotations
+
+from deploy import console, environment, options
+from deploy.sagemaker import jobs, resume
+from deploy.sagemaker.training import submit, summary
+from deploy.terraform import Stack
+
+
+def main() -> None:
+    arguments = options.training()
+    deployment = Stack(environment.current()).require_deployment()
+    if arguments.resume:
+        name = resume.start_again(deployment, arguments.resume)
+    else:
+        name = arguments.run or submit(deployment, arguments)
+    console.done(summary(jobs.follow(deployment, name)))
+
+
+if __name__ == "__main__":
+    console.run(main)

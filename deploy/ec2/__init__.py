@@ -1,0 +1,1 @@
+"""The training instance: its preparation, and the runs that are sent to it."""

@@ -1,0 +1,85 @@
+"""Commands on the training instance through SSM: send one, list those that were sent, say how one ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from deploy.deployment import Deployment
+
+UNFINISHED = ("Pending", "InProgress", "Delayed", "Cancelling")
+INTERRUPTED = "Interrupted"  # not SSM's: its agent went away with the instance before it could report an end
+
+KILLED = (-1, 137, 143)  # exit statuses of a shell whose program got SIGKILL or SIGTERM; -1: SSM knows of none
+# SSM's StatusDetails (Systems Manager user guide, "Understanding command statuses") in words.
+ENDS = {
+    "Cancelled": "was cancelled",
+    "ExecutionTimedOut": "took longer than it may (MAX_MINUTES=), and was ended",
+    "DeliveryTimedOut": "was not taken by the instance in time: its SSM agent does not answer",
+    "Undeliverable": "could not be delivered: the instance is gone or its SSM agent does not answer",
+    "Terminated": "was ended by SSM before it ran",
+    "AccessDenied": "was refused: the instance's role does not allow it",
+    "RateExceeded": "was refused: too many commands wait in this account",
+    INTERRUPTED: "was interrupted, because the instance stopped",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as SSM remembers it, for 30 days."""
+
+    id: str
+    comment: str
+    status: str
+    requested: datetime
+    lines: list[str]
+    seconds: int
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self.status in UNFINISHED
+
+
+def send(deployment: Deployment, lines: list[str], seconds: int, comment: str = "") -> str:
+    """Send a shell script to the instance; returns the command's id."""
+    answer = deployment.client("ssm").send_command(
+        InstanceIds=[deployment.ec2_instance_id],
+        DocumentName="AWS-RunShellScript",
+        Comment=comment,
+        Parameters={"commands": lines, "workingDirectory": ["/"], "executionTimeout": [str(seconds)]},
+        CloudWatchOutputConfig={
+            "CloudWatchOutputEnabled": True,
+            "CloudWatchLogGroupName": deployment.ec2_log_group,
+        },
+    )
+    return answer["Command"]["CommandId"]
+
+
+def sent(deployment: Deployment) -> list[Command]:
+    """The commands that this instance was sent, the newest first."""
+    pages = deployment.client("ssm").get_paginator("list_commands")
+    found = [
+        Command(
+            each["CommandId"],
+            each.get("Comment", ""),
+            each["Status"],
+            each["RequestedDateTime"],
+            each["Parameters"]["commands"],
+            int(each["Parameters"].get("executionTimeout", ["3600"])[0]),
+        )
+        for page in pages.paginate(InstanceId=deployment.ec2_instance_id)
+        for each in page["Commands"]
+    ]
+    return sorted(found, key=lambda command: command.requested, reverse=True)
+
+
+def ending(result: dict) -> str:
+    """How a command ended, in words that follow its name: `was cancelled`; for a failure the end of its stderr."""
+    details = result.get("StatusDetails") or result["Status"]
+    if details.replace(" ", "") in ENDS:
+        return ENDS[details.replace(" ", "")]
+    if details == "Failed" and result.get("ResponseCode") in KILLED:
+        return "was killed: somebody ended it, or the instance has too little memory"
+    lines = result.get("StandardErrorContent", "").strip().splitlines()
+    last = "\n".join([line for line in lines if not line.startswith("Shutdown scheduled")][-5:])
+    return f"ended as {details}{': ' if last else ''}{last}"

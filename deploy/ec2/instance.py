@@ -1,0 +1,109 @@
+"""The training instance: wake it, see that it is prepared, and say what it costs."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from datetime import UTC, datetime
+
+from deploy import console
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.ec2 import command as ec2_command
+from deploy.ec2 import watch
+
+START_TIMEOUT = 600  # seconds for a cold instance to boot, run its user data and reach SSM
+SAY_AGAIN = 10  # seconds
+BOOT_SECONDS = 600  # until an instance that SSM reaches must have begun its user data
+PREPARE_SECONDS = 3600  # for SSM: the first boot's attempt, and one more
+SPARE_MINUTES = 15  # on top of the idle minutes: what preparing takes, as in the user data
+
+
+def describe(deployment: Deployment) -> dict:
+    """EC2's description of it."""
+    ec2 = deployment.client("ec2")
+    return ec2.describe_instances(InstanceIds=[deployment.ec2_instance_id])["Reservations"][0]["Instances"][0]
+
+
+def wake(deployment: Deployment) -> None:
+    """Start the instance if it is stopped, and wait until SSM reaches it. Raises Failure after START_TIMEOUT."""
+    ec2, ssm = deployment.client("ec2"), deployment.client("ssm")
+    instance = deployment.ec2_instance_id
+    began = time.monotonic()
+    said, said_at = None, began
+    while time.monotonic() - began < START_TIMEOUT:
+        state = describe(deployment)["State"]["Name"]
+        if state == "stopped":
+            ec2.start_instances(InstanceIds=[instance])
+        elif state in ("terminated", "shutting-down"):
+            raise Failure(f"The instance {instance} is {state}. Make a new one: {console.make('apply')}")
+        elif state == "running":
+            filters = [{"Key": "InstanceIds", "Values": [instance]}]
+            answer = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
+            if answer and answer[0]["PingStatus"] == "Online":
+                return
+        waiting = {"stopped": "starting it", "running": "waiting for its SSM agent"}.get(state, "waiting")
+        if state != said:
+            console.step(f"Instance {instance} is {state}: {waiting}")
+            said, said_at = state, time.monotonic()
+        elif time.monotonic() - said_at >= SAY_AGAIN:
+            console.step(f"Still {state}: {waiting} ({time.monotonic() - began:.0f} s)")
+            said_at = time.monotonic()
+        time.sleep(deployment.env.poll_seconds(5))
+    raise Failure(
+        f"The instance {instance} was not reachable over SSM within {START_TIMEOUT // 60} minutes. "
+        f"Its console: aws ec2 get-console-output --instance-id {instance}"
+    )
+
+
+def prepare_script(deployment: Deployment, payload: str) -> str:
+    """The shell script that ends when the instance is prepared. Its paths are relative to `/`, where SSM starts it.
+
+    The user data puts down `prepare`, runs it, and holds a lock meanwhile. Called again, `prepare` waits for the lock,
+    and does what is missing: nothing after a first boot that finished, everything after one that failed.
+    """
+    _, _, key = payload.removeprefix("s3://").partition("/")
+    return f"""\
+[ -e opt/pawprint/python ] && exit 0
+shutdown -h +{deployment.ec2_idle_minutes + SPARE_MINUTES} > /dev/null 2>&1
+for i in $(seq {BOOT_SECONDS}); do
+  [ -e opt/pawprint/prepare ] && break
+  [ $((i % {SAY_AGAIN})) = 0 ] && echo "the first boot has not begun to prepare the instance ($i s)"
+  sleep 1
+done
+if [ ! -e opt/pawprint/prepare ]; then
+  echo "the instance never ran its user data" >&2
+  exit 1
+fi
+exec bash opt/pawprint/prepare {shlex.quote(key)}
+"""
+
+
+def ensure_prepared(deployment: Deployment, payload: str) -> None:
+    """Wait until the instance's first boot has prepared it; where that failed, do it again with the payload at
+    `payload`, and show it. Raises Failure where that fails too."""
+    console.step("Waiting until the instance is prepared")
+    lines = prepare_script(deployment, payload).splitlines()
+    command = ec2_command.send(deployment, lines, seconds=PREPARE_SECONDS)
+    result = watch.Watch(deployment, command).to_end(console.make("train-ec2"))
+    if result["Status"] != "Success":
+        instance = deployment.ec2_instance_id
+        raise Failure(
+            f"The instance could not be prepared. The command that prepares it {ec2_command.ending(result)}\n"
+            f"To try once more: {console.make('train-ec2')}. What the first boot printed: "
+            f"aws ec2 get-console-output --instance-id {instance} --latest --output text\n"
+            f"For a new instance: aws ec2 terminate-instances --instance-ids {instance}, then {console.make('apply')}"
+        )
+
+
+def cost(deployment: Deployment, began: datetime, launched: datetime) -> str:
+    """One line: what the instance costs from `began`, or from its start where that was for this run alone, until it
+    stops itself."""
+    from classifier import prices
+
+    now = datetime.now(UTC)
+    idle = deployment.ec2_idle_minutes
+    seconds = (now - began).total_seconds() + 60 * idle
+    since = "its start" if began == launched else "the command"
+    price = prices.sentence(deployment.ec2_instance_type, seconds)
+    return f"Cost on AWS: {price}; from {since} to {idle} idle minutes after the end"

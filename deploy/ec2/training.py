@@ -1,0 +1,57 @@
+"""Train on the EC2 instance, over SSM: no open port, no key.
+
+Starts the instance if it is stopped, prepares it if its first boot did not finish that, sends one shell script, and
+streams what it prints. The run needs no watcher: it goes on when the connection is lost or the command is left, and the
+instance stops itself. With --run, a run in progress is watched, one that was interrupted is started again from its
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from deploy import console, datasets
+from deploy.build.upload import upload
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.ec2 import command as ec2_command
+from deploy.ec2 import instance, runs, watch
+from deploy.sagemaker import jobs
+
+
+def start(deployment: Deployment, arguments: argparse.Namespace) -> tuple[str, str]:
+    """Send a new run to the instance; returns its name and the command's id."""
+    runs.require_free(deployment, runs.commands(deployment))
+    payloads = upload(deployment)
+    dataset = datasets.resolve(deployment, arguments.data)
+    instance.wake(deployment)
+    instance.ensure_prepared(deployment, payloads["ec2"])
+    run = jobs.new_name(deployment.name, "ec2")
+    console.step(f"Training {run} on {deployment.ec2_instance_type}")
+    script = runs.script(run, deployment, payloads, dataset, arguments)
+    return run, ec2_command.send(deployment, script.splitlines(), arguments.max_minutes * 60, run)
+
+
+def follow(deployment: Deployment, run: str, command: str, *, from_middle: bool = False) -> None:
+    """Stream the run to its end. Ctrl-C leaves it running. Raises Failure with the reason if it failed."""
+    again = console.make(f"train-ec2 RUN={run}")
+    try:
+        result = watch.Watch(deployment, command).to_end(again, with_progress=not from_middle)
+    except KeyboardInterrupt:
+        raise Failure(
+            f"Stopped watching; {run} goes on. To watch it again: {again}. "
+            f"To end it: aws ssm cancel-command --command-id {command}"
+        ) from None
+    if result["Status"] != "Success":
+        raise Failure(f"{run} {ec2_command.ending(result)}\nTo go on from its last epoch: {again}")
+
+
+def finish(deployment: Deployment, run: str, command: str) -> None:
+    known = runs.commands(deployment)
+    sent = next(each for each in known if each.id == command)
+    launched = instance.describe(deployment)["LaunchTime"]
+    console.done(
+        f"{run} is trained: {runs.model_of(deployment, run)}\n"
+        f"  {instance.cost(deployment, runs.billed_from(known, sent, launched), launched)}\n"
+        f"  Its report: {console.make(f'report JOB={run}')}\n  Put the model behind the URL: {console.make('promote')}"
+    )

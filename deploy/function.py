@@ -1,0 +1,109 @@
+"""Ask the function URL what is on a picture; print the JSON it answers.
+
+The request is what `make curl` prints, made by hand: signed with the caller's credentials where the URL asks for
+AWS_IAM.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import mimetypes
+import shlex
+import socket
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploy import environment
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.environment import Environment
+
+# The header of temporary credentials, and nothing for those of a user: curl signs an empty header but does not send it,
+# and AWS refuses that (IncompleteSignature). It is one word, "-HName: value": zsh does not split what it expands.
+IF_TEMPORARY = '${AWS_SESSION_TOKEN:+"-HX-Amz-Security-Token: $AWS_SESSION_TOKEN"}'
+
+
+class LoopbackConnection(http.client.HTTPConnection):
+    """HTTP to a `*.localhost` name, which is this machine by RFC 6761, whatever the system's resolver says."""
+
+    def connect(self) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", self.port), self.timeout)
+
+
+def ask(deployment: Deployment, body: bytes, content_type: str, query: str = "") -> tuple[int, bytes]:
+    """POST to the function URL; returns the status and the body."""
+    url = deployment.function_url + query
+    headers = {"Content-Type": content_type}
+    if deployment.predictor_auth_type == "AWS_IAM":
+        headers = sign(deployment["region"], url, body, headers)
+    parts = urlsplit(url)
+    local = (parts.hostname or "").endswith(".localhost")
+    kind = LoopbackConnection if local else http.client.HTTPSConnection
+    connection = kind(parts.hostname, parts.port, timeout=60)
+    try:
+        connection.request("POST", f"{parts.path or '/'}?{parts.query}".rstrip("?"), body=body, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except OSError as error:
+        deployment.env.require_own_local_aws()
+        raise Failure(f"{deployment.function_url} does not answer: {error}") from error
+    finally:
+        connection.close()
+
+
+def sign(env: Environment, region: str, url: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+    import boto3
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    credentials = boto3.Session().get_credentials()
+    if credentials is None:
+        raise Failure("The URL asks for a signed request, and no AWS credentials were found.")
+    request = AWSRequest(method="POST", url=url, data=body, headers=headers)
+    SigV4Auth(credentials.get_frozen_credentials(), "lambda", region).add_auth(request)
+    return dict(request.headers.items())
+
+
+def sample_image() -> Path:
+    """One handwritten digit of the sample data, as a file."""
+    from deploy.sample_data import write_sample
+
+    kept = environment.BUILD / "sample-digit.png"
+    if not kept.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            write_sample(Path(folder))
+            found = sorted((Path(folder) / "test").rglob("*.*"))[0]
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_bytes(found.read_bytes())
+    return kept
+
+
+def payload(image: str | None) -> tuple[bytes, str]:
+    """The request's body and content type for a file or a URL. Raises Failure where there is no such file."""
+    if image and image.startswith(("http://", "https://")):
+        return json.dumps({"url": image}).encode(), "application/json"
+    path = Path(image) if image else sample_image()
+    if not path.is_file():
+        raise Failure(f"There is no file {path}.")
+    return path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def curl_line(deployment: Deployment, image: Path) -> str:
+    """A command that can be pasted into a shell: it signs the request where the URL asks for AWS_IAM."""
+    parts = ["curl -sS"]
+    if deployment.predictor_auth_type == "AWS_IAM":
+        parts.append(f"--aws-sigv4 aws:amz:{deployment.region}:lambda")
+        if deployment.env.rehearsed:
+            parts.append("--user test:test")
+        else:
+            parts += ['--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"', IF_TEMPORARY]
+    _, content_type = payload(str(image))
+    shown = image.relative_to(Path.cwd()) if image.is_relative_to(Path.cwd()) else image
+    parts += [
+        f"-H 'Content-Type: {content_type}'",
+        f"--data-binary {shlex.quote(f'@{shown}')}",
+        deployment.function_url,
+    ]
+    return " ".join(parts)

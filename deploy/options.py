@@ -1,0 +1,120 @@
+"""The options of `make train`, `make tune` and `make train-ec2`, checked before anything is packaged or sent."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Container
+
+from classifier.settings import HYPERPARAMETERS, boolean, several, units, whole_number
+
+from deploy import console
+
+# SageMaker's and SSM's own limits: MaxRuntimeInSeconds is at most 28 days, and a command runs for at most 48 hours.
+MOST_MINUTES_SAGEMAKER = 28 * 24 * 60
+MOST_MINUTES_SSM = 48 * 60
+MOST_INSTANCES = 100  # of one training job: more is a slip of the finger
+MOST_TRIALS = 750  # of a tuning job (SageMaker's quotas, "Maximum number of training jobs per tuning job")
+MOST_PARALLEL = 100  # (the same quotas)
+STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
+CHOICES = ("arch", "augment")  # of which a tuning job may choose among several
+
+
+def training() -> argparse.Namespace:
+    """The options of `make train`."""
+    parser = console.Parser(description="Train in SageMaker.")
+    add_run(parser, MOST_MINUTES_SAGEMAKER)
+    parser.add_argument("--instances", type=whole_number(1, MOST_INSTANCES), default=1)
+    parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
+    parser.add_argument("--run", metavar="JOB", help="a training job to follow; starts nothing")
+    parser.add_argument("--resume", metavar="JOB", help="start an interrupted spot job again from its checkpoints")
+    arguments = parser.parse_args()
+    refuse_others(parser, arguments, "run")
+    refuse_others(parser, arguments, "resume")
+    require_networks(parser, arguments)
+    return arguments
+
+
+def tuning() -> argparse.Namespace:
+    """The options of `make tune`."""
+    parser = console.Parser(description="Tune hyperparameters in SageMaker.")
+    parser.add_argument(
+        "--jobs", type=whole_number(1, MOST_TRIALS), help="trials in all (8; of a grid, all its combinations)"
+    )
+    parser.add_argument(
+        "--parallel", type=whole_number(1, MOST_PARALLEL), default=2, help="trials at a time (%(default)s)"
+    )
+    parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0])
+    parser.add_argument("--warm-start", metavar="JOB", help="an earlier tuning job to learn from")
+    parser.add_argument("--run", metavar="JOB", help="a tuning job to follow, or to report on; starts nothing")
+    add_run(parser, MOST_MINUTES_SAGEMAKER, several_of=CHOICES)
+    arguments = parser.parse_args()
+    refuse_others(parser, arguments, "run")
+    require_networks(parser, arguments)
+    return arguments
+
+
+def training_on_ec2() -> argparse.Namespace:
+    """The options of `make train-ec2`."""
+    parser = console.Parser(description="Train on the EC2 instance.")
+    add_run(parser, MOST_MINUTES_SSM)
+    parser.add_argument("--threads", type=units, help="that compute; default: found by autotuning")
+    parser.add_argument("--workers", type=units, help="that decode images; default: found by autotuning")
+    parser.add_argument("--run", help="a run to watch, or to start again if it was interrupted")
+    arguments = parser.parse_args()
+    refuse_others(parser, arguments, "run")
+    require_networks(parser, arguments)
+    return arguments
+
+
+def add_run(parser: argparse.ArgumentParser, most_minutes: int, several_of: Container[str] = ()) -> None:
+    """What every kind of training takes: a dataset, the hyperparameters, a time limit.
+
+    A hyperparameter that is not given stays None: the training program has the defaults. Those in `several_of` take
+    several values with commas between them.
+    """
+    parser.add_argument("--data", help="a dataset's name or a folder; default: the last one uploaded, or the sample")
+    for each in HYPERPARAMETERS:
+        option = f"--{each.variable.lower().replace('_', '-')}"  # the name of its make variable
+        if each.check is boolean:
+            parser.add_argument(option, dest=each.key, action="store_true", help=each.help)
+        else:
+            check = several(each.check) if each.name in several_of else each.check
+            parser.add_argument(option, dest=each.key, type=check, help=each.help)
+    parser.add_argument(
+        "--max-minutes", type=whole_number(1, most_minutes), default=120, help="for one run (%(default)s)"
+    )
+
+
+def refuse_others(parser: argparse.ArgumentParser, arguments: argparse.Namespace, name: str) -> None:
+    """Refuse every other option if `name` is given: what goes on has its own settings."""
+    if not getattr(arguments, name):
+        return
+    others = [key for key, value in vars(arguments).items() if key != name and value != parser.get_default(key)]
+    if others:
+        given = ", ".join(variable(each) for each in others)
+        parser.error(f"--{name} takes everything from the run itself; leave out {given}")
+
+
+def require_networks(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Refuse a network that there is not: the job would find out minutes later, and cost money until then."""
+    if not arguments.arch:
+        return
+    from classifier.network.model import ModelError, require_architecture  # imports torch
+
+    for name in arguments.arch.split(","):
+        try:
+            require_architecture(name)
+        except ModelError as error:
+            parser.error(f"--arch: {error}")
+
+
+def variable(key: str) -> str:
+    """The make variable of a parsed argument."""
+    known = {each.key: each.variable for each in HYPERPARAMETERS}
+    return known.get(key, key.upper())
+
+
+def hyperparameters(arguments: argparse.Namespace) -> dict[str, str]:
+    """The hyperparameters that were given, by name; the training program has the defaults of the rest."""
+    given = {each.name: getattr(arguments, each.key, None) for each in HYPERPARAMETERS}
+    return {name: str(value) for name, value in given.items() if value is not None and value is not False}

@@ -1,0 +1,109 @@
+"""Training jobs of this deployment: find the last one, follow one, stop what still runs."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from deploy import console
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.log_tail import LogTail
+
+UNFINISHED = ("InProgress", "Stopping")
+
+
+def new_name(stack: str, kind: str) -> str:
+    """A job name that sorts by time: `<stack>-<kind>-20261122-160501`."""
+    return f"{stack}-{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def recent(deployment: Deployment, most: int = 10) -> list[dict]:
+    """Summaries of the latest training jobs, newest first."""
+    sagemaker = deployment.client("sagemaker")
+    answer = sagemaker.list_training_jobs(
+        NameContains=f"{deployment.name}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=most
+    )
+    return answer["TrainingJobSummaries"]
+
+
+def last(deployment: Deployment) -> str | None:
+    return next((job["TrainingJobName"] for job in recent(deployment, most=1)), None)
+
+
+def follow(deployment: Deployment, name: str) -> dict:
+    """Print a job's stages and log lines until it has ended; return its description.
+
+    Raises Failure with SageMaker's reason if it failed. Ctrl-C leaves the job running.
+    """
+    sagemaker = deployment.client("sagemaker")
+    tail = LogTail(deployment.client("logs"), deployment.training_log_group, f"{name}/")
+    stage = None
+    try:
+        while True:
+            job = sagemaker.describe_training_job(TrainingJobName=name)
+            if job["SecondaryStatus"] != stage:
+                stage = job["SecondaryStatus"]
+                console.step(f"{stage}")
+            for _, line in tail.poll():
+                console.out.print(f"  {line}", markup=False)
+            if job["TrainingJobStatus"] not in UNFINISHED:
+                break
+            time.sleep(deployment.env.poll_seconds(5))
+    except KeyboardInterrupt:
+        raise Failure(f"Stopped watching; the job goes on. To see it: {console.make(f'logs JOB={name}')}") from None
+    if job["TrainingJobStatus"] != "Completed":
+        reason = job.get("FailureReason") or "no reason was given"
+        see = console.make(f"logs JOB={name}")
+        raise Failure(f"The training job {name} is {job['TrainingJobStatus']}: {reason}\nIts log: {see}")
+    return job
+
+
+def final_metrics(job: dict) -> dict[str, float]:
+    return {metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList", [])}
+
+
+def stop_all(deployment: Deployment) -> None:
+    """Stop this deployment's unfinished tuning and training jobs and wait until they have."""
+    sagemaker = deployment.client("sagemaker")
+    stop_tuning(deployment)  # first: it would start other training jobs for those that are stopped
+    running = [job["TrainingJobName"] for job in recent(deployment, 100) if job["TrainingJobStatus"] in UNFINISHED]
+    for name in running:
+        console.step(f"Stopping the training job {name}")
+        sagemaker.stop_training_job(TrainingJobName=name)
+    for name in running:
+        sagemaker.get_waiter("training_job_completed_or_stopped").wait(TrainingJobName=name)
+
+
+def stop_tuning(deployment: Deployment) -> None:
+    """Stop this deployment's unfinished tuning jobs, and so their trials, and wait until they have."""
+    sagemaker = deployment.client("sagemaker")
+    pages = sagemaker.get_paginator("list_hyper_parameter_tuning_jobs").paginate(NameContains=f"{deployment.name}-")
+    running = [
+        job["HyperParameterTuningJobName"]
+        for page in pages
+        for job in page["HyperParameterTuningJobSummaries"]
+        if job["HyperParameterTuningJobStatus"] in UNFINISHED
+    ]
+    for name in running:
+        console.step(f"Stopping the tuning job {name}")
+        sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    for name in running:
+        described = {"HyperParameterTuningJobStatus": "Stopping"}
+        while described["HyperParameterTuningJobStatus"] in UNFINISHED:  # SageMaker's clients have no waiter for it
+            time.sleep(deployment.env.poll_seconds(5))
+            described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+
+
+def delete_log_streams(deployment: Deployment) -> None:
+    """Delete what this deployment's jobs logged. The log group itself belongs to the whole account."""
+    logs = deployment.client("logs")
+    group = deployment.training_log_group
+    pages = logs.get_paginator("describe_log_streams").paginate(
+        logGroupName=group, logStreamNamePrefix=f"{deployment.name}-"
+    )
+    try:
+        for stream in [stream["logStreamName"] for page in pages for stream in page["logStreams"]]:
+            logs.delete_log_stream(logGroupName=group, logStreamName=stream)
+    except logs.exceptions.ResourceNotFoundException:
+        return

@@ -1,0 +1,62 @@
+"""Start an interrupted training job again from its checkpoints: `make train RESUME=<job>`."""
+
+from __future__ import annotations
+
+from deploy import console
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.sagemaker import jobs
+
+# What a job is made of, of all that DescribeTrainingJob says; and what each new one has of its own.
+REQUEST = (
+    "AlgorithmSpecification",
+    "HyperParameters",
+    "RoleArn",
+    "InputDataConfig",
+    "OutputDataConfig",
+    "ResourceConfig",
+    "StoppingCondition",
+    "CheckpointConfig",
+    "EnableManagedSpotTraining",
+    "EnableNetworkIsolation",
+    "EnableInterContainerTrafficEncryption",
+    "VpcConfig",
+    "Environment",
+)
+OWN_NAME = "sagemaker_job_name"
+
+
+def start_again(deployment: Deployment, interrupted: str) -> str:
+    """Create a training job that is the interrupted one again, checkpoints and all, and return its name.
+
+    Program, data and settings are the interrupted job's own: with others, its checkpoints would not fit. Raises
+    Failure where there is no such job, it has not ended, it ended well, or it kept no checkpoints.
+    """
+    sagemaker = deployment.client("sagemaker")
+    job = find(sagemaker, interrupted)
+    status = job["TrainingJobStatus"]
+    if status in jobs.UNFINISHED:
+        raise Failure(f"The training job {interrupted} has not ended ({status}); there is nothing to resume.")
+    if status == "Completed":
+        raise Failure(f"The training job {interrupted} was completed; there is nothing to resume.")
+    if "CheckpointConfig" not in job:
+        raise Failure(f"The training job {interrupted} kept no checkpoints: only jobs started with SPOT=1 do.")
+    console.step(f"Submitting {interrupted} again, from {job['CheckpointConfig']['S3Uri']}")
+    name = jobs.new_name(deployment.name, "train")
+    request = {part: job[part] for part in REQUEST if job.get(part) is not None}
+    request["HyperParameters"] = {**request["HyperParameters"], OWN_NAME: name}
+    tags = sagemaker.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]
+    sagemaker.create_training_job(TrainingJobName=name, **request, Tags=tags)
+    return name
+
+
+def find(sagemaker, name: str) -> dict:
+    """The job's description. Raises Failure where there is none."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return sagemaker.describe_training_job(TrainingJobName=name)
+    except ClientError as error:
+        if "not found" in error.response["Error"]["Message"]:
+            raise Failure(f"There is no training job {name}.") from None
+        raise

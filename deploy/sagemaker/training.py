@@ -1,0 +1,140 @@
+"""Train in SageMaker: a training job, followed to its end.
+
+The job is submitted through the SageMaker SDK's typed layer over the API (`sagemaker.core.resources`), with full
+image URIs, since the SDK's own image list ends before the image that is supported now.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from classifier import prices
+
+from deploy import console, datasets, options
+from deploy.build.upload import upload
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.sagemaker import jobs
+
+SPLITS = ("train", "valid", "test")
+# Instance types that may have several GPUs: torchrun starts a process for each.
+GPU_FAMILIES = ("ml.g", "ml.p")
+# One form of metric line, `epoch=3 train_loss=0.1234 …`, is what the training program prints.
+METRICS = ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
+
+
+def program(deployment: Deployment, payloads: dict, job: str) -> dict[str, str]:
+    """The hyperparameters that tell a training container which program to run."""
+    return {
+        "sagemaker_program": "train.py",
+        "sagemaker_submit_directory": payloads["train"],
+        "sagemaker_region": deployment.region,
+        "sagemaker_job_name": job,
+        "sagemaker_container_log_level": "20",
+    }
+
+
+def definition(
+    deployment: Deployment, payloads: dict, dataset: datasets.Uploaded, arguments: argparse.Namespace
+) -> dict:
+    """What a training job and the trials of a tuning job have in common, as arguments for the SDK's classes."""
+    from sagemaker.core import shapes
+
+    def channel(name: str, uri: str) -> shapes.Channel:
+        source = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
+        return shapes.Channel(channel_name=name, data_source=shapes.DataSource(s3_data_source=source))
+
+    price = prices.given_price()  # for the reports
+    return {
+        **({"environment": {prices.OVERRIDE: str(price)}} if price is not None else {}),
+        "role_arn": deployment.training_role_arn,
+        "input_data_config": [
+            *(channel(split, f"{dataset.uri}/{split}/") for split in SPLITS),
+            channel("serving", payloads["inference"]),
+        ],
+        "output_data_config": shapes.OutputDataConfig(s3_output_path=f"s3://{deployment.artifacts_bucket}/models"),
+        "resource_config": shapes.ResourceConfig(
+            instance_type=deployment.training_instance_type,
+            instance_count=getattr(arguments, "instances", 1),
+            volume_size_in_gb=30,
+        ),
+        "stopping_condition": shapes.StoppingCondition(max_runtime_in_seconds=arguments.max_minutes * 60),
+    }
+
+
+def algorithm(deployment: Deployment) -> dict:
+    """The image, and where in its log the metrics stand, as arguments for the SDK's classes."""
+    from sagemaker.core import shapes
+
+    return {
+        "training_image": deployment.training_image,
+        "training_input_mode": "File",
+        "metric_definitions": [
+            shapes.MetricDefinition(name=metric, regex=rf"\b{metric}=([0-9.]+)") for metric in METRICS
+        ],
+    }
+
+
+def origin(deployment: Deployment, dataset: datasets.Uploaded) -> dict:
+    """Tags, session and region, as arguments for the SDK's `create`."""
+    import boto3
+
+    return {
+        "tags": [{"key": "project", "value": deployment.name}, {"key": "dataset", "value": dataset.name}],
+        "session": boto3.Session(region_name=deployment.region),
+        "region": deployment.region,
+    }
+
+
+def submit(deployment: Deployment, arguments: argparse.Namespace) -> str:
+    """Upload payloads and data as far as needed, create the training job, and return its name."""
+    payloads = upload(deployment)
+    dataset = datasets.resolve(deployment, arguments.data)
+    console.step("Submitting the training job")
+    # Imported here: the SDK takes seconds to import, and everything that can go wrong before comes first.
+    from sagemaker.core import resources, shapes
+
+    name = jobs.new_name(deployment.name, "train")
+    given = {**program(deployment, payloads, name), **options.hyperparameters(arguments)}
+    if arguments.instances > 1 or deployment.training_instance_type.startswith(GPU_FAMILIES):
+        given["sagemaker_torch_distributed_enabled"] = "true"
+    request = definition(deployment, payloads, dataset, arguments)
+    if arguments.spot:
+        checkpoints = f"s3://{deployment.artifacts_bucket}/checkpoints/{name}"
+        request["enable_managed_spot_training"] = True
+        request["checkpoint_config"] = shapes.CheckpointConfig(s3_uri=checkpoints)
+        request["stopping_condition"].max_wait_time_in_seconds = 2 * arguments.max_minutes * 60
+    resources.TrainingJob.create(
+        training_job_name=name,
+        algorithm_specification=shapes.AlgorithmSpecification(**algorithm(deployment)),
+        hyper_parameters=given,
+        **request,
+        **origin(deployment, dataset),
+    )
+    return name
+
+
+def summary(job: dict) -> str:
+    metrics, name = jobs.final_metrics(job), job["TrainingJobName"]
+    if "test_accuracy" not in metrics:
+        raise Failure(f"The training job {name} ended without reporting test_accuracy.")
+    return (
+        f"{name}: test accuracy {metrics['test_accuracy']:.4f}, "
+        f"validation accuracy {metrics.get('valid_accuracy', float('nan')):.4f}, "
+        f"{job['TrainingTimeInSeconds']} s of training\n"
+        f"  {job['ModelArtifacts']['S3ModelArtifacts']}\n"
+        f"  Cost on AWS: {cost(job)}\n"
+        f"  Its report: {console.make(f'report JOB={name}')}\n"
+        f"  Put it behind the URL: {console.make('promote')}"
+    )
+
+
+def cost(job: dict) -> str:
+    """What SageMaker bills for the job's instances. Of managed spot the billable seconds are those that are left after
+    the saving, so that they count at the full price; where none was made, says what there could be."""
+    resources, billed = job["ResourceConfig"], job["BillableTimeInSeconds"]
+    price = prices.sentence(resources["InstanceType"], billed, resources["InstanceCount"])
+    saved = 1 - billed / max(job["TrainingTimeInSeconds"], 1)
+    if not job.get("EnableManagedSpotTraining"):
+        return price
+    return f"{price}; managed spot {f'saved {saved:.0%}' if saved > 0.005 else f'saves {prices.SPOT_SAVING}'}"

@@ -1,0 +1,123 @@
+"""The trials of a tuning job, as they end."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+from deploy import console
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.sagemaker.jobs import UNFINISHED
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training job of a tuning job; `objective` is None where it has none."""
+
+    name: str
+    number: int  # from 1, in the order in which they were started
+    status: str
+    hyperparameters: dict[str, str]
+    objective: float | None
+    seconds: float
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, summary: dict) -> Trial:
+        began, ended = summary.get("TrainingStartTime"), summary.get("TrainingEndTime")
+        return cls(
+            name=summary["TrainingJobName"],
+            number=int(summary["TrainingJobName"].split("-")[-2]),
+            status=summary["TrainingJobStatus"],
+            hyperparameters=summary["TunedHyperParameters"],
+            objective=summary.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value"),
+            seconds=(ended - began).total_seconds() if began and ended else 0.0,
+            reason=summary.get("FailureReason"),
+        )
+
+    def outcome(self) -> str:
+        """How it ended, in words; nothing for the usual end."""
+        if self.status == "Stopped":
+            return "stopped early"
+        if self.status == "Failed":
+            return f"failed: {' '.join((self.reason or 'no reason was given').split())[:160]}"
+        return "" if self.objective is not None else "reported nothing"
+
+
+def shown(hyperparameter: str) -> str:
+    """A value as a person reads it: numbers to three digits."""
+    try:
+        return f"{float(hyperparameter):.3g}"
+    except ValueError:
+        return hyperparameter
+
+
+def tuning_job_of(training_job: str) -> str | None:
+    """The name of the tuning job that a training job of this name would be a trial of."""
+    match = re.fullmatch(r"(.+)-\d{3,}-[0-9a-f]{8}", training_job)
+    return match and match[1]
+
+
+def describe(deployment: Deployment, name: str) -> dict | None:
+    """A tuning job's description; None where there is no such job."""
+    sagemaker = deployment.client("sagemaker")
+    try:
+        return sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    except sagemaker.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in ("ResourceNotFound", "ValidationException"):
+            return None
+        raise
+
+
+def ended(deployment: Deployment, name: str) -> list[Trial]:
+    """The trials that have ended, in the order in which they were started."""
+    pages = deployment.client("sagemaker").get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
+    found = [
+        Trial.of(summary)
+        for page in pages.paginate(HyperParameterTuningJobName=name)
+        for summary in page["TrainingJobSummaries"]
+        if summary["TrainingJobStatus"] not in UNFINISHED
+    ]
+    return sorted(found, key=lambda trial: trial.number)
+
+
+def follow(deployment: Deployment, name: str) -> tuple[dict, list[Trial]]:
+    """Print a line for every trial as it ends; return the tuning job's description and its trials.
+
+    Raises Failure where the job failed, with SageMaker's reason. Ctrl-C leaves it running.
+    """
+    printed: set[str] = set()
+    try:
+        while True:
+            job = describe(deployment, name)
+            if job is None:
+                raise Failure(f"There is no tuning job {name}.")
+            tried = ended(deployment, name)
+            for trial in tried:
+                if trial.name not in printed:
+                    printed.add(trial.name)
+                    console.out.print(f"  {line(trial, total(job))}", markup=False)
+            if job["HyperParameterTuningJobStatus"] not in UNFINISHED:
+                break
+            time.sleep(deployment.env.poll_seconds(10))
+    except KeyboardInterrupt:
+        raise Failure(
+            f"Stopped watching; the job goes on. To see it again: {console.make(f'tune JOB={name}')}. To end it: "
+            f"aws sagemaker stop-hyper-parameter-tuning-job --hyper-parameter-tuning-job-name {name}"
+        ) from None
+    if job["HyperParameterTuningJobStatus"] == "Failed":
+        raise Failure(f"The tuning job {name} failed: {job.get('FailureReason') or 'no reason was given'}")
+    return job, tried
+
+
+def total(job: dict) -> int:
+    return job["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxNumberOfTrainingJobs"]
+
+
+def line(trial: Trial, of: int) -> str:
+    """One trial in one line: number, objective, hyperparameters, seconds, and how it ended where that was unusual."""
+    objective = "     —" if trial.objective is None else f"{trial.objective:.4f}"
+    chosen = "  ".join(f"{name}={shown(value)}" for name, value in sorted(trial.hyperparameters.items()))
+    return f"{trial.number:>3}/{of}  {objective}  {chosen}  {trial.seconds:.0f} s  {trial.outcome()}".rstrip()

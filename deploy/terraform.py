@@ -1,0 +1,143 @@
+"""Terraform on freshly packaged payloads: `plan`, `apply`, `destroy`, `output`.
+
+The state and Terraform's working data live under the environment's home, so that the rehearsal and AWS never
+share either. `apply` and `promote` are the same operation with other releases; both end with a look at what really
+runs (`deploy.sagemaker.endpoint_check`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from python_terraform import IsFlagged, Terraform
+
+from deploy import console, environment
+from deploy.build import package
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.environment import TERRAFORM, Environment
+from deploy.sagemaker import releases
+
+# What a person wants to see of an apply: each change when it is done, what takes long, and the sums.
+PROGRESS = re.compile(r"module\.\S+: (\w+ complete|Still)|Plan: |No changes|(Apply|Destroy) complete")
+
+
+class Stack:
+    """The Terraform root stack of one environment."""
+
+    def __init__(self, env: Environment):
+        self.env = env
+        os.environ["TF_DATA_DIR"] = str(env.home / "terraform")
+        os.environ["TF_IN_AUTOMATION"] = "1"
+        venv = str(Path(sys.executable).parent)
+        os.environ["PATH"] = os.pathsep.join([*os.environ["PATH"].split(os.pathsep), venv])
+        self._terraform = Terraform(working_dir=str(TERRAFORM))
+
+    def init(self) -> None:
+        """Initialise providers and state; silent and quick when that was done for these files."""
+        stamp = self.env.home / "terraform" / ".initialised"
+        wanted = package.content_hash(
+            [(path.name, path) for path in (TERRAFORM / ".terraform.lock.hcl", TERRAFORM / "terraform.tf")]
+        )
+        modules = sorted(path.name for path in (TERRAFORM / "modules").iterdir() if path.is_dir())
+        wanted = f"{wanted} {' '.join(modules)}"
+        if stamp.is_file() and stamp.read_text() == wanted:
+            return
+        console.step("Preparing Terraform")
+        code, _, err = self._terraform.cmd(
+            "init",
+            input=False,
+            no_color=IsFlagged,
+            backend_config={"path": str(self.env.home / "terraform.tfstate")},
+            reconfigure=IsFlagged,
+        )
+        if code:
+            raise Failure(f"Terraform could not be initialised:\n{err.strip()}")
+        stamp.write_text(wanted)
+
+    def plan(self) -> int:
+        """Show what an apply would change. Returns Terraform's exit status: 0 also where there are changes."""
+        with self._inputs() as arguments:
+            return self._run("plan", **arguments)
+
+    def apply(self) -> int:
+        """Apply everything without asking. Returns Terraform's exit status."""
+        with self._inputs() as arguments:
+            return self._run_briefly("apply", **arguments, auto_approve=IsFlagged)
+
+    def apply_release(self, release: releases.Releases) -> int:
+        """Apply other releases to the endpoint, and nothing else. Returns Terraform's exit status."""
+        with self._inputs(release) as arguments:
+            return self._run_briefly("apply", **arguments, auto_approve=IsFlagged, target=["module.endpoint"])
+
+    def destroy(self) -> int:
+        with self._inputs() as arguments:
+            # python-terraform's own destroy() passes -force, which Terraform no longer has.
+            return self._run_briefly("destroy", **arguments, auto_approve=IsFlagged)
+
+    def deployment(self) -> Deployment:
+        """What is deployed; without any output if nothing is."""
+        return Deployment(self.env, self._outputs())
+
+    def require_deployment(self) -> Deployment:
+        """What is deployed. Raises Failure if nothing is, or if the rehearsal's local AWS does not run."""
+        deployment = self.deployment()
+        if not deployment.has("artifacts_bucket"):
+            raise Failure(f"Nothing is deployed in {self.env}. Deploy it first: {console.make('apply')}")
+        self.env.require_own_local_aws()
+        return deployment
+
+    def _outputs(self) -> dict[str, Any]:
+        if not (self.env.home / "terraform.tfstate").is_file() and not (TERRAFORM / "backend_override.tf").is_file():
+            return {}  # quicker than Terraform, which would have to be initialised to say so
+        self.init()
+        code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
+        if code:
+            raise Failure(f"The outputs of the stack could not be read:\n{err.strip()}")
+        return {name: output["value"] for name, output in json.loads(out).items()}
+
+    @contextmanager
+    def _inputs(self, release: releases.Releases | None = None) -> Iterator[dict]:
+        """The arguments that plan, apply and destroy share."""
+        self.init()
+        if release is None:
+            release = releases.read(self.deployment())
+        var_files = [self.env.tfvars]
+        if release:
+            var_files.append(self._var_file("releases", {"releases": release.as_variable()}))
+        if self.env.is_dress_rehearsal:
+            var_files.append(self._var_file("rehearsal", environment.rehearsal_variables()))
+        yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
+
+    def _var_file(self, name: str, values: dict) -> Path:
+        """A file of variables for Terraform, in which a value may be of any type; of two files the later one wins."""
+        written = self.env.home / f"{name}.tfvars.json"
+        written.write_text(json.dumps(values, indent=2))
+        return written
+
+    def _run(self, command: str, **arguments) -> int:
+        """Run Terraform on this terminal; returns its exit status."""
+        colour = {} if sys.stdout.isatty() else {"no_color": IsFlagged}
+        sys.stdout.flush()
+        code, _, _ = self._terraform.cmd(command, capture_output=False, **arguments, **colour)
+        return code
+
+    def _run_briefly(self, command: str, **arguments) -> int:
+        """Run Terraform, showing what it changes and what goes wrong, without its plan (which `make plan` shows in
+        full), its warnings and its outputs."""
+        argv = self._terraform.generate_cmd_string(command, **arguments, no_color=IsFlagged)
+        with subprocess.Popen(argv, cwd=TERRAFORM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+            error = False
+            for line in run.stdout:
+                error = error or line.startswith("Error")
+                if error or PROGRESS.match(line):
+                    console.out.print(f"  {line.rstrip()}", markup=False)
+        return run.returncode
