@@ -103,7 +103,7 @@ local-down: setup ## Stop it, with every process that it started; its state stay
 	@$(PY) -m localaws down
 
 ##@ Development
-.PHONY: test test-fast test-terraform bench lint fmt lock clean
+.PHONY: test test-fast test-terraform bench lint fmt docs lock clean
 test: setup lint ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
 	@$(PY) -m pytest tests/e2e tests/terraform tests/packaged tests/unit -q -n 3 --no-loadscope-reorder
 test-fast: setup ## The unit tests
@@ -112,14 +112,17 @@ test-terraform: setup ## Plan contracts of the Terraform modules
 	@$(PY) -m deploy.commands.test_terraform
 bench: setup ## Measure speed against baselines, into bench/results and the README: ONLY=bench[/part] REPEATS= QUICK=1
 	@$(PY) -m bench $(call option,ONLY,only) $(call option,REPEATS,repeats) $(if $(QUICK),--quick)
-lint: setup ## Check the form of Python and Terraform
+lint: setup ## Check the form of Python and Terraform, and the generated tables
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@PATH="$$PATH:$(CURDIR)/.venv/bin" terraform fmt -check -recursive terraform
+	@$(PY) -m tools.terraform_docs --check
 fmt: setup ## Bring Python and Terraform into form
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 	@PATH="$$PATH:$(CURDIR)/.venv/bin" terraform fmt -recursive terraform
+docs: setup ## Write the generated tables of the documentation
+	@$(PY) -m tools.terraform_docs
 lock: ## Make requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
 		--group pyproject.toml:dev pyproject.toml -o requirements.lock

@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 
 
 def test_the_plan_contracts_hold():
-    checks = [sys.executable, "-m", "deploy.terraform_checks"]
+    checks = [sys.executable, "-m", "deploy.commands.test_terraform"]
     result = subprocess.run(checks, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     assert result.returncode == 0, result.stdout
 

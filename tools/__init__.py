@@ -1,0 +1,1 @@
+"""What the project's own development needs. Nothing here is packaged or deployed."""
