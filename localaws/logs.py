@@ -21,14 +21,19 @@ _EXCEPTION = re.compile(r"^(?!torch\.distributed\.elastic\.)[\w.]*(Error|Excepti
 _lock = threading.Lock()
 
 
-def append(group: str, stream: str, lines: list[str], region: str) -> None:
-    """Append lines, stamped now, to a log stream. Blank lines are left out, as CloudWatch refuses empty events."""
+def append(group: str, stream: str, lines: list[str], region: str, *, create: bool = True) -> None:
+    """Append lines, stamped now, to a log stream. Blank lines are left out, as CloudWatch refuses empty events.
+
+    Without `create` the lines are dropped if the group does not exist.
+    """
     now = int(time.time() * 1000)
     events = [{"timestamp": now, "message": line[:MAX_MESSAGE_CHARS]} for line in lines if line.strip()]
     if not events:
         return
     backend = logs_backends[ACCOUNT_ID][region]
     with _lock:
+        if not create and group not in backend.groups:
+            return
         backend.ensure_log_group(group)
         backend.ensure_log_stream(group, stream)
         backend.put_log_events(group, stream, events)
@@ -51,6 +56,8 @@ def last_error(path: Path) -> str:
 class Follower:
     """Copies what a process writes to its log file into a log stream, line by line, while it runs.
 
+    The first lines make the log group if it does not exist. A group that is deleted later stays deleted: Terraform
+    deletes an endpoint and its group while the containers still end, and their role may not make it again.
     `on_lines` is given the same lines.
     """
 
@@ -64,6 +71,7 @@ class Follower:
         self._finished = threading.Event()
         self._position = path.stat().st_size if path.exists() else 0
         self._rest = b""
+        self._has_begun = False
         self._thread = threading.Thread(target=self._run, name=f"follow {path.name}", daemon=True)
         self._thread.start()
 
@@ -88,6 +96,7 @@ class Follower:
         self._rest = b"" if last else lines.pop()
         # A progress bar redraws its line: what counts is what it showed last.
         texts = [line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2] for line in lines]
-        append(*self._target, texts, self._region)
+        append(*self._target, texts, self._region, create=not self._has_begun)
+        self._has_begun = self._has_begun or any(text.strip() for text in texts)
         if self._on_lines is not None and texts:
             self._on_lines(texts)

@@ -129,6 +129,8 @@ class Endpoint(Record):
 
     def _deploy(self, deployment: Deployment, policy: dict[str, Any], note: str | None) -> None:
         with self._changing:
+            if self._abandoned.is_set():  # deleted before this thread began
+                return
             fleets = {each.name: Fleet(self.name, self.region, each, state.touch) for each in deployment.variants}
             try:
                 for fleet in fleets.values():
@@ -180,6 +182,8 @@ class Endpoint(Record):
 
     def _scale(self, variants: tuple[Variant, ...]) -> None:
         with self._changing:
+            if self._abandoned.is_set():  # deleted before this thread began
+                return
             before = self.deployment
             try:
                 for variant in variants:

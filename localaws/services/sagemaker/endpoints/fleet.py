@@ -43,6 +43,7 @@ class Fleet:
         self._condition = threading.Condition()
         self._turn = itertools.count()
         self._ending = False
+        self._starting = 0
         self._failure: str | None = None
         self._was_healthy = False
         self._restart_delay = 0.0
@@ -110,6 +111,8 @@ class Fleet:
             self._ending = True
             instances, self._instances = self._instances, []
             self._condition.notify_all()
+            # One that is being started is stopped by its own thread, and still writes to the endpoint's log group.
+            self._condition.wait_for(lambda: self._starting == 0)
         self._drain(instances, INVOCATION_SECONDS if drain else 0)
         shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -131,17 +134,21 @@ class Fleet:
             if self._condition.wait_for(lambda: self._ending, timeout=delay) or len(self._instances) >= self.desired:
                 return
             self._instances.append(instance)
+            self._starting += 1
         try:
             instance.start(self._endpoint, self._region, self.variant, lambda *end: self._replace(instance, *end))
+            with self._condition:
+                unwanted = instance not in self._instances  # ended or scaled away while it was being started
+            if unwanted:
+                instance.stop()
         except (OSError, RuntimeError) as error:
             with self._condition:
                 self._failure = str(error)
                 self._instances = [each for each in self._instances if each is not instance]
-            return
-        with self._condition:
-            unwanted = instance not in self._instances  # ended or scaled away while it was being started
-        if unwanted:
-            instance.stop()
+        finally:
+            with self._condition:
+                self._starting -= 1
+                self._condition.notify_all()
 
     def _replace(self, instance: Instance, returncode: int, lived: float) -> None:
         """A container has ended: one that was not told to is replaced, later and later if it keeps ending."""

@@ -1,0 +1,58 @@
+"""A fleet's bookkeeping, with instances whose starts the test times; their processes are in test_hosting_process.py."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localaws.context import Context, set_context
+from localaws.runtime import hosting
+from localaws.runtime.hosting_instance import Variant
+from localaws.supervisor import Supervisor
+
+VARIANT = Variant("main", "model", "image", "s3://bucket/model.tar.gz", {}, True, 1, 1.0)
+
+
+class SlowInstance:
+    """An instance that is being started until the test lets it go on."""
+
+    starting = threading.Event()
+    go_on = threading.Event()
+    stopped = threading.Event()
+
+    def __init__(self, folder: Path):
+        self.id, self.child, self.healthy, self.in_flight = "i-1", None, False, 0
+
+    def start(self, *_: object) -> None:
+        self.starting.set()
+        self.go_on.wait()
+        self.child = self
+
+    def stop(self) -> None:
+        if self.child:
+            self.stopped.set()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hosting.Fleet]:
+    set_context(Context(home=tmp_path, port=1, supervisor=Supervisor(tmp_path)))
+    monkeypatch.setattr(hosting, "Instance", SlowInstance)
+    yield hosting.Fleet("endpoint", "us-east-1", VARIANT, lambda: None)
+    set_context(None)
+
+
+def test_the_end_waits_for_an_instance_that_is_being_started(fleet: hosting.Fleet):
+    launch = threading.Thread(target=fleet._launch, args=(0,))
+    launch.start()
+    SlowInstance.starting.wait()
+    end = threading.Thread(target=fleet.end)
+    end.start()
+    end.join(0.2)
+    assert end.is_alive()
+
+    SlowInstance.go_on.set()
+    end.join()
+    launch.join()
+
+    assert SlowInstance.stopped.is_set()
