@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from localaws.context import Context, set_context
-from localaws.runtime import hosting
-from localaws.runtime.hosting_instance import Variant
+from localaws.services.sagemaker.endpoints import fleet as hosting
+from localaws.services.sagemaker.endpoints.container import Variant
 from localaws.supervisor import Supervisor
 
 VARIANT = Variant("main", "model", "image", "s3://bucket/model.tar.gz", {}, True, 1, 1.0)
