@@ -82,6 +82,10 @@ class Environment:
         request limits."""
         return min(on_aws, 1.0) if self.rehearsed else on_aws
 
+    def patience_seconds(self, on_aws: float) -> float:
+        """How long to wait for a connection that is lost. A local AWS that does not answer was stopped."""
+        return min(on_aws, 20.0) if self.rehearsed else on_aws
+
     def require_access(self) -> None:
         """Raise if the local AWS of a rehearsal does not run, or if the caller has no AWS credentials; say whose
         account it is.

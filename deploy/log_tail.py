@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 
 class LogTail:
     """The lines of all streams of a log group that begin with a prefix, each line once.
 
-    CloudWatch Logs has no blocking read: `poll` returns what has come since the last call. Where that fails midway, the
-    next one goes on behind the last page that came whole; `after` is the tail that another one, with a client of its
-    own, goes on from.
+    CloudWatch Logs has no blocking read: `poll` returns what has come since the last call. If a call fails midway, the
+    next one goes on after the last page that came whole. `client` gives the client of CloudWatch Logs, at each call, so
+    that it may be a new one with other credentials.
     """
 
-    def __init__(self, logs, group: str, prefix: str = "", after: LogTail | None = None):
-        self._logs, self._group, self._prefix = logs, group, prefix
-        self._tokens: dict[str, str] = dict(after._tokens) if after else {}
+    def __init__(self, client: Callable[[], Any], group: str, prefix: str = ""):
+        self._client, self._group, self._prefix = client, group, prefix
+        self._tokens: dict[str, str] = {}
 
     def poll(self) -> Iterator[tuple[str, str]]:
         """Yield (stream, line) for every new line; nothing while the group or its streams do not exist yet."""
         for stream in self._streams():
             while True:
                 token = self._tokens.get(stream)
-                page = self._logs.get_log_events(
+                page = self._client().get_log_events(
                     logGroupName=self._group,
                     logStreamName=stream,
                     startFromHead=True,
@@ -37,8 +38,9 @@ class LogTail:
 
     def _streams(self) -> list[str]:
         prefix = {"logStreamNamePrefix": self._prefix} if self._prefix else {}
-        pages = self._logs.get_paginator("describe_log_streams").paginate(logGroupName=self._group, **prefix)
+        logs = self._client()
+        pages = logs.get_paginator("describe_log_streams").paginate(logGroupName=self._group, **prefix)
         try:
             return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
-        except self._logs.exceptions.ResourceNotFoundException:
+        except logs.exceptions.ResourceNotFoundException:
             return []

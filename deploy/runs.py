@@ -45,5 +45,5 @@ def address(deployment: Deployment, run: str, archive: str) -> str:
 
 def best_trial(deployment: Deployment, tuning_job: str) -> str | None:
     """The run that a tuning job found best, so far if it still runs; None where there is no such job or run."""
-    job = trials.describe(deployment, tuning_job) or {}
+    job = trials.describe(deployment.client("sagemaker"), tuning_job) or {}
     return job.get("BestTrainingJob", {}).get("TrainingJobName")

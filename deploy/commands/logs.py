@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from rich.markup import escape
 
 from deploy import console, environment
 from deploy.console import Failure
 from deploy.deployment import Deployment
+from deploy.follow import Follow
 from deploy.log_tail import LogTail
 from deploy.sagemaker import jobs
 from deploy.terraform import Stack
@@ -36,17 +35,21 @@ def main() -> None:
     deployment = Stack(environment.current()).require_deployment()
     group, prefix = source(deployment, arguments.what, arguments.job)
     console.step(f"{group} {prefix}")
-    tail = LogTail(deployment.client("logs"), group, prefix)
+    command = f"logs WHAT={arguments.what} FOLLOW=1" + (f" JOB={arguments.job}" if arguments.job else "")
+    following = Follow(deployment, "What is logged", console.make(command))
+    tail = LogTail(lambda: following.client("logs"), group, prefix)
     shown = None
-    while True:
+
+    def look() -> bool | None:
+        nonlocal shown
         for stream, line in tail.poll():
             if stream != shown:
                 console.out.rule(escape(stream), align="left", style="dim")
                 shown = stream
             console.out.print(line, markup=False)
-        if not arguments.follow:
-            return
-        time.sleep(1)
+        return None if arguments.follow else True
+
+    following.until(look, seconds=1)
 
 
 if __name__ == "__main__":

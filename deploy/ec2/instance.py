@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from deploy import console
 from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.ec2 import command as ec2_command
 from deploy.ec2 import watch
+from deploy.follow import Follow
 
 START_TIMEOUT = 600  # seconds for a cold instance to boot, run its user data and reach SSM
 SAY_AGAIN = 10  # seconds
@@ -27,33 +29,45 @@ def describe(deployment: Deployment) -> dict:
 
 def wake(deployment: Deployment) -> None:
     """Start the instance if it is stopped, and wait until SSM reaches it. Raises Failure after START_TIMEOUT."""
-    ec2, ssm = deployment.client("ec2"), deployment.client("ssm")
     instance = deployment.ec2_instance_id
+    following = Follow(deployment, f"The instance {instance}", console.make("train-ec2"))
     began = time.monotonic()
-    said, said_at = None, began
-    while time.monotonic() - began < START_TIMEOUT:
-        state = describe(deployment)["State"]["Name"]
+    said, said_at = "", began
+
+    def look() -> bool | None:
+        nonlocal said, said_at
+        ec2 = following.client("ec2")
+        found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+        state = found["State"]["Name"]
         if state == "stopped":
             ec2.start_instances(InstanceIds=[instance])
         elif state in ("terminated", "shutting-down"):
             raise Failure(f"The instance {instance} is {state}. Make a new one: {console.make('apply')}")
-        elif state == "running":
-            filters = [{"Key": "InstanceIds", "Values": [instance]}]
-            answer = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
-            if answer and answer[0]["PingStatus"] == "Online":
-                return
+        elif state == "running" and is_online(following.client("ssm"), instance):
+            return True
+        waited = time.monotonic() - began
+        if waited > START_TIMEOUT:
+            raise Failure(
+                f"The instance {instance} was not reachable over SSM within {START_TIMEOUT // 60} minutes. "
+                f"Its console: aws ec2 get-console-output --instance-id {instance}"
+            )
         waiting = {"stopped": "starting it", "running": "waiting for its SSM agent"}.get(state, "waiting")
         if state != said:
             console.step(f"Instance {instance} is {state}: {waiting}")
             said, said_at = state, time.monotonic()
         elif time.monotonic() - said_at >= SAY_AGAIN:
-            console.step(f"Still {state}: {waiting} ({time.monotonic() - began:.0f} s)")
+            console.step(f"Still {state}: {waiting} ({waited:.0f} s)")
             said_at = time.monotonic()
-        time.sleep(deployment.env.poll_seconds(5))
-    raise Failure(
-        f"The instance {instance} was not reachable over SSM within {START_TIMEOUT // 60} minutes. "
-        f"Its console: aws ec2 get-console-output --instance-id {instance}"
-    )
+        return None
+
+    following.until(look, seconds=5)
+
+
+def is_online(ssm: Any, instance: str) -> bool:
+    """Whether SSM reaches the instance's agent."""
+    filters = [{"Key": "InstanceIds", "Values": [instance]}]
+    found = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
+    return bool(found) and found[0]["PingStatus"] == "Online"
 
 
 def prepare_script(deployment: Deployment, payload: str) -> str:
@@ -85,7 +99,7 @@ def ensure_prepared(deployment: Deployment, payload: str) -> None:
     console.step("Waiting until the instance is prepared")
     lines = prepare_script(deployment, payload).splitlines()
     command = ec2_command.send(deployment, lines, seconds=PREPARE_SECONDS)
-    result = watch.Watch(deployment, command).to_end(console.make("train-ec2"))
+    result = watch.Watch(deployment, command, console.make("train-ec2")).to_end()
     if result["Status"] != "Success":
         instance = deployment.ec2_instance_id
         raise Failure(

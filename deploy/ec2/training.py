@@ -35,13 +35,7 @@ def start(deployment: Deployment, arguments: argparse.Namespace) -> tuple[str, s
 def follow(deployment: Deployment, run: str, command: str, *, from_middle: bool = False) -> None:
     """Stream the run to its end. Ctrl-C leaves it running. Raises Failure with the reason if it failed."""
     again = console.make(f"train-ec2 RUN={run}")
-    try:
-        result = watch.Watch(deployment, command).to_end(again, with_progress=not from_middle)
-    except KeyboardInterrupt:
-        raise Failure(
-            f"Stopped watching; {run} goes on. To watch it again: {again}. "
-            f"To end it: aws ssm cancel-command --command-id {command}"
-        ) from None
+    result = watch.Watch(deployment, command, again, what=run).to_end(with_progress=not from_middle)
     if result["Status"] != "Success":
         raise Failure(f"{run} {ec2_command.ending(result)}\nTo go on from its last epoch: {again}")
 

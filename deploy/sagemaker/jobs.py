@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from deploy import console
 from deploy.console import Failure
 from deploy.deployment import Deployment
+from deploy.follow import Follow
 from deploy.log_tail import LogTail
 
 UNFINISHED = ("InProgress", "Stopping")
@@ -36,27 +38,39 @@ def follow(deployment: Deployment, name: str) -> dict:
 
     Raises Failure with SageMaker's reason if it failed. Ctrl-C leaves the job running.
     """
-    sagemaker = deployment.client("sagemaker")
-    tail = LogTail(deployment.client("logs"), deployment.training_log_group, f"{name}/")
+    end = f"aws sagemaker stop-training-job --training-job-name {name}"
+    following = Follow(deployment, name, console.make(f"train RUN={name}"), end=end)
+    tail = LogTail(lambda: following.client("logs"), deployment.training_log_group, f"{name}/")
     stage = None
-    try:
-        while True:
-            job = sagemaker.describe_training_job(TrainingJobName=name)
-            if job["SecondaryStatus"] != stage:
-                stage = job["SecondaryStatus"]
-                console.step(f"{stage}")
-            for _, line in tail.poll():
-                console.out.print(f"  {line}", markup=False)
-            if job["TrainingJobStatus"] not in UNFINISHED:
-                break
-            time.sleep(deployment.env.poll_seconds(5))
-    except KeyboardInterrupt:
-        raise Failure(f"Stopped watching; the job goes on. To see it: {console.make(f'logs JOB={name}')}") from None
+
+    def look() -> dict | None:
+        nonlocal stage
+        job = describe(following.client("sagemaker"), name)
+        if job["SecondaryStatus"] != stage:
+            stage = job["SecondaryStatus"]
+            console.step(stage)
+        for _, line in tail.poll():
+            following.connected()
+            console.out.print(f"  {line}", markup=False)
+        return None if job["TrainingJobStatus"] in UNFINISHED else job
+
+    job = following.until(look, seconds=5)
     if job["TrainingJobStatus"] != "Completed":
         reason = job.get("FailureReason") or "no reason was given"
         see = console.make(f"logs JOB={name}")
         raise Failure(f"The training job {name} is {job['TrainingJobStatus']}: {reason}\nIts log: {see}")
     return job
+
+
+def describe(sagemaker: Any, name: str) -> dict:
+    """A training job's description. Raises Failure if there is no such job."""
+    try:
+        return sagemaker.describe_training_job(TrainingJobName=name)
+    except sagemaker.exceptions.ClientError as error:
+        # SageMaker says ValidationException for a job that does not exist ("Requested resource not found.").
+        if error.response["Error"]["Code"] in ("ResourceNotFound", "ValidationException"):
+            raise Failure(f"There is no training job {name}. The last ones: {console.make('status')}") from error
+        raise
 
 
 def final_metrics(job: dict) -> dict[str, float]:

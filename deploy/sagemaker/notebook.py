@@ -7,6 +7,7 @@ import time
 from deploy import console
 from deploy.console import Failure
 from deploy.deployment import Deployment
+from deploy.follow import Follow
 
 START_TIMEOUT = 900  # seconds; AWS takes about 5 minutes
 
@@ -16,26 +17,32 @@ def start(deployment: Deployment) -> None:
 
     Raises Failure with SageMaker's reason where it fails, and after START_TIMEOUT.
     """
-    sagemaker = deployment.client("sagemaker")
     name = deployment.notebook_name
+    following = Follow(deployment, f"The notebook instance {name}", console.make("notebook"))
     deadline = time.monotonic() + START_TIMEOUT
-    started, shown = False, None
-    while time.monotonic() < deadline:
+    started, shown = False, ""
+
+    def look() -> bool | None:
+        nonlocal started, shown
+        sagemaker = following.client("sagemaker")
         notebook = sagemaker.describe_notebook_instance(NotebookInstanceName=name)
         status = notebook["NotebookInstanceStatus"]
         if status == "InService":
-            return
+            return True
         if status == "Failed" and started:
             reason = notebook.get("FailureReason", "no reason was given")
             raise Failure(f"The notebook instance {name} failed: {reason}\nIts log: {log_hint(deployment)}")
+        if time.monotonic() > deadline:
+            raise Failure(f"The notebook instance {name} was not in service within {START_TIMEOUT // 60} minutes.")
         if status in ("Stopped", "Failed") and not started:
             sagemaker.start_notebook_instance(NotebookInstanceName=name)
             started = True
         if status != shown:
             shown = status
             console.step(f"The notebook instance {name} is {status}; waiting until it is in service")
-        time.sleep(deployment.env.poll_seconds(5))
-    raise Failure(f"The notebook instance {name} was not in service within {START_TIMEOUT // 60} minutes.")
+        return None
+
+    following.until(look, seconds=5)
 
 
 def log_hint(deployment: Deployment) -> str:

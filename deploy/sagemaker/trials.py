@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
+from typing import Any
 
 from deploy import console
 from deploy.console import Failure
 from deploy.deployment import Deployment
+from deploy.follow import Follow
 from deploy.sagemaker.jobs import UNFINISHED
 
 
@@ -60,9 +61,8 @@ def tuning_job_of(training_job: str) -> str | None:
     return match and match[1]
 
 
-def describe(deployment: Deployment, name: str) -> dict | None:
-    """A tuning job's description; None where there is no such job."""
-    sagemaker = deployment.client("sagemaker")
+def describe(sagemaker: Any, name: str) -> dict | None:
+    """A tuning job's description; None if there is no such job."""
     try:
         return sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     except sagemaker.exceptions.ClientError as error:
@@ -71,9 +71,9 @@ def describe(deployment: Deployment, name: str) -> dict | None:
         raise
 
 
-def ended(deployment: Deployment, name: str) -> list[Trial]:
+def ended(sagemaker: Any, name: str) -> list[Trial]:
     """The trials that have ended, in the order in which they were started."""
-    pages = deployment.client("sagemaker").get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
+    pages = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
     found = [
         Trial.of(summary)
         for page in pages.paginate(HyperParameterTuningJobName=name)
@@ -88,25 +88,23 @@ def follow(deployment: Deployment, name: str) -> tuple[dict, list[Trial]]:
 
     Raises Failure where the job failed, with SageMaker's reason. Ctrl-C leaves it running.
     """
+    end = f"aws sagemaker stop-hyper-parameter-tuning-job --hyper-parameter-tuning-job-name {name}"
+    following = Follow(deployment, name, console.make(f"tune RUN={name}"), end=end)
     printed: set[str] = set()
-    try:
-        while True:
-            job = describe(deployment, name)
-            if job is None:
-                raise Failure(f"There is no tuning job {name}.")
-            tried = ended(deployment, name)
-            for trial in tried:
-                if trial.name not in printed:
-                    printed.add(trial.name)
-                    console.out.print(f"  {line(trial, total(job))}", markup=False)
-            if job["HyperParameterTuningJobStatus"] not in UNFINISHED:
-                break
-            time.sleep(deployment.env.poll_seconds(10))
-    except KeyboardInterrupt:
-        raise Failure(
-            f"Stopped watching; the job goes on. To see it again: {console.make(f'tune JOB={name}')}. To end it: "
-            f"aws sagemaker stop-hyper-parameter-tuning-job --hyper-parameter-tuning-job-name {name}"
-        ) from None
+
+    def look() -> tuple[dict, list[Trial]] | None:
+        sagemaker = following.client("sagemaker")
+        job = describe(sagemaker, name)
+        if job is None:
+            raise Failure(f"There is no tuning job {name}.")
+        tried = ended(sagemaker, name)
+        for trial in tried:
+            if trial.name not in printed:
+                printed.add(trial.name)
+                console.out.print(f"  {line(trial, total(job))}", markup=False)
+        return None if job["HyperParameterTuningJobStatus"] in UNFINISHED else (job, tried)
+
+    job, tried = following.until(look, seconds=10)
     if job["HyperParameterTuningJobStatus"] == "Failed":
         raise Failure(f"The tuning job {name} failed: {job.get('FailureReason') or 'no reason was given'}")
     return job, tried

@@ -160,7 +160,7 @@ def warm_start(deployment: Deployment, parent: str, definition):
     """The SDK's warm start from the tuning job `parent`: of the same kind where image and data are the same."""
     from sagemaker.core import shapes
 
-    before = trials.describe(deployment, parent)
+    before = trials.describe(deployment.client("sagemaker"), parent)
     if before is None:
         raise Failure(f"There is no tuning job {parent} to start from.")
     known = before["TrainingJobDefinition"]

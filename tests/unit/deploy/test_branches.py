@@ -24,6 +24,8 @@ REASONS = {
     "deploy/environment.py: Environment.asks_before_destroy": "nobody is asked before ENV=local is destroyed: its "
     "data are a rehearsal's. REHEARSE=1 asks, as AWS does",
     "deploy/environment.py: Environment.is_dress_rehearsal": "what the two others here ask",
+    "deploy/environment.py: Environment.patience_seconds": "a local AWS does not come back by itself; only a "
+    "wait differs",
     "deploy/environment.py: Environment.poll_seconds": "the local AWS has no request limits; only a wait differs",
     "deploy/environment.py: Environment.require_access": "the words for whose account it is",
     "deploy/environment.py: Environment.require_own_local_aws": "AWS runs already, and is nobody's checkout",

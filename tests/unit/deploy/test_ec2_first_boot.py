@@ -243,10 +243,10 @@ def ended(monkeypatch) -> Iterator[dict]:
     seen = {"result": {"Status": "Success"}}
 
     class Watch:
-        def __init__(self, deployment, command):
+        def __init__(self, deployment, command, again):
             pass
 
-        def to_end(self, again):
+        def to_end(self):
             return seen["result"]
 
     monkeypatch.setattr(watch, "Watch", Watch)

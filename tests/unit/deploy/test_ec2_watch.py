@@ -106,7 +106,7 @@ def watch(aws, tmp_path, monkeypatch):
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
     def begin(*, patience: float = 60.0, between=lambda seconds: None) -> Watch:
-        return Watch(Deployment(env, OUTPUTS), COMMAND, patience=patience, sleep=between)
+        return Watch(Deployment(env, OUTPUTS), COMMAND, AGAIN, patience=patience, sleep=between)
 
     return begin
 
@@ -124,7 +124,7 @@ def watch(aws, tmp_path, monkeypatch):
 )
 def test_watching_goes_on_where_it_was(aws, watch, capsys, trouble):
     aws.turns = [(RUNNING, ["one"]), *[trouble] * 3, (RUNNING, ["one", "two"]), (SUCCESS, ["one", "two", "three"])]
-    assert watch().to_end(AGAIN)["Status"] == "Success"
+    assert watch().to_end()["Status"] == "Success"
     printed = capsys.readouterr()
     assert [line.strip() for line in printed.out.splitlines()] == ["one", "▸ Connected again", "two", "three"]
     assert "No connection to AWS" in printed.err and "goes on without it" in printed.err
@@ -133,7 +133,7 @@ def test_watching_goes_on_where_it_was(aws, watch, capsys, trouble):
 def test_a_page_of_the_log_that_is_lost_on_its_way_comes_again(aws, watch, capsys):
     aws.cut = True
     aws.turns = [(RUNNING, ["one"]), (SUCCESS, ["one", "two"])]
-    assert watch().to_end(AGAIN)["Status"] == "Success"
+    assert watch().to_end()["Status"] == "Success"
     assert [line.strip() for line in capsys.readouterr().out.splitlines() if "▸" not in line] == ["one", "two"]
 
 
@@ -149,43 +149,53 @@ def test_a_server_that_is_gone_for_a_while(aws, watch, capsys):
             aws.server = ThreadingHTTPServer(("127.0.0.1", aws.port), aws.handler())
             threading.Thread(target=aws.server.serve_forever, args=(0.01,), daemon=True).start()
 
-    assert watch(between=between).to_end(AGAIN)["Status"] == "Success"
+    assert watch(between=between).to_end()["Status"] == "Success"
     assert pauses[1:4] == [1.0, 2.0, 4.0]
     printed = capsys.readouterr()
     assert [line.strip() for line in printed.out.splitlines()] == ["one", "▸ Connected again", "two"]
     assert "Still no connection" in printed.err
 
 
-def test_after_some_minutes_it_ends_and_says_how_to_watch_again(aws, watch):
+def test_after_some_minutes_it_ends_and_says_how_to_watch_again(aws, watch, monkeypatch):
+    monkeypatch.setattr(environment.Environment, "require_own_local_aws", lambda _env: None)  # as on AWS
     aws.turns = ["drop"]
-    with pytest.raises(Failure, match=f"What runs on the instance goes on. To watch it again: {AGAIN}"):
-        watch(patience=0.0).to_end(AGAIN)
+    with pytest.raises(Failure, match=f"The command goes on. To watch it again: {AGAIN}"):
+        watch(patience=0.0).to_end()
+
+
+def test_ctrl_c_leaves_the_command_running_and_says_how_to_end_it(aws, watch):
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    aws.turns = [(RUNNING, [])]
+    with pytest.raises(Failure, match=f"The command goes on. To watch it again: {AGAIN}. To end it: aws ssm cancel"):
+        watch(between=interrupt).to_end()
 
 
 def test_what_trying_again_cannot_mend_is_raised_at_once(aws, watch):
     aws.turns = ["AccessDeniedException"]
     watching = watch()
     with pytest.raises(Exception, match="AccessDenied"):
-        watching.to_end(AGAIN)
+        watching.to_end()
     assert aws.asked == 1
 
 
 def test_the_lines_that_come_after_the_end_are_printed(aws, watch, capsys):
     aws.turns = [(SUCCESS, ["one"]), (SUCCESS, ["one", "two"])]
-    watch().to_end(AGAIN)
+    watch().to_end()
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["one", "two"]
 
 
 def test_joining_late_leaves_out_the_counting_that_was(aws, watch, capsys):
     aws.turns = [(RUNNING, ["epoch=1 x", "features 3/9"]), (SUCCESS, ["epoch=1 x", "features 3/9", "features 9/9"])]
-    watch().to_end(AGAIN, with_progress=False)
+    watch().to_end(with_progress=False)
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["epoch=1 x", "features 9/9"]
 
 
 def test_silence_is_explained(aws, watch, capsys, monkeypatch):
     monkeypatch.setattr(ec2_watch, "QUIET", 0.0)
     aws.turns = [({"Status": "Pending"}, []), (RUNNING, []), (SUCCESS, [])]
-    watch().to_end(AGAIN)
+    watch().to_end()
     printed = capsys.readouterr().out
     assert "SSM has not delivered the command yet" in printed and "has nothing to say" in printed
 
@@ -196,7 +206,7 @@ def test_an_instance_that_stops_under_its_command_interrupts_it(aws, watch, monk
     monkeypatch.setattr(ec2_watch, "QUIET", 0.0)
     aws.state = "stopping"
     aws.turns = [(said, [])]
-    assert command.ending(watch().to_end(AGAIN)) == "was interrupted, because the instance stopped"
+    assert command.ending(watch().to_end()) == "was interrupted, because the instance stopped"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ def write(logs, stream: str, *lines: str) -> None:
 
 def test_every_line_comes_once_also_from_streams_that_begin_later(account):
     logs = account.client("logs")
-    tail = LogTail(logs, "group", "job-1/")
+    tail = LogTail(lambda: logs, "group", "job-1/")
     assert list(tail.poll()) == [], "no group yet is no error"
 
     logs.create_log_group(logGroupName="group")
