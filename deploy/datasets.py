@@ -65,7 +65,7 @@ def uploaded(deployment: Deployment) -> list[str]:
             found[folder.split("/")[1]] = s3.head_object(Bucket=bucket, Key=f"{folder}dataset.json")["LastModified"]
         except s3.exceptions.ClientError:
             continue  # an upload that never ended is no dataset
-    return sorted(found, key=found.get, reverse=True)
+    return sorted(found, key=lambda name: found[name], reverse=True)
 
 
 def put_sample(deployment: Deployment) -> Uploaded:

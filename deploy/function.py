@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from deploy import environment
 from deploy.console import Failure
 from deploy.deployment import Deployment
-from deploy.environment import Environment
 
 # The header of temporary credentials, and nothing for those of a user: curl signs an empty header but does not send it,
 # and AWS refuses that (IncompleteSignature). It is one word, "-HName: value": zsh does not split what it expands.
@@ -37,11 +36,12 @@ def ask(deployment: Deployment, body: bytes, content_type: str, query: str = "")
     url = deployment.function_url + query
     headers = {"Content-Type": content_type}
     if deployment.predictor_auth_type == "AWS_IAM":
-        headers = sign(deployment["region"], url, body, headers)
+        headers = sign(deployment.region, url, body, headers)
     parts = urlsplit(url)
-    local = (parts.hostname or "").endswith(".localhost")
+    host = parts.hostname or ""
+    local = host.endswith(".localhost")
     kind = LoopbackConnection if local else http.client.HTTPSConnection
-    connection = kind(parts.hostname, parts.port, timeout=60)
+    connection = kind(host, parts.port, timeout=60)
     try:
         connection.request("POST", f"{parts.path or '/'}?{parts.query}".rstrip("?"), body=body, headers=headers)
         response = connection.getresponse()
@@ -53,7 +53,7 @@ def ask(deployment: Deployment, body: bytes, content_type: str, query: str = "")
         connection.close()
 
 
-def sign(env: Environment, region: str, url: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+def sign(region: str, url: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
     import boto3
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest

@@ -60,7 +60,8 @@ def extract(archive) -> bytes | None:
             if PurePosixPath(member.name).name == REPORT:
                 if not member.isfile() or member.size > MAX_BYTES:
                     raise tarfile.TarError(f"its {REPORT} is no regular file of less than {MAX_BYTES >> 20} MiB")
-                return tar.extractfile(member).read()
+                content = tar.extractfile(member)
+                return content.read() if content else None
     return None
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ class Stack:
         return {name: output["value"] for name, output in json.loads(out).items()}
 
     @contextmanager
-    def _inputs(self, release: releases.Releases | None = None) -> Iterator[dict]:
+    def _inputs(self, release: releases.Releases | None = None) -> Generator[dict]:
         """The arguments that plan, apply and destroy share."""
         self.init()
         if release is None:
@@ -136,6 +136,7 @@ class Stack:
         argv = self._terraform.generate_cmd_string(command, **arguments, no_color=IsFlagged)
         with subprocess.Popen(argv, cwd=TERRAFORM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
             error = False
+            assert run.stdout is not None
             for line in run.stdout:
                 error = error or line.startswith("Error")
                 if error or PROGRESS.match(line):

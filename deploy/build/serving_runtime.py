@@ -53,6 +53,7 @@ def folder() -> Path:
     """The folder that the serving archive ships besides our code: `packages/<interpreter>/`, and `serving.json`, which
     says what the archive was tested with. Made once for each version. Raises CalledProcessError."""
     image = images.find(SERVING_IMAGE)  # of a CPU endpoint; the GPU image has the same Python
+    assert image is not None
     stanza = "".join(locked_stanza(package) for package in PACKAGES)
     description = json.dumps(describe(image, stanza), indent=2, sort_keys=True) + "\n"
     name = hashlib.sha256(f"{stanza} {PLATFORM} {NEVER_LOADED} {description}".encode()).hexdigest()[:16]

@@ -101,9 +101,10 @@ def _draw_over_time(axes, trials: list[Trial], winner: Trial) -> None:
     completed = [trial for trial in trials if trial.status == "Completed" and trial.objective is not None]
     stopped = [trial for trial in trials if trial.status == "Stopped" and trial.objective is not None]
     nothing = [trial.number for trial in trials if trial.objective is None]
-    best = [max(each.objective for each in completed[: end + 1]) for end in range(len(completed))]
+    numbers, objectives = _points(completed)
+    best = list(itertools.accumulate(objectives, max))
     edge = max(trial.number for trial in trials) + 0.5
-    reached = ([trial.number for trial in completed] + [edge], [*best, best[-1]])
+    reached = ([*numbers, edge], [*best, best[-1]])
     axes.step(*reached, where="post", color=ORANGE, label="best so far")
     axes.scatter(*_points(completed), s=DOT, color=BLUE, zorder=3, label="completed")
     if stopped:
@@ -147,4 +148,5 @@ def _draw_star(axes, x: float, winner: Trial, colour: str) -> None:
 
 
 def _points(trials: list[Trial]) -> tuple[list[int], list[float]]:
-    return [trial.number for trial in trials], [trial.objective for trial in trials]
+    found = [(trial.number, trial.objective) for trial in trials if trial.objective is not None]
+    return [number for number, _ in found], [objective for _, objective in found]

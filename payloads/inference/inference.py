@@ -14,10 +14,11 @@ import ctypes
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import own_packages
 
@@ -127,17 +128,17 @@ def read_request(body: bytes | str, content_type: str | None, custom_attributes:
     """The request in a body and its headers. Raises ApiError."""
     if contract.media_type(content_type) == contract.JSON_TYPE:
         asked = contract.read_json_request(body, fields=("image",))
-        image, top_k = asked.image, asked.top_k
+        image, top_k = asked.image or b"", asked.top_k
         contract.check_image(image)
     else:
-        image, top_k = bytes(body), None
+        image, top_k = body.encode() if isinstance(body, str) else bytes(body), None
         contract.check_image(image, content_type)
     if top_k is None:
         top_k = contract.from_custom_attributes(custom_attributes)
     return Request(image, top_k)
 
 
-def _custom_attributes(context: object) -> str | None:
+def _custom_attributes(context: Any) -> str | None:
     if context is None:
         return None
     headers = context.request_processor[0].get_request_properties()
@@ -146,7 +147,7 @@ def _custom_attributes(context: object) -> str | None:
 
 
 @contextlib.contextmanager
-def _errors_for_the_host() -> Iterator[None]:
+def _errors_for_the_host() -> Generator[None]:
     """Let ApiErrors out as they are, but under Amazon's inference toolkit as its own errors, the only ones that keep
     their status there. It is not imported: where it is the host, it has been."""
     try:

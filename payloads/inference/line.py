@@ -23,7 +23,7 @@ PATIENCE = 60.0  # seconds: then SageMaker has told the caller that the invocati
 
 @dataclass
 class _Job:
-    item: bytes | None
+    item: bytes
     answer: Future = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
     prepared: np.ndarray | None = None
@@ -77,7 +77,7 @@ class Line:
             if not self._is_wanted(job):
                 continue
             try:
-                job.prepared, job.item = self._prepare(job.item), None
+                job.prepared, job.item = self._prepare(job.item), b""
             except Exception as error:
                 self._fail([job], error)
                 continue
@@ -99,7 +99,7 @@ class Line:
 
     def _run_together(self, jobs: list[_Job]) -> None:
         try:
-            rows = self._run(np.stack([job.prepared for job in jobs]))
+            rows = self._run(np.stack([job.prepared for job in jobs if job.prepared is not None]))
         except Exception as error:
             self._fail(jobs, error)
             return

@@ -16,6 +16,7 @@ import logging
 import os
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import inference
@@ -25,6 +26,7 @@ from classifier.contract import CUSTOM_ATTRIBUTES_HEADER, ApiError
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 MODEL_FOLDER = Path(__file__).resolve().parent.parent  # this file is code/serve_app.py of the artifact
 BACKEND_URL = "RAYSERVE_BACKEND_URL"  # of the image's adapter
@@ -59,7 +61,7 @@ class Direct:
         self._thread = threading.Thread(target=uvicorn.Server(config).run, name="direct", daemon=True)
         self._thread.start()
 
-    async def __call__(self, scope: dict, receive: object, send: object) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/-/healthz":
             response = Response("success", media_type="text/plain")
         elif scope["path"] == "/" and scope["method"] == "POST":
@@ -103,4 +105,5 @@ def app(arguments: dict) -> serve.Application:
     inference.check(inference.model_fn(str(MODEL_FOLDER)))
     # A replica sees no GPU that it has not asked for, and one that asks for a GPU where there is none never starts.
     has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
-    return Classifier.options(ray_actor_options={"num_gpus": 1 if has_gpu else 0}).bind()
+    deployment: Any = Classifier  # what the decorator made of it
+    return deployment.options(ray_actor_options={"num_gpus": 1 if has_gpu else 0}).bind()

@@ -12,7 +12,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from classifier.contract import MAX_IMAGE_BYTES, MEDIA_TYPES, OPEN_TYPES, ApiError, media_type
@@ -56,7 +56,7 @@ def fetch_image(url: str, policy: Policy, deadline: Deadline) -> Fetched:
 
 
 @contextlib.contextmanager
-def _answer(place: Place, addresses: list[Address], deadline: Deadline) -> Iterator[http.client.HTTPResponse]:
+def _answer(place: Place, addresses: list[Address], deadline: Deadline) -> Generator[http.client.HTTPResponse]:
     """The answer to one GET, with its body still to be read; what goes wrong becomes an ApiError."""
     try:
         with (
@@ -94,7 +94,7 @@ def _connected(place: Place, addresses: list[Address], deadline: Deadline) -> so
 
 
 @contextlib.contextmanager
-def _broken_off(sock: socket.socket, deadline: Deadline) -> Iterator[None]:
+def _broken_off(sock: socket.socket, deadline: Deadline) -> Generator[None]:
     """Shut the connection at the deadline: a socket's timeout is for each read, so trickling beats it."""
 
     def shut() -> None:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LONGEST_VALUE = 4000  # a traceback fits; a caller's path of a megabyte does not
@@ -22,7 +22,7 @@ class RequestLog:
         self._fields.update(fields)
 
     @contextlib.contextmanager
-    def timed(self, name: str) -> Iterator[None]:
+    def timed(self, name: str) -> Generator[None]:
         """Note as `name` the milliseconds that the block took, also when it fails."""
         started = time.perf_counter()
         try:

@@ -23,7 +23,7 @@ DEAD = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 class ServiceError(Exception):
     """The service refused or failed. `original_*` are the container's, where it was the container (ModelError)."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes):
+    def __init__(self, status: int, headers: http.client.HTTPMessage | Mapping[str, str], body: bytes):
         try:
             told = json.loads(body)
         except ValueError:

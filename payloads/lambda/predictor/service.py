@@ -1,5 +1,7 @@
 """From an event to its answer: the function URL's routes, the direct invoke, and the way that both take."""
 
+from typing import Any
+
 from classifier.contract import (
     JSON_TYPE,
     ApiError,
@@ -43,8 +45,10 @@ class Predictor:
         deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS)
         log = RequestLog(request_id, self._log_level)
         try:
-            route = self._respond if is_http(event) else self._invoked
-            response = route(event, request_id, deadline, log)
+            if is_http(event):
+                response = self._respond(event, request_id, deadline, log)
+            else:
+                response = self._invoked(event, request_id, deadline, log)
         except ApiError as error:
             log.failed(error.code, error.__cause__)
             response = _failure(event, error, request_id)
@@ -60,7 +64,7 @@ class Predictor:
         log.set(via="invoke")
         return {**self._predict(json_request(event), None, deadline, log), "request_id": request_id}
 
-    def _respond(self, event: dict, request_id: str, deadline: Deadline, log: RequestLog) -> dict:
+    def _respond(self, event: Any, request_id: str, deadline: Deadline, log: RequestLog) -> dict:
         request = read_http(event)
         log.set(via="function-url", method=request.method, path=request.path)
         match request.method, request.path:
@@ -79,7 +83,7 @@ class Predictor:
         raise ApiError("not_found", "There is nothing here; everything is at /.")
 
     def _predict(self, asked: JsonRequest, content_type: str | None, deadline: Deadline, log: RequestLog) -> dict:
-        image = asked.image
+        image = asked.image or b""
         if asked.url is not None:
             with log.timed("fetch_ms"):
                 fetching = deadline.within(min(FETCH_SECONDS, deadline.left() / 2))

@@ -103,7 +103,7 @@ def resolve(place: Place, policy: Policy, deadline: Deadline) -> list[Address]:
         raise ApiError("url_timeout", f"{place.host} was too slow.") from None
     except (OSError, UnicodeError):
         raise ApiError("url_unreachable", f"The name {place.host} is not known.") from None
-    addresses = list(dict.fromkeys(_unwrapped(entry[4][0]) for entry in found))
+    addresses = list(dict.fromkeys(_unwrapped(str(entry[4][0])) for entry in found))
     for address in addresses:
         if policy.excepts(address):
             continue

@@ -15,11 +15,11 @@ import hashlib
 import json
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 CARD = "model.json"
 WEIGHTS = "weights.safetensors"
@@ -75,7 +75,9 @@ class ModelCard:
         """The card in `text`; fields of a later version are passed over. Raises ArtifactError."""
         try:
             values = json.loads(text)
-            given = {each.name: values[each.name] for each in fields(cls) if each.name in values or _required(each)}
+            given: dict[str, Any] = {
+                each.name: values[each.name] for each in fields(cls) if each.name in values or _required(each)
+            }
         except (ValueError, TypeError) as error:
             raise ArtifactError(f"{CARD} is not a JSON object: {error}.") from None
         except KeyError as error:
@@ -83,7 +85,8 @@ class ModelCard:
         lists = ("classes", "labels", "mean", "std")
         if not all(isinstance(given[name], list) for name in lists) or not isinstance(given["files"], dict):
             raise ArtifactError(f"{CARD} is malformed: {', '.join(lists)} must be lists and files an object.")
-        card = cls(**given | {name: tuple(given[name]) for name in lists})
+        given |= {name: tuple(given[name]) for name in lists}
+        card = cls(**given)
         if len(card.classes) != len(card.labels) or not card.classes:
             raise ArtifactError(f"{CARD} has {len(card.classes)} classes and {len(card.labels)} labels.")
         return card
@@ -106,8 +109,8 @@ def complete(folder: Path, card: ModelCard, serving: Path) -> ModelCard:
         _write(content, folder / name if name == SERVE_CONFIG else folder / CODE / name)
     files = {name: _sha256(folder / name) for name in _names(folder) if name != CARD}
     tested = folder / CODE / SERVING
-    serving = json.loads(tested.read_text()) if tested.is_file() else {}
-    card = replace(card, files=files, serving=serving)
+    described = json.loads(tested.read_text()) if tested.is_file() else {}
+    card = replace(card, files=files, serving=described)
     (folder / CARD).write_text(card.to_json())
     _check_complete(folder, _names(folder))
     return card
@@ -150,13 +153,13 @@ def validate(path: Path) -> ModelCard:
         card = read_card(path)
         present = {name: _sha256(path / name) for name in card.files if (path / name).is_file()}
     else:
-        present, text = {}, None
+        present, text = {}, b""
         for name, content in _members(path):
             if name == CARD:
                 text = b"".join(content)
             else:
                 present[name] = _hash(content)
-        _check_complete(path, [*present, *([CARD] if text is not None else [])])
+        _check_complete(path, [*present, *([CARD] if text else [])])
         card = ModelCard.from_json(text)
     if unlisted := sorted(set(present) - set(card.files) - {CARD}):
         raise ArtifactError(f"{path} holds {unlisted[0]}, which {CARD} does not describe.")
@@ -195,13 +198,15 @@ def _members(archive: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
             total += member.size
             if total > MAX_BYTES:
                 raise ArtifactError(f"{archive} unpacks to more than {MAX_BYTES // 1024**3} GiB.")
-            yield str(name), _chunks(tar.extractfile(member), archive)
+            content = tar.extractfile(member)
+            assert content is not None  # it is a regular file
+            yield str(name), _chunks(content, archive)
         while unpacked.read(_CHUNK):  # to the checksum at the very end, which other readers will insist on
             pass
 
 
 @contextmanager
-def _archive_errors(archive: Path) -> Iterator[None]:
+def _archive_errors(archive: Path) -> Generator[None]:
     try:
         yield
     except FileNotFoundError:

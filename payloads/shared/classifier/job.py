@@ -97,8 +97,9 @@ def _run(
     if not world.is_writer:
         return None
 
-    head = trained.head
-    valid_score = head.evaluate(trained.valid)
+    head, valid = trained.head, trained.valid
+    assert head is not None and valid is not None and test is not None  # the writer has them
+    valid_score = head.evaluate(valid)
     # Whoever reads metrics in the log takes the last of each: that must be the model's, not the last epoch's.
     print(f"kept valid_loss={valid_score.loss:.4f} valid_accuracy={valid_score.accuracy:.4f}", flush=True)
     test_score = head.evaluate(test)

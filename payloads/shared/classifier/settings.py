@@ -173,8 +173,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("hyperparameters")
     for each in HYPERPARAMETERS:
         shown = "" if each.default is None else " (%(default)s)"
-        value = {"nargs": "?", "const": True} if each.check is boolean else {}
-        group.add_argument(f"--{each.name}", type=each.check, default=each.default, help=each.help + shown, **value)
+        option, words = f"--{each.name}", each.help + shown
+        if each.check is boolean:
+            group.add_argument(option, type=each.check, nargs="?", const=True, default=each.default, help=words)
+        else:
+            group.add_argument(option, type=each.check, default=each.default, help=words)
     group = parser.add_argument_group("machine")
     group.add_argument("--threads", type=units, help="threads that compute (default: all processors)")
     group.add_argument("--workers", type=units, help="threads that decode images (default: all processors)")

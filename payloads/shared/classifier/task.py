@@ -68,7 +68,7 @@ class Task:
 
     def _augmented_features(self, network: ov.Model, split: Split) -> Features | None:
         parts = [self.features(network, split, view) for view in augmentation.views(self.settings.augment or "none")]
-        return stacked(parts) if self.world.is_writer else None
+        return stacked([part for part in parts if part is not None]) if self.world.is_writer else None
 
     def _frozen(self) -> Trained:
         train, valid = (self.dataset.splits[name] for name in ("train", "valid"))
@@ -89,6 +89,7 @@ class Task:
         self.clock.lap("features")
         head, history = None, []
         if self.world.is_writer:  # it takes milliseconds an epoch, less than sharing it would
+            assert train_features is not None and valid_features is not None
             classes = len(self.dataset.classes)
             head, history = train_head(train_features, valid_features, classes, self.settings, self.checkpoint)
         self.clock.lap("train")
@@ -105,6 +106,7 @@ class Task:
         self.clock.lap("features")
         start = None
         if self.world.is_writer:
+            assert train is not None and valid is not None
             start = self._quick_head(train, valid)
             reached = start.evaluate(valid).accuracy
             print(

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from localaws import logs
 from localaws.context import context
@@ -88,7 +88,7 @@ class Fleet:
     # --- serving ---
 
     @contextlib.contextmanager
-    def instance(self, tried: set[str] = frozenset()) -> Iterator[Instance | None]:
+    def instance(self, tried: set[str] = frozenset()) -> Generator[Instance | None]:
         """A healthy instance not in `tried`, in turn, counted as busy meanwhile; None where there is none."""
         with self._condition:
             healthy = [each for each in self._instances if each.healthy and each.id not in tried]

@@ -3,7 +3,7 @@
 import contextlib
 import tarfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -108,7 +108,7 @@ def _fetch_code(host: Host, location: str) -> None:
 
 
 @contextlib.contextmanager
-def synchronised_checkpoints(host: Host, region: str, config: dict[str, Any] | None) -> Iterator[None]:
+def synchronised_checkpoints(host: Host, region: str, config: dict[str, Any] | None) -> Generator[None]:
     """While the program runs, and once more after it, bring what it writes to its checkpoints to S3."""
     if not config:
         yield

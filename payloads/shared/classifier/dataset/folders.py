@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from PIL import Image
@@ -32,12 +32,24 @@ class DatasetError(Exception):
     """The photographs cannot be trained on; the message names the split, class or file."""
 
 
+class ImageList(Protocol):
+    """Images as (path, index of its class)."""
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The class of each image, int64 of shape [images]."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[tuple[Path, int]]: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Split:
     """The images of one split as (path, index of its class), sorted by class and name."""
 
     name: str
-    samples: Samples
+    samples: ImageList
 
     @property
     def targets(self) -> np.ndarray:
@@ -160,7 +172,11 @@ def _check_same_classes(split: str, present: set[str], expected: set[str]) -> No
 # ---- reading --------------------------------------------------------------------------------------------------
 
 
-def read_image(path: Path, size: int, decoder: Callable[[bytes, int], Pixels] = decode) -> Pixels:
+@overload
+def read_image(path: Path, size: int) -> np.ndarray: ...
+@overload
+def read_image(path: Path, size: int, decoder: Callable[[bytes, int], Pixels]) -> Pixels: ...
+def read_image(path: Path, size: int, decoder: Callable[[bytes, int], np.ndarray | Image.Image] = decode):
     """`decode` or `decode_whole` for a file of the dataset: raises DatasetError, which names the file."""
     try:
         return decoder(path.read_bytes(), size)

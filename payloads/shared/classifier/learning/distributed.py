@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -79,7 +79,7 @@ class World:
             sent[: len(rows)] = rows
             received = [torch.empty_like(sent) for _ in range(self.size)] if self.is_writer else None
             dist.gather(sent, received)
-            if whole is not None:
+            if whole is not None and received is not None:
                 for rank, part in enumerate(received):
                     place = whole[rank :: self.size][start : start + GATHERED_ROWS]
                     place[:] = part[: len(place)].numpy()
@@ -127,7 +127,7 @@ ALONE = World()
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[World]:
+def joined() -> Generator[World]:
     """This process's place in the world that torchrun's variables describe, connected with the others.
 
     Raises DistributedError where another process is lost on the way.

@@ -105,7 +105,8 @@ def folds(features: Features, count: int, most: int) -> Iterator[tuple[Features,
     values, targets = features.values[::step], features.targets[::step]
     turns = np.arange(len(targets)) % count
     for turn in range(count):
-        yield tuple(Features(values[rows], targets[rows]) for rows in (turns != turn, turns == turn))
+        rest, fold = turns != turn, turns == turn
+        yield Features(values[rest], targets[rest]), Features(values[fold], targets[fold])
 
 
 def stacked(parts: Sequence[Features]) -> Features:

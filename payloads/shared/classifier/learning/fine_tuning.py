@@ -63,7 +63,8 @@ class NetworkLearner:
         # worse. And nothing in the network is left to chance: stochastic depth would not be the same for a batch in
         # one piece and in several.
         layout = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}[memory_format]
-        self.model = Network(backbone, self.head).eval().to(world.device, memory_format=layout)
+        self.model = Network(backbone, self.head).eval()
+        self.model.to(device=world.device, memory_format=layout)  # ty: ignore[no-matching-overload] torch documents it
         self.parallel = world.parallel(self.model)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=settings.lr or NETWORK_LR, weight_decay=settings.weight_decay

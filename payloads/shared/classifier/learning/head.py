@@ -5,7 +5,7 @@ Features may be more than memory holds: they are read batch by batch, and never 
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -99,13 +99,16 @@ def _chunks(features: Features) -> tuple[torch.Tensor, ...]:
 def _mean_and_deviation(features: Features) -> tuple[torch.Tensor, float]:
     """Each feature's mean, and one deviation for all: the root of their mean variance; 1 where nothing varies."""
     count = len(features.targets)
-    mean = sum(rows.sum(dim=0, dtype=torch.float64) for rows in _chunks(features)) / count
+    total = torch.zeros(features.values.shape[1], dtype=torch.float64)
+    for rows in _chunks(features):
+        total += rows.sum(dim=0, dtype=torch.float64)
+    mean = total / count
     squares = sum(((rows - mean) ** 2).sum().item() for rows in _chunks(features))
     return mean.float(), math.sqrt(squares / (count * len(mean))) or 1.0
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_thread() -> Generator[None]:
     """A step of the head is too small to be shared: threads that wait for one another made it twenty times slower
     wherever something else wanted a processor too."""
     threads = torch.get_num_threads()

@@ -49,8 +49,11 @@ class Learner(Protocol):
     """Something that gets better by the epoch. Its randomness is torch's global generator, or follows from the
     settings and the number of the epoch."""
 
-    model: torch.nn.Module
-    optimizer: torch.optim.Optimizer
+    @property
+    def model(self) -> torch.nn.Module: ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer: ...
 
     def train_epoch(self, epoch: int) -> float:
         """Learn from every training image once; the mean loss."""

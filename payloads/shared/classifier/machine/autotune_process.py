@@ -121,7 +121,9 @@ class FineTuning:
         classes = int(self.images.targets.max()) + 1
         head = Head(torch.zeros(classes, backbone.width), torch.zeros(classes))
         nothing = Dataset(tuple(map(str, range(classes))), {}, ())
-        return NetworkLearner(backbone, head, nothing, self.settings, None, ALONE, memory_format=way.memory_format)
+        return NetworkLearner(
+            backbone, head, nothing, self.settings, None, ALONE, memory_format=way.memory_format or "contiguous"
+        )
 
 
 def memory_format(way: Candidate) -> str:

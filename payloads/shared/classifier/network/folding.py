@@ -24,7 +24,9 @@ def folded(network: nn.Module) -> nn.Module:
     traced = fx.GraphModule(network, graph)
     for node in list(graph.nodes):
         conv = node.args[0] if node.args else None
-        if not _calls(node, _BatchNorm, modules) or not _calls(conv, _ConvNd, modules) or len(conv.users) > 1:
+        if not isinstance(conv, fx.Node) or len(conv.users) > 1:
+            continue
+        if not _calls(node, _BatchNorm, modules) or not _calls(conv, _ConvNd, modules):
             continue
         if modules[node.target].running_mean is None or modules[conv.target].transposed:
             continue
@@ -40,8 +42,8 @@ def folded(network: nn.Module) -> nn.Module:
 class _Tracer(fx.Tracer):
     """Takes a convolution for one operation, whoever defined it: some pad their input themselves."""
 
-    def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        return isinstance(module, _ConvNd) or super().is_leaf_module(module, qualified_name)
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, _ConvNd) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _calls(node: object, kind: type, modules: dict[str, nn.Module]) -> bool:

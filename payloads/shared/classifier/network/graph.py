@@ -50,7 +50,8 @@ def add_head(features: ov.Model, weight: np.ndarray, bias: np.ndarray) -> ov.Mod
     logits = ops.add(ops.matmul(feature_node, weight, transpose_a=False, transpose_b=True), bias)
     probabilities = ops.softmax(logits, axis=1)
     probabilities.output(0).set_names({OUTPUT})
-    whole = ov.Model([ops.result(probabilities)], graph.get_parameters(), "classifier")
+    result = ops.result(probabilities)
+    whole = ov.Model([result], graph.get_parameters(), "classifier")  # ty: ignore[no-matching-overload] stub is stricter
     _name_nodes(whole)
     return whole
 

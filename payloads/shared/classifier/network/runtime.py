@@ -6,7 +6,7 @@ package for that cannot be imported, it does not. So nothing else in this projec
 
 import sys
 
-sys.modules.setdefault("openvino_telemetry", None)
+sys.modules.setdefault("openvino_telemetry", None)  # ty: ignore[no-matching-overload] Python documents the None
 
 import openvino as ov  # noqa: E402
 from openvino import opset13 as ops  # noqa: E402
