@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.table import Table
 
 from deploy import console, environment
+from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.environment import Environment
 from deploy.sagemaker import jobs
@@ -67,17 +70,34 @@ def job_rows(deployment: Deployment) -> list[tuple[str, str, str]]:
     return rows
 
 
+# Each part of a deployment, and the outputs of the stack that its row needs.
+PARTS = (
+    ("endpoint", ("endpoint_name", "endpoint_config_name"), endpoint_row),
+    ("function", ("function_name", "function_alias", "function_url"), function_row),
+    ("instance", ("ec2_instance_id",), instance_row),
+)
+
+
+def rows(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
+    """What, status and details of each part, of each image, and of the last jobs."""
+    for what, needed, row in PARTS:
+        if deployment.has(*needed):
+            yield row(deployment)
+        else:
+            yield what, "missing", f"the last apply did not finish; repeat it: {console.make('apply')}"
+    yield from image_rows(deployment.env)
+    yield from job_rows(deployment)
+
+
 def main() -> None:
-    deployment = Stack(environment.current()).require_deployment()
-    table = Table("what", "status", title=f"{deployment.name} in {deployment.env}", title_justify="left")
+    env = environment.current()
+    deployment = Stack(env).deployment()
+    if not deployment.has("name", "region"):
+        raise Failure(f"Nothing is deployed in {env}. Deploy it first: {console.make('apply')}")
+    env.require_own_local_aws()
+    table = Table("what", "status", title=f"{deployment.name} in {env}", title_justify="left")
     table.add_column("details", overflow="fold")
-    for row in (
-        endpoint_row(deployment),
-        function_row(deployment),
-        instance_row(deployment),
-        *image_rows(deployment.env),
-        *job_rows(deployment),
-    ):
+    for row in rows(deployment):
         table.add_row(*row)
     console.show(table)
 
