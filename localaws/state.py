@@ -154,14 +154,15 @@ def _load(path: Path) -> None:
             stamp = pickle.load(file)  # noqa: S301 our own file in our own directory
             if stamp != {"moto": moto.__version__, "format": FORMAT}:
                 raise StateError(
-                    f"{path} was written by moto {stamp.get('moto')} (format {stamp.get('format')}); this is moto "
-                    f"{moto.__version__} (format {FORMAT}). Install that version, or start anew by moving "
-                    f"{path.parent.parent} away: its deployments are then gone, so destroy them first."
+                    f"{path} was written by another version of the local AWS: moto {stamp.get('moto')}, format "
+                    f"{stamp.get('format')}; this one reads moto {moto.__version__}, format {FORMAT}. Check out the "
+                    f"version that wrote it, or begin with an empty local AWS: move {path.parent.parent} away. What "
+                    "was deployed there is then gone."
                 )
             saved = pickle.load(file)  # noqa: S301
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
             raise StateError(
-                f"{path} cannot be read ({error}). Move {path.parent.parent} away to start anew."
+                f"{path} cannot be read ({error}). Begin with an empty local AWS: move {path.parent.parent} away."
             ) from error
     for service, accounts in saved["backends"].items():
         for account, regions in accounts.items():

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
+from classifier import artifact
 
 from deploy.console import Failure
 from deploy.deployment import Deployment
@@ -56,3 +61,41 @@ def test_a_release_is_named_after_its_run_and_its_bytes():
     assert promotion.release_id(uri, "0123456789abcdef") == "pawprint-train-20261122-160501-01234567"
     assert promotion.release_id("s3://b/my model.v2.tar.gz", "abcdef0123") == "my-model-abcdef01"
     assert len(promotion.release_id(f"s3://b/models/{'x' * 90}/output/model.tar.gz", "abcdef0123")) <= 45
+
+
+# What an artifact of version 0.1 (commit 71564c4) held, and its card.
+OLD_FILES = ("graph.xml", "graph.bin", "weights.safetensors", "config.yaml", "code/inference.py", "code/serve_app.py")
+OLD_PACKAGE = ("code/classifier/__init__.py", "code/classifier/graph.py", "code/classifier/artifact.py")
+OLD_CARD = {
+    "name": "pawprint-train-20261101-080000",
+    "architecture": "efficientnet-lite0",
+    "classes": ["cat", "dog"],
+    "labels": ["cat", "dog"],
+    "input_size": 224,
+    "mean": [127.0, 127.0, 127.0],
+    "std": [128.0, 128.0, 128.0],
+    "precision": "fp32",
+    "created": "2026-11-01T08:00:00Z",
+    "metrics": {"test_accuracy": 0.96},
+    "data_sha256": None,
+    "code_sha256": "0",
+    "libraries": {"torch": "2.14.1"},
+    "precision_reason": "asked for",
+    "precision_accuracy": {},
+}
+
+
+def test_an_artifact_of_version_0_1_is_complete_and_refused_with_the_way_out(account, tmp_path: Path):
+    """Its serving code cannot run in AWS's image, so it must not be promoted; nothing else is wrong with it."""
+    folder, files = tmp_path / "model", {}
+    for name in (*OLD_FILES, *OLD_PACKAGE):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+        files[name] = hashlib.sha256(name.encode()).hexdigest()
+    (folder / "model.json").write_text(json.dumps(OLD_CARD | {"files": files}))
+    artifact.pack(folder, tmp_path / "model.tar.gz")
+    assert artifact.validate(tmp_path / "model.tar.gz").classes == ("cat", "dog")
+    account.client("s3").upload_file(str(tmp_path / "model.tar.gz"), BUCKET, "models/old/output/model.tar.gz")
+
+    with pytest.raises(Failure, match=r"a version before 0\.2.*Train it again: make train\nNothing was changed"):
+        promotion.check_archive(account.deployment, f"s3://{BUCKET}/models/old/output/model.tar.gz")

@@ -5,6 +5,7 @@ import os
 import pickle
 import threading
 
+import moto
 import pytest
 
 from localaws.supervisor import start_time
@@ -118,7 +119,15 @@ def test_contents_that_no_object_names_are_removed_at_the_next_start(own_server)
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(pickle.dumps({"moto": "4.0.0", "format": 1}), "written by moto 4.0.0"), (b"rubbish", "cannot be read")],
+    [
+        (pickle.dumps({"moto": "4.0.0", "format": 2}), "moto 4.0.0, format 2"),
+        # A state of version 0.1: it names classes by paths that are gone, so the stamp is all that is read of it.
+        (
+            pickle.dumps({"moto": moto.__version__, "format": 1}) + b"clocalaws.control.ec2_instance\nLocalInstance\n.",
+            "format 1;",
+        ),
+        (b"rubbish", "cannot be read"),
+    ],
 )
 def test_a_state_that_cannot_be_used_is_refused_with_the_way_out_and_left_alone(own_server, content, said):
     path = snapshot(own_server)
