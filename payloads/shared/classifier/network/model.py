@@ -123,7 +123,10 @@ def require_architecture(architecture: str) -> None:
     if architecture not in known:
         close = difflib.get_close_matches(architecture, [DEFAULT_ARCHITECTURE, *known], n=3)
         if close:
-            raise ModelError(f"There is no network {architecture}. Did you mean {' or '.join(close)}?")
+            raise ModelError(
+                f"There is no network {architecture}. Did you mean {' or '.join(close)}? "
+                f"The default is {DEFAULT_ARCHITECTURE}."
+            )
         raise ModelError(
             f"There is no network {architecture}. There are {DEFAULT_ARCHITECTURE} and those of torchvision: "
             f"{', '.join(known)}."
