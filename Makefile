@@ -18,6 +18,8 @@ export TF_CLI_CONFIG_FILE := $(PAWPRINT_HOME)/terraform.rc
 unexport PYTHONDONTWRITEBYTECODE  # where it is set, every command would compile all that it imports: seconds
 
 PY := .venv/bin/python
+# The end-to-end tests are the longest chain, so they start first.
+PYTEST_ALL = $(PY) -m pytest tests/e2e tests/terraform tests/packaged tests/unit -q -n 3 --no-loadscope-reorder
 # The value of a make variable reaches a command through the environment, so that it may hold any character:
 # --name value, or the value alone, where the variable was given.
 option = $${$(1):+--$(2) "$$$(1)"}
@@ -103,9 +105,11 @@ local-down: setup ## Stop it, with every process that it started; its state stay
 	@$(PY) -m localaws down
 
 ##@ Development
-.PHONY: test test-fast test-terraform bench lint fmt docs lock clean
-test: setup lint ## Everything: lint, Terraform contracts, unit, packaged and end-to-end tests
-	@$(PY) -m pytest tests/e2e tests/terraform tests/packaged tests/unit -q -n 3 --no-loadscope-reorder
+.PHONY: test test-all test-fast test-terraform bench lint fmt docs lock clean
+test: setup lint ## Lint, Terraform contracts, unit, packaged and end-to-end tests, except the slow ones
+	@$(PYTEST_ALL) -m "not slow"
+test-all: setup lint ## What test runs, and the slow tests: dogs, the instance, the notebook, ENV=local
+	@$(PYTEST_ALL)
 test-fast: setup ## The unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
 test-terraform: setup ## Plan contracts of the Terraform modules

@@ -82,6 +82,7 @@ def test_packaging_again_writes_nothing_and_from_scratch_gives_the_same_bytes(de
     assert {path.name: path.read_bytes() for path in archives} == {k: v[0] for k, v in before.items()}
 
 
+@pytest.mark.slow
 def test_dogs_are_trained_promoted_under_traffic_and_named(deployment: Deployment, dogs: Path):
     photograph = sorted((dogs / "test" / "014.Pug").iterdir())[0]
     line = deployment.make("curl", f"IMAGE={photograph}").strip()
@@ -109,6 +110,7 @@ def test_dogs_are_trained_promoted_under_traffic_and_named(deployment: Deploymen
     assert "No changes." in deployment.make("plan")
 
 
+@pytest.mark.slow
 def test_the_instance_trains_a_model_that_can_be_promoted(deployment: Deployment):
     trained = deployment.make("train-ec2")
 
@@ -123,12 +125,34 @@ def test_the_instance_trains_a_model_that_can_be_promoted(deployment: Deployment
     assert "predictions" in ask(curl_line(deployment.make("curl")))
 
 
-def test_a_training_script_that_raises_fails_the_job_with_its_reason(deployment: Deployment):
-    result = deployment.run("train", "ARCH=no-such-network")
+def test_nonsense_is_refused_before_anything_is_submitted(deployment: Deployment):
+    before = deployment.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    for given, words in {
+        "ARCH=no-such-network": "There is no network no-such-network",
+        "EPOCHS=-5": "EPOCHS: '-5' is not a whole number",
+        "BATCH=0": "BATCH: '0' is not a whole number",
+        "INSTANCES=0": "INSTANCES: '0' is not a whole number",
+        "SEED=18446744073709551616": "SEED: '18446744073709551616' is not a whole number",
+    }.items():
+        result = deployment.run("train", given)
+        assert result.returncode != 0
+        assert words in result.stdout
+    assert deployment.client("sagemaker").list_training_jobs()["TrainingJobSummaries"] == before
 
+
+def test_a_training_script_that_raises_fails_the_job_with_its_reason(deployment: Deployment):
+    bucket = json.loads(deployment.make("output"))["artifacts_bucket"]
+    s3 = deployment.client("s3")
+    digit = s3.list_objects_v2(Bucket=bucket, Prefix="datasets/digits/train/")["Contents"][0]["Key"]
+    broken = f"{digit.rpartition('/')[0]}/broken.png"
+    s3.put_object(Bucket=bucket, Key=broken, Body=b"not an image")
+
+    result = deployment.run("train", "DATA=digits")
+
+    s3.delete_object(Bucket=bucket, Key=broken)
     assert result.returncode != 0
     assert "is Failed" in result.stdout
-    assert "no-such-network" in result.stdout.rsplit("is Failed", 1)[1]
+    assert "broken.png" in result.stdout.rsplit("is Failed", 1)[1]
 
 
 def test_a_corrupt_archive_is_refused_before_anything_changes(deployment: Deployment):
@@ -145,6 +169,7 @@ def test_a_corrupt_archive_is_refused_before_anything_changes(deployment: Deploy
     s3.delete_object(Bucket=bucket, Key="models/broken/output/model.tar.gz")
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_is_rolled_back(deployment: Deployment, tmp_path: Path):
     line = curl_line(deployment.make("curl"))
     served = ask(line)["model"]

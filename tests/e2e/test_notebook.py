@@ -19,6 +19,8 @@ from tests.e2e.deployment import Deployment
 
 PICTURES = {"examples", "curves", "confusion", "trials", "asking"}
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(deployment: Deployment) -> Path:

@@ -11,6 +11,8 @@ import pytest
 from localaws.ports import free_port
 from tests.e2e.deployment import ORDINARY, Deployment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:

@@ -53,6 +53,7 @@ def test_the_bootstrap_model_answers_in_the_image(bootstrap, tmp_path):
     assert answers(bootstrap, tmp_path)["model"]["classes"] == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_frozen_and_a_fine_tuned_model_answer_in_the_image(train, tmp_path):
     require()
