@@ -73,7 +73,7 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: HttpRequest, se
             return _json(403, {"message": str(error)})
         if caller is None:
             return _message(403, "Forbidden")
-    resource, policy = backend.policy_of(url.function_name, url.qualifier)
+    resource, policy = backend.permissions.of(url.function_name, url.qualifier)
     if not may_pass(resource, policy, url.settings["AuthType"], caller.arn if caller else None):
         return _message(403, "Forbidden")
     request_id = str(uuid.uuid4())
@@ -96,9 +96,8 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: HttpRequest, se
 
 def _find(url_id: str) -> tuple[LocalLambdaBackend, UrlConfig] | None:
     for backend in list(lambda_backends[ACCOUNT_ID].values()):
-        for url in list(backend.function_urls.values()):
-            if url.id == url_id:
-                return backend, url
+        if url := backend.function_urls.find(url_id):
+            return backend, url
     return None
 
 
