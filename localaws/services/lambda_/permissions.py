@@ -7,6 +7,8 @@ InvokedViaFunctionUrl.
 
 import json
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from moto.awslambda.exceptions import (
@@ -19,11 +21,21 @@ from moto.awslambda.utils import get_backend
 from moto.core.common_models import CloudFormationModel
 
 from localaws.context import ACCOUNT_ID
-from localaws.services.iam import policies
+from localaws.services.iam import identities
+from localaws.services.iam.conditions import Context
+from localaws.services.iam.evaluation import Policies, evaluate
+from localaws.services.iam.policies import Policy, Request
+from localaws.services.iam.sigv4 import Caller
 from localaws.services.lambda_.versions import LocalStorage
 
 URL_ACTION = "lambda:InvokeFunctionUrl"
 INVOKE_ACTION = "lambda:InvokeFunction"
+# The function URL has these keys, or is known to lack them. AddPermission writes the last one.
+KNOWN_KEYS = identities.KNOWN_KEYS | {
+    "lambda:FunctionUrlAuthType",
+    "lambda:InvokedViaFunctionUrl",
+    "lambda:EventSourceToken",
+}
 
 
 class StatementExists(LambdaClientError):
@@ -64,6 +76,9 @@ class ResourcePolicy:
             raise StatementNotFound(sid)
         del self.statements[sid]
         self._changed()
+
+    def document(self) -> dict[str, Any]:
+        return {"Version": "2012-10-17", "Id": "default", "Statement": list(self.statements.values())}
 
     def _expect(self, revision_id: str | None) -> None:
         if revision_id and revision_id != self.revision_id:
@@ -110,24 +125,22 @@ def make_statement(resource: str, request: dict[str, Any]) -> dict[str, Any]:
     return {**statement, "Condition": condition} if condition else statement
 
 
-def may_pass(resource: str, policy: ResourcePolicy, auth_type: str, caller_arn: str | None = None) -> bool:
+def may_pass(resource: str, policy: ResourcePolicy, caller: Caller | None, facts: Mapping[str, str]) -> bool:
     """Whether a function URL lets a request through: since October 2025 it takes both permissions.
 
-    `caller_arn` is whose signature was verified, None for the public. The account itself may do anything; anybody
-    else needs the permissions from the resource policy, from policies of their own, or one from each.
+    `caller` is whose signature was verified, None for the public. The account itself may do anything; anybody else
+    needs the permissions from the resource policy, from policies of their own, or one from each. `facts` are the
+    condition keys of the request, apart from those of the caller.
     """
-    if caller_arn == f"arn:aws:iam::{ACCOUNT_ID}:root":
-        return True
-    everybody = caller_arn is None
-    statements = [
-        each
-        for each in policy.statements.values()
-        if (each["Principal"] == "*" if everybody else policies.is_for(each, caller_arn))
-    ]
-    if not everybody:
-        statements += policies.identity_statements(caller_arn)
-    facts = {"lambda:FunctionUrlAuthType": auth_type, "lambda:InvokedViaFunctionUrl": "true"}
-    return all(policies.allows(statements, action, resource, facts) for action in (URL_ACTION, INVOKE_ACTION))
+    own = identities.policies_of(caller) if caller else Policies()
+    policies = replace(own, resource=Policy.parse(policy.document()))
+    values = {**identities.facts_of(caller), "lambda:InvokedViaFunctionUrl": "true", **facts}
+    context = Context(values, KNOWN_KEYS)
+    requester = identities.requester(caller)
+    return all(
+        evaluate(Request(requester, action, resource, context, ACCOUNT_ID), policies).allowed
+        for action in (URL_ACTION, INVOKE_ACTION)
+    )
 
 
 def _principal(principal: str) -> str | dict[str, str]:
@@ -169,8 +182,7 @@ class Permissions:
         policy = self.of(function_name, qualifier)[1]
         if not policy.statements:
             raise GenericResourcNotFound
-        document = {"Version": "2012-10-17", "Id": "default", "Statement": list(policy.statements.values())}
-        return {"Policy": json.dumps(document), "RevisionId": policy.revision_id}
+        return {"Policy": json.dumps(policy.document()), "RevisionId": policy.revision_id}
 
     def forget(self, name: str, qualifier: str | None) -> None:
         """Drop a qualifier's policy, or all policies of a function."""
