@@ -26,7 +26,7 @@ from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from localaws.context import context
 from localaws.operations import SERVICES
 
-FORMAT = 2  # rises with every move or rename of a class that is pickled
+FORMAT = 3  # rises with every move or rename of a class or an attribute that is pickled
 DEBOUNCE_SECONDS = 1.0
 ATTEMPTS = 20
 

@@ -22,9 +22,7 @@ def capacity(region: str, resource_id: str) -> int | None:
     if resource_id.startswith("function:"):
         _, name, qualifier = resource_id.split(":")
         backend = lambda_backends[ACCOUNT_ID][region]
-        if name not in backend._lambdas._functions:
-            return None
-        return backend.provisioned.get((name, qualifier), {}).get("RequestedProvisionedConcurrentExecutions", 0)
+        return backend.concurrency.requested(name, qualifier) if backend.functions.has(name) else None
     endpoint, variant = _variant(region, resource_id)
     counts = (
         {each.name: each.count for each in endpoint.deployment.variants} if endpoint and endpoint.deployment else {}
@@ -37,7 +35,7 @@ def set_capacity(region: str, resource_id: str, wanted: int) -> str | None:
     try:
         if resource_id.startswith("function:"):
             _, name, qualifier = resource_id.split(":")
-            lambda_backends[ACCOUNT_ID][region].put_provisioned_concurrency(name, qualifier, wanted)
+            lambda_backends[ACCOUNT_ID][region].concurrency.put(name, qualifier, wanted)
             return None
         return _set_instances(*_variant(region, resource_id), wanted)
     except (ServiceException, HTTPException) as refusal:

@@ -1,114 +1,178 @@
-"""Whether policies allow an action: IAM's evaluation, as far as a function URL needs it.
+"""Policy documents: their statements, and which requests a statement is about.
 
-Source: "Policy evaluation logic" in the IAM user guide. An explicit Deny wins, and what nobody allows is not allowed. A
-condition that is not understood here never lets anybody in: it is not met in an Allow, and met in a Deny.
+Source: "IAM JSON policy element reference" in the IAM user guide. Nothing here depends on another part of the local
+AWS: a `Requester` is who makes a request, and a `Context` has its condition keys.
 """
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from moto.iam.models import iam_backends
+from localaws.services.iam.conditions import Condition, Context
+from localaws.services.iam.patterns import Doubt, Lookup, Verdict, all_of, any_of, covers, negated
+from localaws.services.iam.principals import Naming, Principals, Requester
 
-from localaws.context import ACCOUNT_ID
+VERSIONS = ("2012-10-17", "2008-10-17")
+ALLOW, DENY = "Allow", "Deny"
 
-Statement = Mapping[str, Any]
+
+class PolicyError(ValueError):
+    """A document that is not a policy; the message has the reason."""
 
 
-def allows(statements: Iterable[Statement], action: str, resource: str, facts: Mapping[str, str]) -> bool:
-    """Whether the statements allow an action on a resource. `facts` are the request's condition keys."""
-    matching = [
-        each
-        for each in statements
-        if _covers(each, "Action", action, ignore_case=True)
-        and _covers(each, "Resource", resource)
-        and _holds(each.get("Condition") or {}, facts, unknown=each["Effect"] == "Deny")
+@dataclass(frozen=True)
+class Request:
+    """Who wants to do what with which resource. `account` owns the resource: the requester's own if it is None."""
+
+    requester: Requester
+    action: str
+    resource: str
+    context: Context = field(default_factory=Context)
+    account: str | None = None
+
+    @property
+    def crosses_accounts(self) -> bool:
+        return self.account is not None and self.account != self.requester.account
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of a policy."""
+
+    effect: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    sid: str | None = None
+    principals: Principals | None = None
+    conditions: tuple[Condition, ...] = ()
+    not_action: bool = False
+    not_resource: bool = False
+    not_principal: bool = False
+    variables: bool = True
+
+    @classmethod
+    def parse(cls, given: Any, version: str = VERSIONS[0]) -> "Statement":
+        """Raises PolicyError."""
+        if not isinstance(given, Mapping):
+            raise PolicyError("A statement must be an object.")
+        if given.get("Effect") not in (ALLOW, DENY):
+            raise PolicyError("Effect must be Allow or Deny.")
+        actions, not_action = _either(given, "Action", required=True)
+        # A role's trust policy does not name a resource: it is about the role.
+        resources, not_resource = _either(given, "Resource", required=False)
+        who = [name for name in ("Principal", "NotPrincipal") if name in given]
+        if len(who) > 1:
+            raise PolicyError("A statement cannot have both Principal and NotPrincipal.")
+        try:
+            principals = Principals.parse(given[who[0]]) if who else None
+        except ValueError as error:
+            raise PolicyError(str(error)) from None
+        return cls(
+            effect=given["Effect"],
+            actions=actions,
+            resources=resources or ("*",),
+            sid=given.get("Sid"),
+            principals=principals,
+            conditions=tuple(_conditions(given.get("Condition"))),
+            not_action=not_action,
+            not_resource=not_resource,
+            not_principal=who == ["NotPrincipal"],
+            variables=version == VERSIONS[0],
+        )
+
+    def naming(self, requester: Requester) -> Naming:
+        """How the statement names a requester. An identity's own policy has no principal and is the identity's."""
+        if self.principals is None:
+            return Naming.DIRECT
+        if not self.not_principal:
+            return self.principals.naming(requester)
+        spared = self.principals.spares(requester) if self.effect == DENY else self.principals.naming(requester)
+        return Naming.NOT if spared else Naming.DIRECT
+
+    def about(self, request: Request) -> Verdict:
+        """Whether the statement is about a request's action and resource, and the request meets its conditions."""
+        action = any_of(covers(each.lower(), request.action.lower()) for each in self.actions)
+        lookup = request.context.variable if self.variables else None
+        resource = any_of(_covers_resource(each, request.resource, lookup) for each in self.resources)
+        return all_of(
+            (
+                negated(action) if self.not_action else action,
+                negated(resource) if self.not_resource else resource,
+                *(condition.met(request.context, self.variables) for condition in self.conditions),
+            )
+        )
+
+    def applies(self, request: Request) -> bool:
+        """Whether the statement takes effect. A doubt lets nobody in: an Allow has no effect, a Deny has."""
+        verdict = self.about(request)
+        return self.effect == DENY if isinstance(verdict, Doubt) else verdict
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy document."""
+
+    statements: tuple[Statement, ...]
+    id: str | None = None
+    version: str = VERSIONS[1]
+
+    @classmethod
+    def parse(cls, document: Any) -> "Policy":
+        """A policy from JSON, from JSON in percent signs, or from parsed JSON. Raises PolicyError."""
+        if isinstance(document, bytes):
+            document = document.decode(errors="replace")
+        if isinstance(document, str):
+            try:
+                document = json.loads(unquote(document) if document.lstrip().startswith("%7B") else document)
+            except ValueError:
+                raise PolicyError("Policies must be valid JSON.") from None
+        if not isinstance(document, Mapping):
+            raise PolicyError("Policies must be valid JSON and the first byte must be '{'")
+        version = document.get("Version", VERSIONS[1])
+        if version not in VERSIONS:
+            raise PolicyError(f"The policy must contain a valid version string: {' or '.join(VERSIONS)}.")
+        statements = tuple(Statement.parse(each, version) for each in _listed(document.get("Statement", ())))
+        return cls(statements, document.get("Id"), version)
+
+
+def _either(given: Mapping[str, Any], element: str, required: bool) -> tuple[tuple[str, ...], bool]:
+    """The values of an element or of its Not-form, and whether it is the Not-form."""
+    found = [name for name in (element, f"Not{element}") if name in given]
+    if len(found) > 1:
+        raise PolicyError(f"A statement cannot have both {element} and Not{element}.")
+    if not found:
+        if required:
+            raise PolicyError(f"Missing required field {element}")
+        return (), False
+    values = tuple(_listed(given[found[0]]))
+    if not all(isinstance(each, str) for each in values):
+        raise PolicyError(f"{found[0]} must be text or a list of texts.")
+    return values, found[0] != element
+
+
+def _conditions(given: Any) -> list[Condition]:
+    if not isinstance(given or {}, Mapping) or not all(isinstance(keys, Mapping) for keys in (given or {}).values()):
+        raise PolicyError("Condition must have operators with keys.")
+    return [
+        Condition(operator, key, tuple(_text(each) for each in _listed(expected)))
+        for operator, keys in (given or {}).items()
+        for key, expected in keys.items()
     ]
-    return any(each["Effect"] == "Allow" for each in matching) and all(each["Effect"] == "Allow" for each in matching)
 
 
-def identity_statements(arn: str) -> list[Statement]:
-    """The statements of a caller's own policies: a user's with those of its groups, an assumed role's."""
-    iam = iam_backends[ACCOUNT_ID]["aws"]
-    kind, _, rest = arn.rpartition(f":{ACCOUNT_ID}:")[2].partition("/")
-    if kind == "assumed-role":
-        holders = [iam.get_role(rest.partition("/")[0])]
-    elif kind == "user":
-        name = rest.rpartition("/")[2]
-        holders = [iam.get_user(name), *iam.get_groups_for_user(name)]
-    else:
-        return []
-    documents = []
-    for holder in holders:
-        documents += list(holder.policies.values())
-        for policy in holder.managed_policies.values():
-            documents += [each.document for each in policy.versions if each.version_id == policy.default_version_id]
-    return [each for document in documents for each in statements_of(document)]
+def _covers_resource(text: str, resource: str, lookup: Lookup | None) -> Verdict:
+    """Whether a Resource element covers a resource: each part of an ARN by itself, with variables in the last."""
+    wanted, given = text.split(":", 5), resource.split(":", 5)
+    if len(wanted) < 6 or len(given) < 6:
+        return covers(text, resource)
+    head = all_of(covers(each, part) for each, part in zip(wanted[:5], given[:5], strict=True))
+    return all_of((head, covers(wanted[5], given[5], lookup)))
 
 
-def statements_of(document: Any) -> list[Statement]:
-    """The statements of a policy, given as JSON, as JSON in percent signs, or parsed."""
-    if isinstance(document, str):
-        document = json.loads(unquote(document) if document.lstrip().startswith("%7B") else document)
-    return _listed(document.get("Statement") or [])
-
-
-def is_for(statement: Statement, arn: str) -> bool:
-    """Whether a resource policy's statement names a caller: everybody, the user or the role.
-
-    One that names the account leaves it to the caller's own policies, and so lets in nobody but the account itself.
-    """
-    principal = statement.get("Principal")
-    if principal == "*":
-        return True
-    named = _listed(principal.get("AWS", [])) if isinstance(principal, Mapping) else []
-    role = re.sub(r":sts:(.*):assumed-role/([^/]+)/.*", r":iam:\1:role/\2", arn)
-    return bool({"*", arn, role}.intersection(named))
-
-
-def _covers(statement: Statement, element: str, value: str, ignore_case: bool = False) -> bool:
-    """Whether Action or Resource, or its Not-, is about a value."""
-    for name, wanted in ((element, True), (f"Not{element}", False)):
-        if name in statement:
-            return wanted == any(_like(pattern, value, ignore_case) for pattern in _listed(statement[name]))
-    return False
-
-
-def _holds(condition: Mapping[str, Mapping[str, Any]], facts: Mapping[str, str], unknown: bool) -> bool:
-    """Whether all of a condition is met."""
-    known = {key.lower(): value for key, value in facts.items()}
-    for test, keys in condition.items():
-        for key, expected in keys.items():
-            met = _met(test, known.get(key.lower()), [str(each) for each in _listed(expected)])
-            if not (unknown if met is None else met):
-                return False
-    return True
-
-
-def _met(test: str, value: str | None, expected: list[str]) -> bool | None:
-    """Whether one test is met; None for a test that is not understood."""
-    name = test.removesuffix("IfExists")
-    if value is None:
-        return name != test or "Not" in name
-    match name:
-        case "StringEquals" | "ArnEquals":
-            return value in expected
-        case "StringNotEquals":
-            return value not in expected
-        case "StringEqualsIgnoreCase" | "Bool":
-            return value.lower() in [each.lower() for each in expected]
-        case "StringLike" | "ArnLike":
-            return any(_like(each, value) for each in expected)
-        case "StringNotLike" | "ArnNotLike":
-            return not any(_like(each, value) for each in expected)
-    return None
-
-
-def _like(pattern: str, value: str, ignore_case: bool = False) -> bool:
-    expression = "".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in pattern)
-    return re.fullmatch(expression, value, re.IGNORECASE if ignore_case else 0) is not None
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -35,13 +35,17 @@ class SignatureError(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose key signed a request. `token` is what must come with temporary keys; None: any is accepted."""
+    """Whose key signed a request. `token` is what must come with temporary keys; None: any is accepted.
+
+    `session_policy` is what AssumeRole was given to limit the session.
+    """
 
     access_key: str
     secret_key: str
     arn: str
     user_id: str
     token: str | None = None
+    session_policy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ def find_caller(access_key: str) -> Caller | None:
         return Caller(ACCESS_KEY, SECRET_KEY, f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID)
     for role in list(sts_backends[ACCOUNT_ID]["aws"].assumed_roles):
         if role.access_key_id == access_key:
-            return Caller(access_key, role.secret_access_key, role.arn, role.user_id, role.session_token)
+            secret, token = role.secret_access_key, role.session_token
+            return Caller(access_key, secret, role.arn, role.user_id, token, role.policy)
     for user in iam_backends[ACCOUNT_ID]["aws"].list_users("/", None, None):
         for key in user.access_keys:
             if key.access_key_id == access_key and key.status == "Active":

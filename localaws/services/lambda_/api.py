@@ -1,7 +1,6 @@
 """Lambda: functions that run. moto keeps them; here they get environments, and Invoke reaches them.
 
-Versions, policies, concurrency and function URLs are in modules of their own and come together in
-`LocalLambdaBackend`.
+Versions, policies, concurrency and function URLs are in modules of their own; `LocalLambdaBackend` holds one of each.
 """
 
 import random
@@ -40,37 +39,22 @@ class VersionInUse(LambdaClientError):
         )
 
 
-class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
-    """One region's functions."""
+class LocalLambdaBackend(LambdaBackend):
+    """One region's functions, with their policies, their concurrency and their URLs."""
 
     def __init__(self, region_name: str, account_id: str):
         super().__init__(region_name, account_id)
-        self._lambdas = LocalStorage(region_name, account_id)
-        self.policies = {}
-        self.provisioned = {}
-        self.moving = {}
-        self.function_urls = {}
-
-    def __setstate__(self, kept: dict[str, Any]) -> None:
-        vars(self).update({"moving": {}, **kept})  # a state of before there was any
+        self._lambdas = self.functions = LocalStorage(region_name, account_id)
+        self.permissions = Permissions(self.functions)
+        self.concurrency = Concurrency(self.functions, fleet)
+        self.function_urls = Urls(self.functions)
 
     @property
     def _url_module(self) -> Any:
         return urls
 
-    @property
-    def fleet(self) -> Fleet:
-        return fleet()
-
-    def split(self, function_name: str, qualifier: str | None = None) -> tuple[str, str | None]:
-        """Name and qualifier from a name or an ARN, which may end in the qualifier."""
-        _, name, own = self._lambdas.split_function_arn(
-            function_name if ":function:" in function_name else f":function:{function_name}"
-        )
-        return name, own or qualifier
-
     def get_function(self, function_name_or_arn: str, qualifier: str | None = None) -> LocalFunction:
-        return super().get_function(*self.split(function_name_or_arn, qualifier))
+        return self.functions.find(function_name_or_arn, qualifier)
 
     def create_function(self, spec: dict[str, Any]) -> LocalFunction:
         function = LocalFunction(self.account_id, spec, self.region_name, "$LATEST")
@@ -78,7 +62,7 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
         return self.publish_version(function.function_name) if spec.get("Publish") else function
 
     def update_function_code(self, function_name: str, qualifier: str | None, body: dict[str, Any]) -> dict[str, Any]:
-        function = self.get_function(self.split(function_name)[0])
+        function = self.get_function(self.functions.split(function_name)[0])
         if body.get("Architectures"):
             function.architectures = body["Architectures"]
         function.update_function_code(body)
@@ -89,13 +73,13 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
     def update_function_configuration(
         self, function_name: str, qualifier: str | None, body: dict[str, Any]
     ) -> dict[str, Any]:
-        function = self.get_function(self.split(function_name)[0])
+        function = self.get_function(self.functions.split(function_name)[0])
         function.update_configuration(body)
         self._changed(function)
         return function.get_configuration()
 
     def delete_function(self, function_name: str, qualifier: str | None = None) -> None:
-        name, qualifier = self.split(function_name, qualifier)
+        name, qualifier = self.functions.split(function_name, qualifier)
         if qualifier == "$LATEST":
             raise InvalidParameterValueException("$LATEST version cannot be deleted without deleting the function.")
         if qualifier:
@@ -110,7 +94,22 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
 
     def delete_alias(self, name: str, function_name: str) -> None:
         super().delete_alias(name, function_name)
-        self._forget(self.split(function_name)[0], name)
+        self._forget(self.functions.split(function_name)[0], name)
+
+    def update_alias(
+        self, name: str, function_name: str, function_version: Any, description: Any, routing_config: Any
+    ) -> LambdaAlias:
+        function, _ = self.functions.split(function_name)
+        self.concurrency.check_alias(function, name, function_version, routing_config)
+        before = self.get_alias(name, function).function_version
+        updated = super().update_alias(name, function_name, function_version, description, routing_config)
+        self.concurrency.follow_alias(function, updated, before, routing_config)
+        return updated
+
+    def put_function_concurrency(self, function_name: str, reserved_concurrency: int) -> int:
+        name, _ = self.functions.split(function_name)
+        self.concurrency.check_reserved(name, reserved_concurrency)
+        return super().put_function_concurrency(name, reserved_concurrency)
 
     def run(
         self,
@@ -121,7 +120,7 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
         wait: bool = False,
     ) -> Outcome:
         """Invoke a function, a version or an alias. Raises Throttled, unless it shall wait for its turn."""
-        name, qualifier = self.split(function_name, qualifier)
+        name, qualifier = self.functions.split(function_name, qualifier)
         latest = self.get_function(name)
         function, weighted = self._routed(name, qualifier)
         watch = Watch(self.region_name, name, qualifier, str(function.version), weighted)
@@ -143,7 +142,7 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
 
     def run_later(self, function_name: str, qualifier: str | None, payload: bytes) -> None:
         """An asynchronous invocation: once, as soon as there is a turn; failures are in the function's log."""
-        name, qualifier = self.split(function_name, qualifier)
+        name, qualifier = self.functions.split(function_name, qualifier)
         function = self.get_function(name, qualifier)
 
         def run() -> None:
@@ -170,18 +169,12 @@ class LocalLambdaBackend(Permissions, Concurrency, Urls, LambdaBackend):
 
     def _forget(self, name: str, qualifier: str | None) -> None:
         """Drop what hangs on a qualifier, or on the function with all its qualifiers."""
-        for owner, each in list(self.provisioned):
-            if owner == name and qualifier in (None, each):
-                self.drop_provisioned(owner, each)
-        for kept in (self.policies, self.function_urls):
-            for key in [key for key in kept if key[0] == name and qualifier in (None, key[1])]:
-                del kept[key]
+        for kept in (self.concurrency, self.permissions, self.function_urls):
+            kept.forget(name, qualifier)
 
     def drop_code(self, name: str) -> None:
         """Remove unpacked code that no version of the function has any more, and no environment still runs."""
-        group = self._lambdas._functions.get(name, {"latest": None, "versions": []})
-        versions = [each for each in [group["latest"], *group["versions"]] if each is not None]
-        digests = {each.code_digest for each in versions} | fleet().code_in_use(self.region_name, name)
+        digests = self.functions.code_digests(name) | fleet().code_in_use(self.region_name, name)
         kept = {code_directory(self.region_name, name, digest).name for digest in digests}
         root = context().home / "lambda" / self.region_name / name
         for directory in root.glob("*"):
@@ -219,8 +212,7 @@ def _restore() -> None:
             lambda_backends[ACCOUNT_ID][region].drop_code(name)
     shutil.rmtree(context().home / "lambda-logs", ignore_errors=True)
     for backend in list(lambda_backends[ACCOUNT_ID].values()):
-        for name, qualifier in list(backend.provisioned):
-            backend.provision(name, qualifier)
+        backend.concurrency.restore()
 
 
 def install() -> None:

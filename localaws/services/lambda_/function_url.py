@@ -73,8 +73,8 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: HttpRequest, se
             return _json(403, {"message": str(error)})
         if caller is None:
             return _message(403, "Forbidden")
-    resource, policy = backend.policy_of(url.function_name, url.qualifier)
-    if not may_pass(resource, policy, url.settings["AuthType"], caller.arn if caller else None):
+    resource, policy = backend.permissions.of(url.function_name, url.qualifier)
+    if not may_pass(resource, policy, caller, _facts(url, request)):
         return _message(403, "Forbidden")
     request_id = str(uuid.uuid4())
     event = make_event(request, url.id, request_id, ACCOUNT_ID, _identity(caller) if caller else None)
@@ -94,11 +94,22 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: HttpRequest, se
     return HttpAnswer(answer.status, [*answer.headers, ("x-amzn-RequestId", request_id)], answer.body)
 
 
+def _facts(url: UrlConfig, request: HttpRequest) -> dict[str, str]:
+    """The condition keys of a request. On AWS it comes over TLS; here it never leaves the machine."""
+    facts = {
+        "lambda:FunctionUrlAuthType": url.settings["AuthType"],
+        "aws:RequestedRegion": url.region,
+        "aws:SecureTransport": "true",
+        "aws:SourceIp": request.source_ip,
+    }
+    sent = {"aws:UserAgent": request.headers.get("user-agent"), "aws:Referer": request.headers.get("referer")}
+    return facts | {key: value for key, value in sent.items() if value is not None}
+
+
 def _find(url_id: str) -> tuple[LocalLambdaBackend, UrlConfig] | None:
     for backend in list(lambda_backends[ACCOUNT_ID].values()):
-        for url in list(backend.function_urls.values()):
-            if url.id == url_id:
-                return backend, url
+        if url := backend.function_urls.find(url_id):
+            return backend, url
     return None
 
 

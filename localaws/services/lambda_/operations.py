@@ -1,4 +1,7 @@
-"""The Lambda API's operations: moto's, with the qualifiers that it overlooks, those it lacks, and Invoke."""
+"""The Lambda API's operations: moto's, with the qualifiers that it overlooks, those it lacks, and Invoke.
+
+An operation here reads the request, asks the backend or one of its collaborators, and words the answer.
+"""
 
 import base64
 import json
@@ -8,10 +11,7 @@ from urllib.parse import parse_qs, unquote
 from moto.awslambda import urls
 from moto.awslambda.responses import LambdaResponse
 
-from localaws.services.lambda_.concurrency import ConcurrencyOperations
 from localaws.services.lambda_.fleet import Throttled
-from localaws.services.lambda_.permissions import PermissionOperations
-from localaws.services.lambda_.urls import UrlOperations
 
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 MAX_EVENT_BYTES = 1024 * 1024  # of an asynchronous invocation
@@ -24,8 +24,10 @@ THROTTLED = {
 Answer = tuple[int, dict[str, Any], bytes | str]
 
 
-class LocalLambdaResponse(PermissionOperations, ConcurrencyOperations, UrlOperations, LambdaResponse):
+class LocalLambdaResponse(LambdaResponse):
     """One request to the Lambda API."""
+
+    # --- what the request says ---
 
     @property
     def query(self) -> dict[str, str]:
@@ -35,6 +37,67 @@ class LocalLambdaResponse(PermissionOperations, ConcurrencyOperations, UrlOperat
     @property
     def qualifier(self) -> str | None:
         return self.query.get("Qualifier")
+
+    @property
+    def function_name(self) -> str:
+        """The function of a path that goes one part further: `/functions/NAME/policy`."""
+        return unquote(self.path.split("/")[-2])
+
+    # --- resource policies ---
+
+    def add_permission(self) -> Answer:
+        statement = self.backend.permissions.add(self.function_name, self.qualifier, self.json_body)
+        return _described(201, {"Statement": json.dumps(statement)})
+
+    def remove_permission(self) -> Answer:
+        *_, function_name, _, sid = self.path.split("/")
+        revision = self.query.get("RevisionId")
+        self.backend.permissions.remove(unquote(function_name), unquote(sid), revision, self.qualifier)
+        return 204, {"status": 204}, ""
+
+    def get_policy(self) -> str:
+        return json.dumps(self.backend.permissions.describe(self.function_name, self.qualifier))
+
+    # --- provisioned concurrency: moto has the operations on reserved concurrency ---
+
+    def put_provisioned_concurrency_config(self) -> Answer:
+        requested = self.json_body["ProvisionedConcurrentExecutions"]
+        return _described(202, self.backend.concurrency.put(self.function_name, self.qualifier, requested))
+
+    def get_provisioned_concurrency_config(self) -> str:
+        return json.dumps(self.backend.concurrency.get(self.function_name, self.qualifier))
+
+    def delete_provisioned_concurrency_config(self) -> Answer:
+        self.backend.concurrency.delete(self.function_name, self.qualifier)
+        return 204, {"status": 204}, ""
+
+    def list_provisioned_concurrency_configs(self) -> str:
+        return json.dumps({"ProvisionedConcurrencyConfigs": self.backend.concurrency.describe_all(self.function_name)})
+
+    # --- function URLs ---
+
+    def create_function_url_config(self) -> Answer:
+        url = self.backend.function_urls.create(self.function_name, self.json_body, self.qualifier)
+        return _described(201, url.to_dict())
+
+    def get_function_url_config(self) -> str:
+        return json.dumps(self.backend.function_urls.get(self.function_name, self.qualifier).to_dict())
+
+    def update_function_url_config(self) -> str:
+        return json.dumps(
+            self.backend.function_urls.update(self.function_name, self.json_body, self.qualifier).to_dict()
+        )
+
+    def delete_function_url_config(self) -> Answer:
+        self.backend.function_urls.delete(self.function_name, self.qualifier)
+        return 204, {"status": 204}, ""
+
+    def list_function_url_configs(self) -> str:
+        return json.dumps(
+            {"FunctionUrlConfigs": [url.to_dict() for url in self.backend.function_urls.of(self.function_name)]}
+        )
+
+    # --- Invoke ---
 
     def invoke(self) -> Answer:
         function_name = unquote(self.path.rsplit("/", 2)[-2])
@@ -78,6 +141,10 @@ def _refusal(payload: bytes, limit: int) -> Answer | None:
         headers = {"X-Amzn-ErrorType": "InvalidRequestContentException"}
         return _answer(400, json.dumps({"Type": "User", "message": message}).encode(), headers)
     return None
+
+
+def _described(status: int, description: dict[str, Any]) -> Answer:
+    return status, {"status": status}, json.dumps(description)
 
 
 def _answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> Answer:

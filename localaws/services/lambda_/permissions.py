@@ -7,8 +7,9 @@ InvokedViaFunctionUrl.
 
 import json
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 from moto.awslambda.exceptions import (
     GenericResourcNotFound,
@@ -20,10 +21,21 @@ from moto.awslambda.utils import get_backend
 from moto.core.common_models import CloudFormationModel
 
 from localaws.context import ACCOUNT_ID
-from localaws.services.iam import policies
+from localaws.services.iam import identities
+from localaws.services.iam.conditions import Context
+from localaws.services.iam.evaluation import Policies, evaluate
+from localaws.services.iam.policies import Policy, Request
+from localaws.services.iam.sigv4 import Caller
+from localaws.services.lambda_.versions import LocalStorage
 
 URL_ACTION = "lambda:InvokeFunctionUrl"
 INVOKE_ACTION = "lambda:InvokeFunction"
+# The function URL has these keys, or is known to lack them. AddPermission writes the last one.
+KNOWN_KEYS = identities.KNOWN_KEYS | {
+    "lambda:FunctionUrlAuthType",
+    "lambda:InvokedViaFunctionUrl",
+    "lambda:EventSourceToken",
+}
 
 
 class StatementExists(LambdaClientError):
@@ -64,6 +76,9 @@ class ResourcePolicy:
             raise StatementNotFound(sid)
         del self.statements[sid]
         self._changed()
+
+    def document(self) -> dict[str, Any]:
+        return {"Version": "2012-10-17", "Id": "default", "Statement": list(self.statements.values())}
 
     def _expect(self, revision_id: str | None) -> None:
         if revision_id and revision_id != self.revision_id:
@@ -110,24 +125,22 @@ def make_statement(resource: str, request: dict[str, Any]) -> dict[str, Any]:
     return {**statement, "Condition": condition} if condition else statement
 
 
-def may_pass(resource: str, policy: ResourcePolicy, auth_type: str, caller_arn: str | None = None) -> bool:
+def may_pass(resource: str, policy: ResourcePolicy, caller: Caller | None, facts: Mapping[str, str]) -> bool:
     """Whether a function URL lets a request through: since October 2025 it takes both permissions.
 
-    `caller_arn` is whose signature was verified, None for the public. The account itself may do anything; anybody
-    else needs the permissions from the resource policy, from policies of their own, or one from each.
+    `caller` is whose signature was verified, None for the public. The account itself may do anything; anybody else
+    needs the permissions from the resource policy, from policies of their own, or one from each. `facts` are the
+    condition keys of the request, apart from those of the caller.
     """
-    if caller_arn == f"arn:aws:iam::{ACCOUNT_ID}:root":
-        return True
-    everybody = caller_arn is None
-    statements = [
-        each
-        for each in policy.statements.values()
-        if (each["Principal"] == "*" if everybody else policies.is_for(each, caller_arn))
-    ]
-    if not everybody:
-        statements += policies.identity_statements(caller_arn)
-    facts = {"lambda:FunctionUrlAuthType": auth_type, "lambda:InvokedViaFunctionUrl": "true"}
-    return all(policies.allows(statements, action, resource, facts) for action in (URL_ACTION, INVOKE_ACTION))
+    own = identities.policies_of(caller) if caller else Policies()
+    policies = replace(own, resource=Policy.parse(policy.document()))
+    values = {**identities.facts_of(caller), "lambda:InvokedViaFunctionUrl": "true", **facts}
+    context = Context(values, KNOWN_KEYS)
+    requester = identities.requester(caller)
+    return all(
+        evaluate(Request(requester, action, resource, context, ACCOUNT_ID), policies).allowed
+        for action in (URL_ACTION, INVOKE_ACTION)
+    )
 
 
 def _principal(principal: str) -> str | dict[str, str]:
@@ -139,56 +152,42 @@ def _principal(principal: str) -> str | dict[str, str]:
 
 
 class Permissions:
-    """The part of the Lambda backend that keeps policies; `policies` is keyed by function and qualifier ("": none)."""
+    """The resource policies of one region's functions."""
 
-    policies: dict[tuple[str, str], ResourcePolicy]
+    def __init__(self, functions: LocalStorage):
+        self._functions = functions
+        self._policies: dict[tuple[str, str], ResourcePolicy] = {}  # by function and qualifier ("": none)
 
-    def policy_of(self, function_name: str, qualifier: str | None) -> tuple[str, ResourcePolicy]:
-        """The ARN that a qualifier names, and its policy. Raises where there is no such function or qualifier."""
-        name, qualifier = self.split(function_name, qualifier)
-        function = self.get_function(name)
+    def of(self, function_name: str, qualifier: str | None) -> tuple[str, ResourcePolicy]:
+        """The ARN that a qualifier names, and its policy. Raises if there is no such function or qualifier."""
+        name, qualifier = self._functions.split(function_name, qualifier)
+        function = self._functions.find(name)
         if qualifier == "$LATEST":
             raise InvalidParameterValueException("We currently do not support adding policies for $LATEST.")
         if qualifier:
-            self.get_function(name, qualifier)
+            self._functions.find(name, qualifier)
         arn = f"{function.function_arn}:{qualifier}" if qualifier else function.function_arn
-        return arn, self.policies.setdefault((name, qualifier or ""), ResourcePolicy())
+        return arn, self._policies.setdefault((name, qualifier or ""), ResourcePolicy())
 
-    def add_permission(self, function_name: str, qualifier: str | None, request: dict[str, Any]) -> dict[str, Any]:
-        arn, policy = self.policy_of(function_name, qualifier)
+    def add(self, function_name: str, qualifier: str | None, request: dict[str, Any]) -> dict[str, Any]:
+        arn, policy = self.of(function_name, qualifier)
         statement = make_statement(arn, request)
         policy.add(statement, request.get("RevisionId"))
         return statement
 
-    def remove_permission(
-        self, function_name: str, sid: str, revision: str | None = None, qualifier: str | None = None
-    ) -> None:
-        self.policy_of(function_name, qualifier)[1].remove(sid, revision)
+    def remove(self, function_name: str, sid: str, revision: str | None = None, qualifier: str | None = None) -> None:
+        self.of(function_name, qualifier)[1].remove(sid, revision)
 
-    def get_policy(self, function_name: str, qualifier: str | None = None) -> str:
-        policy = self.policy_of(function_name, qualifier)[1]
+    def describe(self, function_name: str, qualifier: str | None = None) -> dict[str, str]:
+        policy = self.of(function_name, qualifier)[1]
         if not policy.statements:
             raise GenericResourcNotFound
-        document = {"Version": "2012-10-17", "Id": "default", "Statement": list(policy.statements.values())}
-        return json.dumps({"Policy": json.dumps(document), "RevisionId": policy.revision_id})
+        return {"Policy": json.dumps(policy.document()), "RevisionId": policy.revision_id}
 
-
-class PermissionOperations:
-    """AddPermission, RemovePermission and GetPolicy, with the qualifier of each."""
-
-    def add_permission(self) -> tuple:
-        function_name = unquote(self.path.split("/")[-2])
-        statement = self.backend.add_permission(function_name, self.qualifier, self.json_body)
-        return 201, {"status": 201}, json.dumps({"Statement": json.dumps(statement)})
-
-    def remove_permission(self) -> tuple:
-        *_, function_name, _, sid = self.path.split("/")
-        revision = self.query.get("RevisionId")
-        self.backend.remove_permission(unquote(function_name), unquote(sid), revision, self.qualifier)
-        return 204, {"status": 204}, ""
-
-    def get_policy(self) -> str:
-        return self.backend.get_policy(unquote(self.path.split("/")[-2]), self.qualifier)
+    def forget(self, name: str, qualifier: str | None) -> None:
+        """Drop a qualifier's policy, or all policies of a function."""
+        for key in [key for key in self._policies if key[0] == name and qualifier in (None, key[1])]:
+            del self._policies[key]
 
 
 class FunctionPermission(CloudFormationModel):
@@ -229,7 +228,7 @@ class FunctionPermission(CloudFormationModel):
         request = {**properties, "StatementId": resource_name}
         if via_url is not None:
             request["InvokedViaFunctionUrl"] = str(via_url).lower() == "true"
-        get_backend(account_id, region_name).add_permission(properties["FunctionName"], None, request)
+        get_backend(account_id, region_name).permissions.add(properties["FunctionName"], None, request)
         return cls(properties["FunctionName"], resource_name)
 
     @classmethod
@@ -247,7 +246,7 @@ class FunctionPermission(CloudFormationModel):
     def delete(self, account_id: str, region_name: str) -> None:
         """A statement that is gone already, with its function or without, does not hold up the stack."""
         try:
-            get_backend(account_id, region_name).remove_permission(self.function_name, self.sid)
+            get_backend(account_id, region_name).permissions.remove(self.function_name, self.sid)
         except LambdaClientError as error:
             if error.error_type != "ResourceNotFoundException":
                 raise

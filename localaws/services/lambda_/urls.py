@@ -2,14 +2,13 @@
 
 import base64
 import hashlib
-import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 from moto.awslambda.exceptions import GenericResourcNotFound, InvalidParameterValueException, LambdaClientError
 
 from localaws.context import context
+from localaws.services.lambda_.versions import LocalStorage
 
 SETTINGS = ("AuthType", "Cors", "InvokeMode")
 
@@ -59,68 +58,52 @@ class UrlConfig:
 
 
 class Urls:
-    """The part of the Lambda backend that keeps function URLs; `function_urls` is keyed by function and qualifier."""
+    """The function URLs of one region."""
 
-    function_urls: dict[tuple[str, str], UrlConfig]
+    def __init__(self, functions: LocalStorage):
+        self._functions = functions
+        self._urls: dict[tuple[str, str], UrlConfig] = {}  # by function and qualifier ("": none)
 
-    def create_function_url_config(
-        self, name_or_arn: str, config: dict[str, Any], qualifier: str | None = None
-    ) -> UrlConfig:
-        name, qualifier = self.split(name_or_arn, qualifier)
-        arn = self.get_function(name).function_arn
+    def create(self, function_name: str, request: dict[str, Any], qualifier: str | None = None) -> UrlConfig:
+        name, qualifier = self._functions.split(function_name, qualifier)
+        arn = self._functions.find(name).function_arn
         if qualifier:
-            arn = self.get_alias(qualifier, name).arn
-        if (name, qualifier or "") in self.function_urls:
+            arn = self._functions.get_alias(qualifier, name).arn
+        if (name, qualifier or "") in self._urls:
             raise UrlExists(arn)
-        url = UrlConfig(self.region_name, self.account_id, name, qualifier or "", arn)
-        url.update(config)
-        self.function_urls[name, qualifier or ""] = url
+        url = UrlConfig(self._functions.region_name, self._functions.account_id, name, qualifier or "", arn)
+        url.update(request)
+        self._urls[name, qualifier or ""] = url
         return url
 
-    def get_function_url_config(self, name_or_arn: str, qualifier: str | None = None) -> UrlConfig:
-        name, qualifier = self.split(name_or_arn, qualifier)
-        if (name, qualifier or "") not in self.function_urls:
+    def get(self, function_name: str, qualifier: str | None = None) -> UrlConfig:
+        name, qualifier = self._functions.split(function_name, qualifier)
+        if (name, qualifier or "") not in self._urls:
             raise GenericResourcNotFound
-        return self.function_urls[name, qualifier or ""]
+        return self._urls[name, qualifier or ""]
 
-    def update_function_url_config(
-        self, name_or_arn: str, config: dict[str, Any], qualifier: str | None = None
-    ) -> UrlConfig:
-        url = self.get_function_url_config(name_or_arn, qualifier)
-        url.update(config)
+    def update(self, function_name: str, request: dict[str, Any], qualifier: str | None = None) -> UrlConfig:
+        url = self.get(function_name, qualifier)
+        url.update(request)
         return url
 
-    def delete_function_url_config(self, name_or_arn: str, qualifier: str | None = None) -> None:
-        url = self.get_function_url_config(name_or_arn, qualifier)
-        del self.function_urls[url.function_name, url.qualifier]
+    def delete(self, function_name: str, qualifier: str | None = None) -> None:
+        url = self.get(function_name, qualifier)
+        del self._urls[url.function_name, url.qualifier]
 
+    def of(self, function_name: str) -> list[UrlConfig]:
+        """The URLs of a function and its aliases. Raises if there is no such function."""
+        name = self._functions.find(function_name).function_name
+        return [url for (owner, _), url in self._urls.items() if owner == name]
 
-class UrlOperations:
-    """The operations on function URLs, each with its qualifier."""
+    def find(self, url_id: str) -> UrlConfig | None:
+        """The URL whose host name begins with an identifier."""
+        return next((url for url in list(self._urls.values()) if url.id == url_id), None)
 
-    def create_function_url_config(self) -> tuple:
-        url = self.backend.create_function_url_config(self._named, self.json_body, self.qualifier)
-        return 201, {"status": 201}, json.dumps(url.to_dict())
-
-    def get_function_url_config(self) -> str:
-        return json.dumps(self.backend.get_function_url_config(self._named, self.qualifier).to_dict())
-
-    def update_function_url_config(self) -> str:
-        url = self.backend.update_function_url_config(self._named, self.json_body, self.qualifier)
-        return json.dumps(url.to_dict())
-
-    def delete_function_url_config(self) -> tuple:
-        self.backend.delete_function_url_config(self._named, self.qualifier)
-        return 204, {"status": 204}, ""
-
-    def list_function_url_configs(self) -> str:
-        name = self.backend.get_function(self._named).function_name
-        urls = [url.to_dict() for (owner, _), url in self.backend.function_urls.items() if owner == name]
-        return json.dumps({"FunctionUrlConfigs": urls})
-
-    @property
-    def _named(self) -> str:
-        return unquote(self.path.split("/")[-2])
+    def forget(self, name: str, qualifier: str | None) -> None:
+        """Drop a qualifier's URL, or all URLs of a function."""
+        for key in [key for key in self._urls if key[0] == name and qualifier in (None, key[1])]:
+            del self._urls[key]
 
 
 def _now() -> str:

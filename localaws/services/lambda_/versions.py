@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import Any
 
 from moto.awslambda.exceptions import InvalidParameterValueException
-from moto.awslambda.models import LambdaFunction, LambdaStorage, lambda_backends
+from moto.awslambda.models import LambdaAlias, LambdaFunction, LambdaStorage, lambda_backends
 
 from localaws.services.lambda_.environment import Revision, unpack
 
@@ -124,6 +124,30 @@ class LocalStorage(LambdaStorage):
     def __init__(self, region_name: str, account_id: str):
         super().__init__(region_name, account_id)
         self._aliases = defaultdict(dict)
+
+    def split(self, function_name: str, qualifier: str | None = None) -> tuple[str, str | None]:
+        """Name and qualifier from a name or an ARN, which may end in the qualifier."""
+        _, name, own = self.split_function_arn(
+            function_name if ":function:" in function_name else f":function:{function_name}"
+        )
+        return name, own or qualifier
+
+    def find(self, function_name: str, qualifier: str | None = None) -> LocalFunction:
+        """The function or version of a name or an ARN. Raises UnknownFunctionException."""
+        return self.get_function_by_name_or_arn_with_qualifier(*self.split(function_name, qualifier))
+
+    def find_alias(self, name: str, qualifier: str | None) -> LambdaAlias | None:
+        """The alias that a qualifier of a function names, if it names one."""
+        return next((alias for alias in self.list_aliases(name) if alias.name == qualifier), None)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a function of that name."""
+        return name in self._functions
+
+    def code_digests(self, name: str) -> set[str]:
+        """The hashes of the code of all versions of a function."""
+        group = self._functions.get(name, {"latest": None, "versions": []})
+        return {each.code_digest for each in [group["latest"], *group["versions"]] if each is not None}
 
     def publish_version(self, name_or_arn: str, description: str = "") -> LocalFunction:
         function = self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)

@@ -1,41 +1,174 @@
-"""Bucket policies with their conditions: moto passes over `Condition`, and so takes a conditional Deny for a ban.
+"""Bucket policies, evaluated for every request to a bucket and its objects.
 
-One condition is decided here, `aws:SecureTransport`: a request that never leaves this machine counts as secure. A
-statement with any other condition has no effect here.
+moto evaluates a bucket's policy for objects only, takes the method for the action, and ignores `Condition`. Here the
+whole policy is evaluated. Callers' own policies are not: a request passes if the bucket's policy does not deny it.
 """
 
-import json
+import functools
+import re
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
+from urllib.parse import unquote
 
-from moto.iam.access_control import IAMPolicy, PermissionResult
-from moto.s3 import models
+from moto.iam.access_control import PermissionResult
+from moto.s3 import models, responses
+from moto.s3.exceptions import BucketAccessDeniedError, S3ClientError
 
-SECURE_TRANSPORT = {"Bool": "aws:SecureTransport"}
+from localaws import errors
+from localaws.context import ACCESS_KEY, ACCOUNT_ID
+from localaws.services.iam import identities
+from localaws.services.iam.conditions import Context
+from localaws.services.iam.evaluation import Decision, said_by_resource
+from localaws.services.iam.patterns import covers
+from localaws.services.iam.policies import Policy, PolicyError, Request
+from localaws.services.iam.sigv4 import Caller, find_caller
+from localaws.services.s3.requests import IN_PARTS, KNOWN_KEYS, action_of, facts_of
+
+# What the account itself may always do: without it nobody could correct a policy that denies everything.
+ROOT_MAY = ("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy")
+
+_KEY = re.compile(r"(?:Credential=|AWSAccessKeyId=|^AWS )([^/&:]+)")
+_RESOURCE = re.compile(r"arn:aws[a-z-]*:s3:::([^/]+)")
+_asking: ContextVar[responses.S3Response | None] = ContextVar("asking", default=None)
+_moto_authorizes = responses.S3Response._authenticate_and_authorize_s3_action
+_moto_stores = models.S3Backend.put_bucket_policy
 
 
-def applies(statement: dict[str, Any]) -> bool:
-    """Whether a statement's condition holds for a request over loopback."""
-    condition = statement.get("Condition") or {}
-    return all(
-        SECURE_TRANSPORT.get(operator) == key and str(value).lower() == "true"
-        for operator, asked in condition.items()
-        for key, value in asked.items()
-    )
+class Denied(BucketAccessDeniedError):
+    """A denial by a bucket's policy, in AWS's words; without a signature it is only "Access Denied"."""
+
+    def __init__(self, bucket: str, decision: Decision):
+        super().__init__(bucket)
+        if decision.request.requester.arn:
+            self.message = decision.message(quoted=True)
 
 
-def get_permission(bucket: models.FakeBucket, action: str, resource: str) -> PermissionResult:
-    """What the bucket's policy says to an action: the statements whose conditions hold, and no others."""
+class MalformedPolicy(S3ClientError):
+    """A document that AWS does not accept as a bucket's policy."""
+
+    code = "MalformedPolicy"
+
+
+def check(bucket: str, document: bytes) -> None:
+    """Raise MalformedPolicy for a document that is not a policy, or not one about this bucket."""
+    try:
+        policy = Policy.parse(document)
+    except PolicyError as error:
+        raise MalformedPolicy(str(error)) from None
+    for statement in policy.statements:
+        if statement.principals is None:
+            raise MalformedPolicy("Missing required field Principal")
+        if not all(_about(bucket, each) for each in statement.resources):
+            raise MalformedPolicy("Policy has invalid resource")
+
+
+def _about(bucket: str, resource: str) -> bool:
+    """Whether a Resource element can be about a bucket or its objects."""
+    found = _RESOURCE.match(resource)
+    return resource == "*" or (found is not None and covers(found[1], bucket) is True)
+
+
+def decide(
+    response: responses.S3Response, bucket: models.FakeBucket, key: str | None = None, operation: str | None = None
+) -> Decision | None:
+    """The decision of a bucket's policy on a request; None if it neither allows nor denies.
+
+    Without `key` the request is about the bucket. `operation` replaces the request's own operation.
+    """
     if bucket.policy is None:
+        return None
+    environ = response.normalized_request.environ
+    if operation is None:  # found by the path; the bucket's name may be in the host instead
+        path = f"/{bucket.name}/key" if key else f"/{bucket.name}"
+        by_path = {**environ, "PATH_INFO": path, "RAW_URI": path, "REQUEST_URI": path}
+        operation = errors.operation_of("s3", by_path) or response.data.get("Action", "")
+    if operation.endswith("CORSPreflightCheck"):  # a browser sends it without a signature
+        return None
+    query = environ.get("QUERY_STRING", "")
+    caller = _caller(environ)
+    facts = facts_of(operation, query, dict(response.headers.items()), ACCOUNT_ID)
+    facts["aws:SourceIp"] = environ.get("REMOTE_ADDR", "127.0.0.1")
+    facts["aws:RequestedRegion"] = bucket.region_name
+    if operation in IN_PARTS and (upload := bucket.multiparts.get(response.querystring.get("uploadId", [""])[0])):
+        # The parts of an upload are encrypted as its beginning asked.
+        asked = {"": upload.sse_encryption, "-aws-kms-key-id": upload.kms_key_id}
+        facts |= {f"s3:x-amz-server-side-encryption{name}": value for name, value in asked.items() if value}
+    action = action_of(operation, "" if operation == "DeleteObjects" else query)
+    requester = identities.requester(caller)
+    if requester.is_root and action in ROOT_MAY:
+        return None
+    resource = f"arn:aws:s3:::{bucket.name}/{key}" if key else f"arn:aws:s3:::{bucket.name}"
+    context = Context({**identities.facts_of(caller), **facts}, KNOWN_KEYS)
+    request = Request(requester, action, resource, context, ACCOUNT_ID)
+    return said_by_resource(request, _parsed(bucket.policy))
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(document: bytes) -> Policy:
+    return Policy.parse(document)
+
+
+def _caller(environ: dict[str, Any]) -> Caller | None:
+    """Whose key a request names; None for a request without one. A key that IAM does not have is the account's."""
+    found = _KEY.search(environ.get("HTTP_AUTHORIZATION", "")) or _KEY.search(unquote(environ.get("QUERY_STRING", "")))
+    return (find_caller(found[1]) or find_caller(ACCESS_KEY)) if found else None
+
+
+def _authorize(response: responses.S3Response, bucket_name: str | None = None, key_name: str | None = None) -> None:
+    """Refuse what the bucket's policy denies. moto calls this before it carries out any operation of S3."""
+    deletes_many = key_name is None and response.data.get("Action") == "DeleteObject"  # asked for one by one
+    if not deletes_many:
+        _refuse(response, bucket_name, key_name or response.form_data.get("key"))
+    if source := response.headers.get("x-amz-copy-source"):
+        name, _, key = unquote(source).partition("?")[0].lstrip("/").partition("/")
+        _refuse(response, name, key, operation="GetObject")
+    _moto_authorizes(response, bucket_name=bucket_name, key_name=key_name)
+
+
+def _refuse(response: responses.S3Response, name: str | None, key: str | None, operation: str | None = None) -> None:
+    bucket = response.backend.buckets.get(name) if name else None
+    decision = decide(response, bucket, key, operation) if bucket is not None else None
+    if decision is not None and not decision.allowed:
+        raise Denied(bucket.name, decision)
+
+
+def _permission(bucket: models.FakeBucket, _action: str, resource: str) -> PermissionResult:
+    """The decision on a single object, for moto: one of many to delete, or one that somebody reads unsigned.
+
+    `_authorize` raises every other denial.
+    """
+    response = _asking.get()
+    decision = decide(response, bucket, resource.partition("/")[2]) if response is not None else None
+    if decision is None:
         return PermissionResult.NEUTRAL
-    document = json.loads(bucket.policy)
-    statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
-    document["Statement"] = [
-        {name: value for name, value in statement.items() if name != "Condition"}
-        for statement in statements
-        if applies(statement)
-    ]
-    return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
+    if decision.allowed:
+        return PermissionResult.PERMITTED
+    return PermissionResult.DENIED if response.is_delete_keys() else PermissionResult.NEUTRAL
+
+
+def _asked_by(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of a response, with the response as `_asking` during its call."""
+
+    @functools.wraps(method)
+    def asking(response: responses.S3Response, *arguments: Any, **named: Any) -> Any:
+        token = _asking.set(response)
+        try:
+            return method(response, *arguments, **named)
+        finally:
+            _asking.reset(token)
+
+    return asking
+
+
+def _store(backend: models.S3Backend, bucket_name: str, policy: bytes) -> None:
+    check(bucket_name, policy)
+    _moto_stores(backend, bucket_name, policy)
 
 
 def install() -> None:
-    models.FakeBucket.get_permission = get_permission
+    models.FakeBucket.get_permission = _permission
+    models.S3Backend.put_bucket_policy = _store
+    responses.S3Response._authenticate_and_authorize_s3_action = _authorize
+    for name in ("_key_response", "_bucket_response_delete_keys"):
+        setattr(responses.S3Response, name, _asked_by(getattr(responses.S3Response, name)))

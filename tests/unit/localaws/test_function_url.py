@@ -234,8 +234,57 @@ def test_permissions_come_from_groups_attached_policies_and_the_function_itself(
 
 def test_a_condition_that_is_not_understood_lets_nobody_in(closed, localaws):
     user = User(localaws, "odd-condition")
-    user.may(*BOTH, condition={"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}})
+    user.may(*BOTH, condition={"StringNotEquals": {"aws:OddKey": "x"}})
     assert closed.ask(keys=user.keys)[0] == 403
+    assert "the condition key aws:oddkey is not understood here" in (localaws.home / "server.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        ({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, 201),
+        ({"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}, 403),
+        ({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}, "Bool": {"aws:SecureTransport": "true"}}, 201),
+        ({"NotIpAddress": {"aws:SourceIp": ["10.0.0.0/8", "127.0.0.1"]}}, 403),
+        ({"StringEquals": {"aws:username": "keys", "aws:PrincipalTag/team": "dogs"}}, 201),
+        ({"StringEquals": {"aws:PrincipalTag/team": "cats"}}, 403),
+        ({"Null": {"aws:SourceVpce": "true"}}, 201),
+    ],
+)
+def test_conditions_are_tried_on_the_request(closed, keys, condition, status):
+    keys.may(*BOTH, condition=condition)
+    assert closed.ask(keys=keys.keys)[0] == status
+
+
+@pytest.fixture(scope="module")
+def keys(localaws) -> User:
+    user = User(localaws, "keys")
+    user.iam.tag_user(UserName="keys", Tags=[{"Key": "team", "Value": "dogs"}])
+    return user
+
+
+def test_a_boundary_and_a_session_policy_limit_a_role(closed, localaws):
+    iam, sts = localaws.client("iam"), localaws.client("sts")
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = iam.create_role(RoleName="limited", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    iam.put_role_policy(RoleName="limited", PolicyName="call", PolicyDocument=policy(*BOTH))
+
+    def status(**session: str) -> int:
+        given = sts.assume_role(RoleArn=role, RoleSessionName="session", **session)["Credentials"]
+        return closed.ask(keys=(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]))[0]
+
+    assert status() == 201
+    assert status(Policy=policy(BOTH[0])) == 403
+    assert status(Policy=policy("lambda:*")) == 201
+    boundary = iam.create_policy(PolicyName="limits", PolicyDocument=policy("s3:*"))["Policy"]["Arn"]
+    iam.put_role_permissions_boundary(RoleName="limited", PermissionsBoundary=boundary)
+    assert status() == 403
+    iam.delete_role_permissions_boundary(RoleName="limited")
+    orphaned = sts.assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+    iam.delete_role_policy(RoleName="limited", PolicyName="call")
+    iam.delete_role(RoleName="limited")
+    keys = (orphaned["AccessKeyId"], orphaned["SecretAccessKey"], orphaned["SessionToken"])
+    assert closed.ask(keys=keys)[0] == 403, "a session of a role that is gone"
 
 
 @pytest.mark.parametrize("minutes", [-20, 20])
