@@ -1,12 +1,14 @@
 """One feature pass over generated images, for its memory.
 
-    python bench/memory.py <images> [--mapped]
+    python -m bench.memory <images> [--mapped]
 
 Prints the peak of its anonymous memory in bytes. The images are made up where they would be read and decoded, and the
 network is small but has 1,280 features. Without --mapped, paths and features are kept as lists and arrays.
 """
 
 import argparse
+import contextlib
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,6 @@ from classifier.learning import features
 from classifier.network import graph
 from classifier.network.model import Backbone
 
-from bench.training_candidates import peak_memory
-
 SIZE, WIDTH = 16, 1280
 
 
@@ -28,6 +28,26 @@ class InMemory(list):
     @property
     def targets(self) -> np.ndarray:
         return np.array([target for _, target in self], dtype=np.int64)
+
+
+@contextlib.contextmanager
+def peak_memory():
+    """Yield a function that returns the peak of this process's anonymous memory since then, in bytes."""
+    most, stop = [0], threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            status = Path("/proc/self/status").read_text()
+            most[0] = max(most[0], 1024 * int(status.partition("RssAnon:")[2].split()[0]))
+            stop.wait(0.01)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: most[0]
+    finally:
+        stop.set()
+        thread.join()
 
 
 def main() -> None:

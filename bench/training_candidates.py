@@ -1,20 +1,14 @@
 """What bench.training measures. Each function prepares and returns its measurement; see `Candidate`."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
-
-from bench.harness import ROOT
-
-TRAIN = ROOT / "payloads" / "train" / "train.py"
 
 
 def whole_run(arch: str, photos: str, precision: str):
@@ -182,12 +176,11 @@ def shared_work(photos: str, work: str, images: int, processes: int):
 
 def memory_slope(sizes: list[int], mapped: bool):
     """Bytes of anonymous memory that each image more takes, by the peaks of passes over two numbers of images."""
-    from bench import memory
 
     def measure() -> dict:
         peaks = []
         for size in sizes:
-            command = [sys.executable, memory.__file__, str(size), *(["--mapped"] if mapped else [])]
+            command = [sys.executable, "-m", "bench.memory", str(size), *(["--mapped"] if mapped else [])]
             out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             peaks.append(int(out.splitlines()[-1]))
         return {"value": max(1, (peaks[1] - peaks[0]) / (sizes[1] - sizes[0])), "peak_mb": [p / 1e6 for p in peaks]}
@@ -263,23 +256,3 @@ def _learner(photos: str, images: int, world=None, head=None, **layout: str):
     head = head or Head(torch.zeros(len(dataset.classes), backbone.width), torch.zeros(len(dataset.classes)))
     small = type(dataset)(dataset.classes, splits, ())
     return NetworkLearner(backbone, head, small, Settings(fine_tune=True), None, world or ALONE, **layout)
-
-
-@contextlib.contextmanager
-def peak_memory():
-    """Yields a function: the most anonymous memory, in bytes, that this process had since."""
-    most, stop = [0], threading.Event()
-
-    def watch() -> None:
-        while not stop.is_set():
-            status = Path("/proc/self/status").read_text()
-            most[0] = max(most[0], 1024 * int(status.partition("RssAnon:")[2].split()[0]))
-            stop.wait(0.01)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield lambda: most[0]
-    finally:
-        stop.set()
-        thread.join()

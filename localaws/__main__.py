@@ -83,7 +83,9 @@ def up(home: Path, port: int) -> str:
             with log.open("rb") as text:
                 text.seek(begin)
                 said = text.read().decode(errors="replace").strip().splitlines()
-            raise SystemExit(f"The local AWS did not start: {said[-1] if said else 'no word why'}\n(log: {log})")
+            raise SystemExit(
+                f"The local AWS did not start: {said[-1] if said else 'it printed no reason'}\n(log: {log})"
+            )
         time.sleep(POLL_SECONDS)
     raise SystemExit(f"The local AWS did not answer within {START_SECONDS} s (log: {log}).")
 

@@ -44,8 +44,6 @@ NOT_AWS = ("/_localaws", "/moto-api", "/favicon.ico", "/latest/meta-data/", "/la
 
 log = logging.getLogger("localaws")
 
-WsgiApp = Callable[[dict, Callable], Iterable[bytes]]
-
 
 class Dispatcher(DomainDispatcherApplication):
     """Moto's, which for every request, behind a lock, lists its own folder and tries 200 patterns."""

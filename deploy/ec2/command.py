@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from deploy.deployment import Deployment
 
@@ -38,6 +41,14 @@ class Command:
     @property
     def is_unfinished(self) -> bool:
         return self.status in UNFINISHED
+
+
+def script(file: Path, values: Mapping[str, object], arguments: Sequence[str] = ()) -> str:
+    """The text of a shell file, after lines that assign `values` to variables and `arguments` to "$@"."""
+    lines = [f"{name}={shlex.quote(str(value))}" for name, value in values.items()]
+    if arguments:
+        lines.append(f"set -- {shlex.join(arguments)}")
+    return "\n".join([*lines, file.read_text()])
 
 
 def send(deployment: Deployment, lines: list[str], seconds: int, comment: str = "") -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from deploy import console
@@ -14,6 +14,7 @@ from deploy.ec2 import command as ec2_command
 from deploy.ec2 import watch
 from deploy.follow import Follow
 
+PREPARE = Path(__file__).with_name("prepare.sh")
 START_TIMEOUT = 600  # seconds for a cold instance to boot, run its user data and reach SSM
 SAY_AGAIN = 10  # seconds
 BOOT_SECONDS = 600  # until an instance that SSM reaches must have begun its user data
@@ -71,26 +72,15 @@ def is_online(ssm: Any, instance: str) -> bool:
 
 
 def prepare_script(deployment: Deployment, payload: str) -> str:
-    """The shell script that ends when the instance is prepared. Its paths are relative to `/`, where SSM starts it.
-
-    The user data puts down `prepare`, runs it, and holds a lock meanwhile. Called again, `prepare` waits for the lock,
-    and does what is missing: nothing after a first boot that finished, everything after one that failed.
-    """
+    """The shell script that ends when the instance is prepared: prepare.sh with its values."""
     _, _, key = payload.removeprefix("s3://").partition("/")
-    return f"""\
-[ -e opt/pawprint/python ] && exit 0
-shutdown -h +{deployment.ec2_idle_minutes + SPARE_MINUTES} > /dev/null 2>&1
-for i in $(seq {BOOT_SECONDS}); do
-  [ -e opt/pawprint/prepare ] && break
-  [ $((i % {SAY_AGAIN})) = 0 ] && echo "the first boot has not begun to prepare the instance ($i s)"
-  sleep 1
-done
-if [ ! -e opt/pawprint/prepare ]; then
-  echo "the instance never ran its user data" >&2
-  exit 1
-fi
-exec bash opt/pawprint/prepare {shlex.quote(key)}
-"""
+    values = {
+        "payload_key": key,
+        "stop_minutes": deployment.ec2_idle_minutes + SPARE_MINUTES,
+        "boot_seconds": BOOT_SECONDS,
+        "message_seconds": SAY_AGAIN,
+    }
+    return ec2_command.script(PREPARE, values)
 
 
 def ensure_prepared(deployment: Deployment, payload: str) -> None:

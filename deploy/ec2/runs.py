@@ -6,8 +6,8 @@ Nothing is kept here: a run is the commands that SSM remembers under its name, a
 from __future__ import annotations
 
 import argparse
-import shlex
 from datetime import datetime
+from pathlib import Path
 
 from classifier import prices
 
@@ -19,6 +19,7 @@ from deploy.ec2 import command as ec2_command
 from deploy.ec2 import instance
 from deploy.ec2.command import Command
 
+SCRIPT = Path(__file__).with_name("run.sh")
 BUSY = 75  # sysexits.h: temporary failure
 KEEPER_SECONDS = 20
 
@@ -26,15 +27,7 @@ KEEPER_SECONDS = 20
 def script(
     run: str, deployment: Deployment, payloads: dict, dataset: datasets.Uploaded, arguments: argparse.Namespace
 ) -> str:
-    """The shell script for the instance. Its paths are relative to `/`, where SSM is told to start it.
-
-    It holds a lock for as long as it or the trainer lives: the instance trains one model at a time. While it lives, the
-    instance's plan to stop is put off again and again; SSM ends commands by SIGKILL, after which nobody could put up
-    the plan any more.
-
-    Temporary files, the features of all images among them, go to the disk: Amazon Linux 2023 keeps /tmp in memory, at
-    most half of it (its user guide, "/tmp (small temporary files)").
-    """
+    """The shell script for the instance: run.sh with its values and the arguments of the trainer."""
     program = {
         "--run": run,
         "--dataset": dataset.uri,
@@ -44,45 +37,21 @@ def script(
         "--workers": arguments.workers,
         "--instance-type": deployment.ec2_instance_type,
     } | {f"--{name}": value for name, value in options.hyperparameters(arguments).items()}
-    given = " ".join(f"{name} {shlex.quote(str(value))}" for name, value in program.items() if value is not None)
-    idle = deployment.ec2_idle_minutes
     bucket, _, key = payloads["ec2"].removeprefix("s3://").partition("/")
-    fetch = (
-        "import boto3, sys, tarfile; "
-        f"boto3.client('s3', region_name={deployment.region!r}).download_file({bucket!r}, {key!r}, sys.argv[1]); "
-        "tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='data')"
-    )
-    price = f"export {prices.OVERRIDE}={prices.given_price()}\n" if prices.given_price() is not None else ""
-    lock = "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)"
-    return f"""\
-set -eu
-export AWS_DEFAULT_REGION={shlex.quote(deployment.region)}
-{price}python="$(cat opt/pawprint/python)"
-exec 9>> opt/pawprint/lock
-if ! "$python" -c {shlex.quote(lock)} 2> /dev/null; then
-  echo "the instance already trains $(cat opt/pawprint/training), and does one run at a time" >&2
-  exit {BUSY}
-fi
-echo {run} > opt/pawprint/training
-keep() {{
-  exec 9>&-
-  for _ in $(seq {arguments.max_minutes * 60 // KEEPER_SECONDS}); do
-    kill -0 $$ || break
-    shutdown -h +{idle}
-    sleep {KEEPER_SECONDS}
-  done
-}}
-keep > /dev/null 2>&1 &
-keeper=$!
-trap 'kill "$keeper" 2> /dev/null || true; shutdown -h +{idle} 9>&-' EXIT
-run=opt/pawprint/runs/{run}
-mkdir -p "$run/tmp"
-export TMPDIR="${{PWD%/}}/$run/tmp"
-echo "fetching the training program"
-"$python" -c {shlex.quote(fetch)} "$run/payload.tar.gz" "$run"
-PYTHON="$python" bash "$run/bootstrap.sh"
-"$(cat opt/pawprint/python)" -u "$run/train_ec2.py" {given}
-"""
+    price = prices.given_price()
+    values = {
+        "run": run,
+        "region": deployment.region,
+        "bucket": bucket,
+        "key": key,
+        "idle_minutes": deployment.ec2_idle_minutes,
+        "max_minutes": arguments.max_minutes,
+        "keeper_seconds": KEEPER_SECONDS,
+        "busy": BUSY,
+        "price_per_hour": "" if price is None else price,
+    }
+    given = [word for name, value in program.items() if value is not None for word in (name, str(value))]
+    return ec2_command.script(SCRIPT, values, given)
 
 
 def commands(deployment: Deployment) -> list[Command]:

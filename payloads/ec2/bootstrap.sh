@@ -49,7 +49,7 @@ install() {
   local pins
   pins=$(grep -E '^torch(vision)?==' "$requirements" || true)
   if [ "${PYTORCH:-$(build)}" = cpu ] && [ -n "$pins" ]; then
-    # shellcheck disable=SC2086 -- one argument for each line
+    # shellcheck disable=SC2086 # one argument per line
     retry "installing PyTorch for processors" "$python" -m pip install --quiet --no-deps \
       --index-url "${PYTORCH_INDEX:-https://download.pytorch.org/whl/cpu}" $pins
   fi

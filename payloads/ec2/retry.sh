@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # retry WHAT COMMAND...: run the command until it succeeds, with pauses that double, and say so. What a package manager's
 # lock, a mirror or a registry refuses now, it often allows a minute later. Part of bootstrap.sh, and of the first boot
 # (terraform/modules/ec2_training), which has no payload yet when it needs this.

@@ -154,7 +154,7 @@ def test_other_settings_do_not_go_on_from_that_checkpoint(trained):
 
 def test_a_stopped_job_ends_at_once_and_can_be_resumed(job):
     (job.base / "checkpoints").mkdir()
-    with job.start("--epochs", "1000000", "--patience", "1000000") as process:
+    with job.start("--epochs", "10000", "--patience", "10000") as process:
         for line in process.stdout:
             if line.startswith("epoch=2 "):
                 process.send_signal(signal.SIGTERM)

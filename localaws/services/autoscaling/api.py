@@ -41,7 +41,7 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
         self.activities: list[dict[str, Any]] = []
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
-        vars(self).update({"cooldowns": {}, "activities": [], **kept})  # a state of before there were any
+        vars(self).update({"cooldowns": {}, "activities": [], **kept})  # an older state does not have these
 
     @property
     def _url_module(self) -> Any:

@@ -150,12 +150,6 @@ class Store:
         for number in sorted(merged):
             yield start + number * seconds, merged[number]
 
-    def forget(self, region: str | None = None) -> None:
-        """Drop everything, or everything of one region."""
-        with self._lock:
-            for metric in [metric for metric in self._series if region in (None, metric.region)]:
-                del self._series[metric], self._units[metric]
-
     def save(self, path: Path) -> None:
         with self._lock:
             rows = [

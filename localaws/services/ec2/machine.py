@@ -20,33 +20,8 @@ from localaws.supervisor import Child
 
 STOP_SECONDS = 10.0
 CONSOLE_BYTES = 64 * 1024  # what EC2 keeps of a console
-# As cloud-init: what lies in per-boot at every boot, user data at the first one. The wait is in the background, so
-# that a signal is heard at once.
-FIRST_PROCESS = """\
-trap 'exit 0' TERM
-for each in var/lib/cloud/scripts/per-boot/*; do
-    [ -f "$each" ] && [ -x "$each" ] && "$each"
-done
-if [ -n "$1" ]; then
-    echo "user data begins"
-    "$1"
-    echo "user data ended with status $?"
-fi
-while :; do sleep 3600 & wait "$!"; done
-"""
-
-
-# Installs what is there already, and refuses the rest in dnf's words.
-DNF = """\
-[ "$1" = install ] || { echo "this dnf only installs" >&2; exit 1; }
-shift
-for each; do
-    case "$each" in
-        -*|PACKAGES) ;;
-        *) echo "Error: Unable to find a match: $each" >&2; exit 1 ;;
-    esac
-done
-"""
+FIRST_PROCESS = Path(__file__).with_name("init.sh")
+DNF = Path(__file__).with_name("dnf.sh")
 
 
 class UserDataRefused(Exception):
@@ -92,7 +67,7 @@ class Machine:
             except (UserDataRefused, OSError, EOFError, zlib.error) as error:
                 with self.console.open("a") as console:
                     console.write(f"user data refused: {error}\n")
-        argv = ["sh", "-c", FIRST_PROCESS, "init", script]
+        argv = ["sh", str(FIRST_PROCESS), script]
         return self.start(argv, self.root, self.console, on_end)
 
     def start(self, argv: list[str], cwd: Path, log: Path, on_end: Callable[[int], None]) -> Child:
@@ -132,7 +107,7 @@ class Machine:
         packages = f"python{system.image.python}", f"python{system.image.python}-pip"
         programs = {
             packages[0]: f'exec {shlex.quote(system.python)} "$@"\n',
-            "dnf": DNF.replace("PACKAGES", "|".join(packages)),
+            "dnf": f"packages={shlex.quote(' '.join(packages))}\n{DNF.read_text()}",
         }
         for name, text in programs.items():
             self._write_program(name, text)

@@ -1,4 +1,4 @@
-"""What a run leaves to be judged by, written from a made score."""
+"""The results of a run, written from a made score."""
 
 import json
 import shutil
@@ -20,8 +20,8 @@ RED, GREEN, BLUE = COLOURS
 
 @pytest.fixture
 def run(tmp_path) -> outputs.Run:
-    """A run that took the first red square for a green one, and the first blue one for a red one, of which it was
-    surer; and a red square was in the training split too."""
+    """A run with two mistakes: a red square predicted as green, and a blue one predicted as red with a higher
+    probability. One red square of the test split is in the training split too."""
     root = write_image_folder(tmp_path / "squares")
     shutil.copy(root / "train" / RED / "000.jpg", root / "test" / RED / "000.jpg")
     dataset = inspect_dataset(root)
@@ -83,18 +83,18 @@ def test_metrics_hold_all_that_the_page_is_made_of(run, tmp_path, monkeypatch):
     assert "1 of the 12 test images is in train too" in metrics["findings"][0]["title"]
 
     page = (tmp_path / "output" / "report.html").read_text()
-    assert page.index(f"{BLUE}/000.jpg") < page.index("is <bdi>red square")
+    assert page.index(f"{BLUE}/000.jpg") < page.index("actual <bdi>red square")
     assert page.count("data:image/jpeg") == 2
-    assert "better than the model is" in page
+    assert "overestimate the model" in page
 
 
-def test_a_report_that_cannot_be_made_costs_nobody_the_model(run, tmp_path, capsys):
+def test_an_error_in_the_report_does_not_fail_the_run(run, tmp_path, capsys):
     (tmp_path / "squares" / "test" / BLUE / "000.jpg").unlink()
 
     outputs.write(tmp_path / "output", run)
 
     assert [path.name for path in (tmp_path / "output").iterdir()] == ["metrics.json"]
-    assert "report.html could not be written; the model and metrics.json are complete" in capsys.readouterr().err
+    assert "Could not write report.html. The model and metrics.json are complete." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", [None, "ml.u9.xlarge"])
@@ -105,4 +105,4 @@ def test_without_a_price_there_is_no_number(run, tmp_path, monkeypatch, given):
     outputs.write(tmp_path / "output", unknown)
 
     assert json.loads((tmp_path / "output" / "metrics.json").read_text())["cost"]["usd"] is None
-    assert "<dd>not known</dd>" in (tmp_path / "output" / "report.html").read_text()
+    assert "<dd>unknown</dd>" in (tmp_path / "output" / "report.html").read_text()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import json
 import os
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from deploy.ec2 import command as ec2_command
 from deploy.ec2 import instance as ec2_instance
 from deploy.ec2 import watch
 from tests.conftest import ROOT
+from tests.unit.templates import rendered
 
 MODULE = ROOT / "terraform" / "modules" / "ec2_training"
 KEY = "payloads/ec2/a.tar.gz"
@@ -36,23 +35,6 @@ echo "Error: Failed to download metadata for repo 'amazonlinux'" >&2
 exit 1
 """
 BOOTSTRAP = 'echo "$PYTHON" > opt/pawprint/python\necho "prepared: training runs under $PYTHON"\n'
-
-
-def rendered(template: Path, **values: object) -> str:
-    """What Terraform's templatefile makes of it."""
-    given = json.dumps(json.dumps(values))
-    expression = f"base64encode(templatefile({json.dumps(str(template))}, jsondecode({given})))"
-    result = subprocess.run(
-        ["terraform", "console", "-no-color"],
-        input=expression.replace("${", "$${").replace("%{", "%%{") + "\n",
-        cwd=MODULE.parent,  # a folder without a configuration
-        env={**os.environ, "PATH": os.pathsep.join([os.environ["PATH"], str(Path(sys.executable).parent)])},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert result.returncode == 0, result.stderr
-    return base64.b64decode(result.stdout.strip().splitlines()[-1].strip('"')).decode()
 
 
 class Instance:
@@ -256,7 +238,7 @@ def ended(monkeypatch) -> Iterator[dict]:
 
 def test_training_goes_on_with_a_prepared_instance(instance, ended):
     ec2_instance.ensure_prepared(instance.deployment, instance.payload)
-    assert f"exec bash opt/pawprint/prepare {KEY}" in ended["lines"]
+    assert f"payload_key={KEY}" in ended["lines"]
 
 
 def test_where_it_cannot_be_prepared_the_ways_out_are_named(instance, ended):

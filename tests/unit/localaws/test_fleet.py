@@ -11,7 +11,7 @@ from localaws.services.sagemaker.endpoints import fleet as hosting
 from localaws.services.sagemaker.endpoints.container import Variant
 from localaws.supervisor import Supervisor
 
-VARIANT = Variant("main", "model", "image", "s3://bucket/model.tar.gz", {}, True, 1, 1.0)
+VARIANT = Variant("main", "image", "s3://bucket/model.tar.gz", {}, True, 1, 1.0)
 
 
 class SlowInstance:

@@ -98,7 +98,6 @@ class EndpointOperations(Operations):
             variants.append(
                 Variant(
                     name=asked["VariantName"],
-                    model_name=model.name,
                     image=container.get("Image", ""),
                     model_data_url=container["ModelDataUrl"],
                     environment=container.get("Environment") or {},

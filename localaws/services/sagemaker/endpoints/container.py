@@ -36,7 +36,6 @@ class Variant:
     """A production variant as deployed: the model it serves and how many instances were asked for."""
 
     name: str
-    model_name: str
     image: str
     model_data_url: str
     environment: dict[str, str] = field(hash=False)

@@ -71,10 +71,11 @@ def save_weights(folder: Path, backbone: Backbone, weight: torch.Tensor, bias: t
 
 
 def code_hash() -> str:
-    """SHA-256 over the modules of this package: which code made a model."""
+    """SHA-256 over the files of this package (modules and the report's template): the code that made a model."""
     total = hashlib.sha256()
     package = Path(__file__).parents[1]
-    for path in sorted(package.rglob("*.py")):
+    files = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    for path in sorted(files):
         total.update(
             f"{path.relative_to(package).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
         )

@@ -1,29 +1,29 @@
-"""The pictures of a report: curves as SVG, confusion matrices as a table or a small PNG. All of it stands in the page.
+"""The charts of a report: curves as SVG, a confusion matrix as a table or as a small PNG. The page contains them all.
 
-Colours are the page's own (CSS variables), so that light, dark and print fit. Every text that comes from outside is
-escaped here.
+The colours are CSS variables of the page, so they fit its light, dark and print forms. The functions return markup, in
+which every text from outside is escaped.
 """
 
 import base64
 import io
 import math
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 34, 34
 RIGHT_COLOUR, WRONG_COLOUR = (47, 111, 189), (214, 92, 28)  # --right and --wrong of the page
 PERCENT_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5)
-SHORT = 3  # letters of a name that stands upright over its column
-TABLE_CLASSES = 20  # with more, numbers in a table can no longer be read
+SHORT = 3  # letters of a name that fits horizontally above its column
+TABLE_CLASSES = 20  # a larger table is not readable
 
 Series = dict[str, Sequence[float]]
 
 
-def curves(title: str, epochs: Sequence[int], series: Series, mark: int | None, *, percent: bool = False) -> str:
+def curves(title: str, epochs: Sequence[int], series: Series, mark: int | None, *, percent: bool = False) -> Markup:
     """Lines over epochs, the first solid in one colour, the second in another; `mark` is an epoch to point out."""
     values = [value for line in series.values() for value in line if math.isfinite(value)]
     # A loss is seen against 0; accuracies lie close together, far from it.
@@ -36,36 +36,40 @@ def curves(title: str, epochs: Sequence[int], series: Series, mark: int | None, 
     def y(value: float) -> float:
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low)
 
-    parts = [f'<text class="title" x="{LEFT}" y="16">{escape(title)}</text>']
+    title_text = Markup('<text class="title" x="{}" y="16">{}</text>')
+    grid_line = Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
+    value_text = Markup('<text x="{}" y="{:.1f}" text-anchor="end">{}</text>')
+    axis_text = Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>')
+    mark_line = Markup('<line class="mark" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>')
+    dot = Markup('<circle class="dot line{}" cx="{:.1f}" cy="{:.1f}" r="3.5"/>')
+    legend = Markup('<line class="line{}" x1="{}" x2="{}" y1="12" y2="12"/><text x="{}" y="16">{}</text>')
+
+    parts = [title_text.format(LEFT, title)]
     for tick in ticks:
         shown = f"{tick:.0%}" if percent else f"{tick:g}"
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{shown}</text>')
+        parts.append(grid_line.format(LEFT, WIDTH - RIGHT, y(tick), y(tick)))
+        parts.append(value_text.format(LEFT - 6, y(tick) + 4, shown))
     for epoch in _epoch_ticks(epochs):
-        parts.append(f'<text x="{x(epoch):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{epoch}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 3}" text-anchor="middle">epoch</text>')
+        parts.append(axis_text.format(x(epoch), HEIGHT - BOTTOM + 17, epoch))
+    parts.append(axis_text.format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "epoch"))
     if mark in epochs:
-        parts.append(f'<line class="mark" x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-    for number, (name, line) in enumerate(series.items()):
+        parts.append(mark_line.format(x(mark), x(mark), TOP, HEIGHT - BOTTOM))
+    for number, (label, line) in enumerate(series.items()):
         points = [(x(epoch), y(value)) for epoch, value in zip(epochs, line, strict=True) if math.isfinite(value)]
         parts.append(_line(points, f"line{number}"))
         if mark in epochs and math.isfinite(line[epochs.index(mark)]):
-            place = f'cx="{x(mark):.1f}" cy="{y(line[epochs.index(mark)]):.1f}"'
-            parts.append(f'<circle class="dot line{number}" {place} r="3.5"/>')
-        at = WIDTH - RIGHT - 92 * (len(series) - number) if len(series) > 1 else WIDTH
+            parts.append(dot.format(number, x(mark), y(line[epochs.index(mark)])))
         if len(series) > 1:
-            parts.append(f'<line class="line{number}" x1="{at}" x2="{at + 18}" y1="12" y2="12"/>')
-            parts.append(f'<text x="{at + 23}" y="16">{escape(name)}</text>')
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)} by epoch">{"".join(parts)}</svg>'
-    )
+            left = WIDTH - RIGHT - 92 * (len(series) - number)
+            parts.append(legend.format(number, left, left + 18, left + 23, label))
+    drawing = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{} by epoch">{}</svg>')
+    return drawing.format(WIDTH, HEIGHT, title, Markup("").join(parts))
 
 
-def _line(points: list[tuple[float, float]], kind: str) -> str:
+def _line(points: list[tuple[float, float]], kind: str) -> Markup:
     if len(points) == 1:
-        return f'<circle class="dot {kind}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="4"/>'
-    return f'<polyline class="{kind}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
+        return Markup('<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(kind, *points[0])
+    return Markup('<polyline class="{}" points="{}"/>').format(kind, " ".join(f"{x:.1f},{y:.1f}" for x, y in points))
 
 
 def _scale(low: float, high: float, percent: bool) -> tuple[float, float, list[float]]:
@@ -99,57 +103,68 @@ def _round_steps():
 # ---- confusion ------------------------------------------------------------------------------------------------
 
 
-def confusion(matrix: np.ndarray, labels: Sequence[str]) -> str:
-    """Rows are what the images show, columns what they were taken for: numbers, or a picture for many classes."""
+def confusion(matrix: np.ndarray, labels: Sequence[str]) -> Markup:
+    """Rows are actual classes, columns are predicted classes. The result is a table, or a picture for many classes."""
     return _confusion_table(matrix, labels) if len(labels) <= TABLE_CLASSES else _confusion_picture(matrix, labels)
 
 
-def _confusion_table(matrix: np.ndarray, labels: Sequence[str]) -> str:
-    heads = "".join(f'<th scope="col" title="{escape(label)}">{name(label)}</th>' for label in labels)
-    rows = []
+def _confusion_table(matrix: np.ndarray, labels: Sequence[str]) -> Markup:
+    head = Markup('<th scope="{}" title="{}">{}</th>')
+    row = Markup("<tr>{}{}</tr>")
+    rows = [
+        row.format(
+            Markup('<th class="corner">actual ↓ &nbsp; predicted →</th>'),
+            Markup("").join(head.format("col", label, name(label)) for label in labels),
+        )
+    ]
     for i, label in enumerate(labels):
         total = max(int(matrix[i].sum()), 1)
-        cells = "".join(_cell(int(count), count / total, i == j) for j, count in enumerate(matrix[i]))
-        rows.append(f'<tr><th scope="row" title="{escape(label)}">{name(label)}</th>{cells}</tr>')
-    corner = '<th class="corner">is ↓ &nbsp; taken for →</th>'
+        cells = (_cell(int(count), count / total, i == j) for j, count in enumerate(matrix[i]))
+        rows.append(row.format(head.format("row", label, name(label)), Markup("").join(cells)))
     short = " short" if max(map(len, labels)) <= SHORT else ""
-    return f'<div class="wide"><table class="confusion{short}"><tr>{corner}{heads}</tr>{"".join(rows)}</table></div>'
+    table = Markup('<div class="wide"><table class="confusion{}">{}</table></div>')
+    return table.format(short, Markup("").join(rows))
 
 
-def _cell(count: int, share: float, right: bool) -> str:
+def _cell(count: int, share: float, right: bool) -> Markup:
     if not count:
-        return "<td></td>"
+        return Markup("<td></td>")
     red, green, blue = RIGHT_COLOUR if right else WRONG_COLOUR
     shade = 0.15 + 0.85 * share
-    strong = ' class="strong"' if shade > 0.65 else ""
-    return f'<td{strong} style="background:rgba({red},{green},{blue},{shade:.2f})">{count}</td>'
+    strong = Markup(' class="strong"') if shade > 0.65 else ""
+    cell = Markup('<td{} style="background:rgba({},{},{},{:.2f})">{}</td>')
+    return cell.format(strong, red, green, blue, shade, count)
 
 
-def _confusion_picture(matrix: np.ndarray, labels: Sequence[str]) -> str:
-    """One pixel for each pair of classes, transparent where there is nothing."""
+def _confusion_picture(matrix: np.ndarray, labels: Sequence[str]) -> Markup:
+    """One pixel per pair of classes, transparent if the count is 0."""
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     pixels = np.zeros((*matrix.shape, 4), np.uint8)
     pixels[..., :3] = WRONG_COLOUR
     pixels[np.arange(len(labels)), np.arange(len(labels)), :3] = RIGHT_COLOUR
     pixels[..., 3] = np.where(matrix > 0, 255 * np.minimum(0.35 + 0.65 * share, 1), 0)
-    source = data_uri(Image.fromarray(pixels), "PNG")
-    image = f'<img class="heat" alt="confusion matrix of {len(labels)} classes" src="{source}">'
-    first, last = name(labels[0]), name(labels[-1])
-    return (
-        '<figure class="heat"><div class="upright">is</div>'
-        f'<div>{image}<div class="ends"><span>{first}</span><span>taken for</span><span>{last}</span></div></div>'
-        f"<figcaption>Each pixel is a pair of {len(labels)} classes, in the order of their folders, {first} in the "
-        "upper left corner: what the image shows downwards, what it was taken for to the right. The diagonal is "
-        "right, everything else a mistake; the stronger, the more of the class's images.</figcaption></figure>"
+    return Markup(
+        '<figure class="heat"><div class="upright">actual</div>'
+        '<div><img class="heat" alt="confusion matrix of {count} classes" src="{source}">'
+        '<div class="ends"><span>{first}</span><span>predicted</span><span>{last}</span></div></div>'
+        "<figcaption>Each pixel is one pair of the {count} classes. Rows are actual classes, columns are predicted "
+        "classes. Both follow the order of the dataset's folders, with {first} in the upper left corner. The diagonal "
+        "shows correct predictions, every other pixel shows mistakes. A stronger colour means a larger share of the "
+        "images of the actual class.</figcaption></figure>"
+    ).format(
+        count=len(labels),
+        source=data_uri(Image.fromarray(pixels), "PNG"),
+        first=name(labels[0]),
+        last=name(labels[-1]),
     )
 
 
 # ---- text and pictures ----------------------------------------------------------------------------------------
 
 
-def name(text: str) -> str:
-    """A name from outside: escaped, and held together whichever way its script runs."""
-    return f"<bdi>{escape(text)}</bdi>"
+def name(text: str) -> Markup:
+    """A name from outside: escaped, and isolated, so that its writing direction changes no other text."""
+    return Markup("<bdi>{}</bdi>").format(text)
 
 
 def data_uri(image: Image.Image, kind: str, **options) -> str:

@@ -1,4 +1,4 @@
-"""What a classifier got wrong: by class, by pair of classes, and picture by picture. Needs NumPy only."""
+"""The errors of a classifier: per class, per pair of classes, and per image. Needs NumPy only."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -11,13 +11,13 @@ from classifier.dataset.folders import Split
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class's part of a split. `precision` is None where nothing was taken for the class."""
+    """The scores of one class on a split. `precision` is None if the model never predicted the class."""
 
     name: str
     images: int
-    precision: float | None  # of the images taken for this class, those that are of it
-    recall: float  # of the images of this class, those that were taken for it
-    f1: float  # 2 right / (images of it + images taken for it): the harmonic mean of both
+    precision: float | None  # correct predictions / images predicted as the class
+    recall: float  # correct predictions / images of the class
+    f1: float  # the harmonic mean of both
 
     @property
     def rank(self) -> tuple[float, float, str]:
@@ -27,7 +27,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that was taken for a class it is not of, and the probability that the model gave to that."""
+    """An image with a wrong prediction. `probability` is that of the predicted class."""
 
     path: Path
     true: str
@@ -36,12 +36,12 @@ class Mistake:
 
 
 def confusion(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """int64 [classes, classes]: how many images of class i (row) were taken for class j (column)."""
+    """int64 [classes, classes]: the number of images of class i (row) that were predicted as class j (column)."""
     return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def by_class(matrix: np.ndarray, classes: tuple[str, ...]) -> list[ClassScore]:
-    """The classes' scores, in the order of `classes`; `matrix` is what `confusion` gives."""
+    """The scores of the classes, in the order of `classes`. `matrix` is the result of `confusion`."""
     right, images, taken = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     return [
         ClassScore(
@@ -58,7 +58,7 @@ def by_class(matrix: np.ndarray, classes: tuple[str, ...]) -> list[ClassScore]:
 def worst_mistakes(
     split: Split, predicted: np.ndarray, confidence: np.ndarray, classes: tuple[str, ...], most: int
 ) -> list[Mistake]:
-    """The images that were taken for a wrong class, those first of which the model was surest; `most` of them."""
+    """The images with a wrong prediction, at most `most`, those with the highest probability first."""
     wrong = np.flatnonzero(predicted != split.targets)
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
     return [
@@ -69,7 +69,7 @@ def worst_mistakes(
 
 
 def interval(accuracy: float, images: int) -> tuple[float, float]:
-    """Where the accuracy on any number of such images lies, with 95 % confidence: Wilson's score interval."""
+    """The 95 % confidence interval of an accuracy on `images` images: Wilson's score interval."""
     z = 1.96
     centre = (accuracy + z * z / (2 * images)) / (1 + z * z / images)
     reach = z / (1 + z * z / images) * sqrt(accuracy * (1 - accuracy) / images + z * z / (4 * images * images))

@@ -1,4 +1,4 @@
-"""What a run leaves to be judged by, beside the model: metrics.json for programs, report.html for people."""
+"""The results of a run, in addition to the model: metrics.json for programs, report.html for people."""
 
 import json
 import sys
@@ -25,13 +25,13 @@ from classifier.settings import Settings
 
 METRICS = "metrics.json"
 REPORT = "report.html"
-MISTAKES = 12  # that are shown as pictures
-SIDE = 224  # pixels of those
+MISTAKES = 12  # the report shows this many as pictures
+SIDE = 224  # pixels of each picture
 
 
 @dataclass(frozen=True)
 class Instance:
-    """What the run was given: `type` as AWS names it, None where nobody said."""
+    """The instances of a run. `type` is the name that AWS uses, None if it is unknown."""
 
     type: str | None = None
     count: int = 1
@@ -40,7 +40,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has ended, as far as its results depend on it."""
+    """A run that has ended: everything that its results depend on."""
 
     card: ModelCard
     settings: Settings
@@ -50,14 +50,14 @@ class Run:
     test: Score
     seconds: dict[str, float]  # by phase
     instance: Instance
-    machine: Machine  # as it was used in the end
-    autotune: Sequence[dict] = ()  # the ways of using the machine that were tried
+    machine: Machine  # as the run used it
+    autotune: Sequence[dict] = ()  # the trials of autotuning
 
 
 def write(folder: Path, run: Run) -> None:
     """Write metrics.json and report.html.
 
-    A report that cannot be made is told of and costs nobody the model, which hours may have gone into.
+    An error in the report is printed and does not fail the run: the model may be the result of hours.
     """
     split, test = run.dataset.splits["test"], run.test
     predicted, confidence = test.predicted.numpy(), test.confidence.numpy()
@@ -67,17 +67,17 @@ def write(folder: Path, run: Run) -> None:
     (folder / METRICS).write_text(json.dumps(content, indent=2) + "\n")
     try:
         page = render(content, [_picture(mistake) for mistake in mistakes])
-        # A file may be called what is no text; JSON has a way to write that, a page has not.
+        # The name of a file may not be valid text. JSON can represent such a name, a page cannot.
         (folder / REPORT).write_text(page, encoding="utf-8", errors="replace")
     except Exception:
         traceback.print_exc()
-        print(f"{REPORT} could not be written; the model and {METRICS} are complete.", file=sys.stderr, flush=True)
+        print(f"Could not write {REPORT}. The model and {METRICS} are complete.", file=sys.stderr, flush=True)
 
 
 def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
-    """All that is needed to judge the run, compare it with another, and do it again.
+    """Everything that is needed to judge the run, to compare it with another, and to repeat it.
 
-    `confusion[i][j]` counts the test images of class i that were taken for class j.
+    `confusion[i][j]` is the number of test images of class i that the model predicted as class j.
     """
     card = run.card
     confusion = evaluation.confusion(run.dataset.splits["test"].targets, predicted, len(card.classes))
@@ -131,10 +131,10 @@ def _learning_rate(settings: Settings) -> float:
 
 
 def _cost(run: Run) -> dict:
-    """USD, an hour's price, and both in words; None where no price is known."""
+    """The cost in USD, the hourly price, and both in words. The numbers are None if no price is known."""
     instance, seconds = run.instance, sum(run.seconds.values())
     if instance.type is None:
-        return {"usd": None, "hourly_usd": None, "text": "The run was not told which instance type it ran on."}
+        return {"usd": None, "hourly_usd": None, "text": "The instance type of this run is unknown."}
     known = prices.cost(instance.type, seconds, instance.count)
     return {
         "usd": known and known.usd,
@@ -144,5 +144,5 @@ def _cost(run: Run) -> dict:
 
 
 def _picture(mistake: Mistake) -> Image.Image:
-    """What the network saw: the upright middle of the photograph."""
+    """The input of the network: the centre of the photograph, turned upright."""
     return Image.fromarray(read_image(mistake.path, SIDE))
