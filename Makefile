@@ -1,5 +1,5 @@
-# Every command of Pawprint. ENV=local (the default) rehearses on this machine and never reaches AWS; ENV=aws uses
-# your credentials, and ENV=aws REHEARSE=1 rehearses AWS's settings and code path here. `make help` lists the targets.
+# The commands of Pawprint. ENV=local (the default) uses the local AWS and cannot reach AWS. ENV=aws uses your
+# credentials. ENV=aws REHEARSE=1 runs AWS's settings and code path on the local AWS. `make help` lists the targets.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 ENV ?= local
 PYTHON ?= python3
-# The dress rehearsal has a local AWS of its own, as deploy/environment.py has it: the ordinary one is not disturbed.
+# ENV=aws REHEARSE=1 has a local AWS of its own, so it does not disturb that of ENV=local (see deploy/environment.py).
 DRESS := $(if $(REHEARSE),$(filter-out local,$(ENV)))
 LOCALAWS_PORT ?= $(if $(DRESS),4567,4566)
 PAWPRINT_HOME ?= $(CURDIR)/.local
@@ -15,16 +15,16 @@ export ENV REHEARSE LOCALAWS_PORT PAWPRINT_HOME CONFIRM
 export LOCALAWS_HOME := $(PAWPRINT_HOME)/$(if $(DRESS),$(DRESS)-rehearsal/)localaws
 export PYTHONPATH := $(CURDIR):$(CURDIR)/payloads/shared
 export TF_CLI_CONFIG_FILE := $(PAWPRINT_HOME)/terraform.rc
-unexport PYTHONDONTWRITEBYTECODE  # where it is set, every command would compile all that it imports: seconds
+unexport PYTHONDONTWRITEBYTECODE  # with it, every command compiles all its imports, which takes seconds
 
 PY := .venv/bin/python
 # The end-to-end tests are the longest chain, so they start first.
 PYTEST_ALL = $(PY) -m pytest tests/e2e tests/terraform tests/packaged tests/unit -q -n 3 --no-loadscope-reorder
-# The value of a make variable reaches a command through the environment, so that it may hold any character:
-# --name value, or the value alone, where the variable was given.
+# The value of a make variable reaches a command through the environment, so it may contain any character. These give
+# `--name value`, or the value alone, if the variable is set.
 option = $${$(1):+--$(2) "$$$(1)"}
 argument = $${$(1):+"$$$(1)"}
-# What train, tune and train-ec2 take alike (deploy/options.py). RUN names one that was started before, to follow it.
+# The options that train, tune and train-ec2 share (deploy/options.py). RUN names a run that was started before.
 run_options = $(foreach each,DATA:data ARCH:arch EPOCHS:epochs PATIENCE:patience BATCH:batch LR:lr \
 	WEIGHT_DECAY:weight-decay DROPOUT:dropout AUGMENT:augment SEED:seed PRECISION:precision MAX_MINUTES:max-minutes RUN:run,\
 	$(call option,$(word 1,$(subst :, ,$(each))),$(word 2,$(subst :, ,$(each))))) $(if $(FINE_TUNE),--fine-tune)
@@ -34,16 +34,16 @@ run_options = $(foreach each,DATA:data ARCH:arch EPOCHS:epochs PATIENCE:patience
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# What is as it was is seen from the files' times, because every target begins here.
+# Every target begins here, so this looks at the times of files only, and does nothing if they are current.
 setup: ## Prepare this checkout: packages from the hashed lock, Terraform, its provider
 	@[ .venv/.synced -nt requirements.lock ] && [ .venv/.synced -nt deploy/setup.py ] && \
 		[ -d build/serving-runtime ] && [ -f "$$TF_CLI_CONFIG_FILE" ] && \
 		PATH="$$PATH:.venv/bin" command -v terraform >/dev/null || $(PYTHON) deploy/setup.py
 
-images: setup ## Prepare the environments of all AWS images that the rehearsal runs: 5 GB more, for training jobs
+images: setup ## Prepare the environments of all AWS images that the rehearsal runs (9 GB more)
 	@$(PY) -m localaws.images prepare
 
-up: setup $(if $(or $(REHEARSE),$(filter local,$(ENV))),local-up) ## From nothing to a URL: deploy, train on the sample, promote, ask
+up: setup $(if $(or $(REHEARSE),$(filter local,$(ENV))),local-up) ## From nothing to a URL: deploy, train on the sample, promote, predict
 	@$(MAKE) apply
 	@$(MAKE) data
 	@$(MAKE) train
@@ -54,15 +54,15 @@ up: setup $(if $(or $(REHEARSE),$(filter local,$(ENV))),local-up) ## From nothin
 .PHONY: plan apply destroy output package upload
 plan: setup ## Show what apply would change
 	@$(PY) -m deploy.commands.plan
-apply: setup ## Deploy the stack, on freshly packaged payloads
+apply: setup ## Package the payloads and deploy the stack
 	@$(PY) -m deploy.commands.apply
 destroy: setup ## Remove everything that was deployed (asks first on AWS)
 	@$(PY) -m deploy.commands.destroy
 output: setup ## Print the outputs of the stack as JSON
 	@$(PY) -m deploy.commands.output
-package: setup ## Package the payloads into build/, byte for byte the same each time
+package: setup ## Package the payloads into build/, with reproducible bytes
 	@$(PY) -m deploy.commands.package
-upload: setup ## Upload the packages to the artifacts bucket, skipping what is there
+upload: setup ## Upload the packages that the artifacts bucket does not have
 	@$(PY) -m deploy.commands.upload
 
 ##@ Model
@@ -72,64 +72,66 @@ data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=
 train: setup ## Train in SageMaker: DATA= ARCH= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
 	@$(PY) -m deploy.commands.train $(run_options) $(call option,INSTANCES,instances) $(if $(SPOT),--spot) \
 		$(call option,RESUME,resume)
-tune: setup ## Tune in SageMaker: what train takes, ARCH=a,b AUGMENT=a,b; JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job
+tune: setup ## Tune in SageMaker: the variables of train, ARCH=a,b AUGMENT=a,b JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job
 	@$(PY) -m deploy.commands.tune $(run_options) $(call option,JOBS,jobs) $(call option,PARALLEL,parallel) \
 		$(call option,STRATEGY,strategy) $(call option,WARM_START,warm-start)
-train-ec2: setup ## Train on the EC2 instance, over SSM: what train takes, but INSTANCES, SPOT; THREADS= WORKERS= RUN=name
+train-ec2: setup ## Train on the EC2 instance, over SSM: the variables of train except INSTANCES, SPOT and RESUME; THREADS= WORKERS= RUN=name
 	@$(PY) -m deploy.commands.train_ec2 $(run_options) $(call option,THREADS,threads) $(call option,WORKERS,workers)
-promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s3-uri|previous; default: the last one trained
+promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s3-uri|previous; default: the newest model
 	@$(PY) -m deploy.commands.promote $(call argument,MODEL)
 
 ##@ Use
 .PHONY: predict url curl report notebook status logs
-predict: setup ## Ask the URL about a picture: IMAGE=file-or-url TOP_K=
+predict: setup ## Classify an image with the function URL: IMAGE=file-or-url TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
 	@$(PY) -m deploy.commands.url
-curl: setup ## Print a ready curl line: IMAGE=file
+curl: setup ## Print a curl command for the function URL: IMAGE=file
 	@$(PY) -m deploy.commands.curl $(call option,IMAGE,image)
-report: setup ## Fetch and open a run's report: JOB=run|tuning-job; default: the last run
+report: setup ## Fetch and open the report of a run: RUN=run|tuning-job; default: the last run
 	@$(PY) -m deploy.commands.report $(call argument,$(if $(RUN),RUN,JOB))
-notebook: setup ## Open the notebook instance's JupyterLab, starting it if it is stopped
+notebook: setup ## Start the notebook instance if it is stopped, and open its JupyterLab
 	@$(PY) -m deploy.commands.notebook
-status: setup ## One screen about the deployment
+status: setup ## Show the state of the deployment
 	@$(PY) -m deploy.commands.status
 logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
 	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
 
 ##@ The local AWS
 .PHONY: local-up local-down
-local-up: setup ## Start the local AWS on 127.0.0.1:4566, with REHEARSE=1 on 4567 (LOCALAWS_PORT)
+local-up: setup ## Start the local AWS on 127.0.0.1:4566, or on 4567 with REHEARSE=1 (LOCALAWS_PORT)
 	@$(PY) -m localaws up
-local-down: setup ## Stop it, with every process that it started; its state stays in .local/
+local-down: setup ## Stop the local AWS and every process that it started; its state stays in .local/
 	@$(PY) -m localaws down
 
 ##@ Development
 .PHONY: test test-all test-fast test-terraform bench lint fmt docs lock clean
-test: setup lint ## Lint, Terraform contracts, unit, packaged and end-to-end tests, except the slow ones
+test: setup lint ## Run lint, Terraform contracts, unit, packaged and end-to-end tests, except the slow ones
 	@$(PYTEST_ALL) -m "not slow"
-test-all: setup lint ## What test runs, and the slow tests: dogs, the instance, the notebook, ENV=local
+test-all: setup lint ## Run the slow tests too: dogs, the EC2 instance, the notebook, ENV=local
 	@$(PYTEST_ALL)
-test-fast: setup ## The unit tests
+test-fast: setup ## Run the unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
-test-terraform: setup ## Plan contracts of the Terraform modules
+test-terraform: setup ## Test the plans of the Terraform modules
 	@$(PY) -m deploy.commands.test_terraform
-bench: setup ## Measure speed against baselines, into bench/results and the README: ONLY=bench[/part] REPEATS= QUICK=1
+bench: setup ## Measure speed against baselines and write docs/BENCHMARKS.md: ONLY=bench[/part] REPEATS= QUICK=1
 	@$(PY) -m bench $(call option,ONLY,only) $(call option,REPEATS,repeats) $(if $(QUICK),--quick)
-lint: setup ## Check the form of Python and Terraform, and the generated tables
+lint: setup ## Check the form of Python and Terraform, and the generated documentation
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@PATH="$$PATH:$(CURDIR)/.venv/bin" terraform fmt -check -recursive terraform
 	@$(PY) -m tools.terraform_docs --check
-fmt: setup ## Bring Python and Terraform into form
+	@$(PY) -m tools.command_reference --check
+fmt: setup ## Format Python and Terraform
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 	@PATH="$$PATH:$(CURDIR)/.venv/bin" terraform fmt -recursive terraform
-docs: setup ## Write the generated tables of the documentation
+docs: setup ## Write the generated documentation: the tables of Terraform and docs/COMMANDS.md
 	@$(PY) -m tools.terraform_docs
-lock: ## Make requirements.lock anew from pyproject.toml
+	@$(PY) -m tools.command_reference
+lock: ## Write requirements.lock from pyproject.toml
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
 		--group pyproject.toml:dev pyproject.toml -o requirements.lock
-clean: ## Remove what can be made again: build/ and caches (the local AWS and its state stay)
+clean: ## Remove build/ and caches; the local AWS and its state stay
 	@rm -rf build .pytest_cache .ruff_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

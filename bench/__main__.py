@@ -1,4 +1,4 @@
-"""Run the benches, keep their results, and bring the README's table up to date.
+"""Run the benches, keep their results, and bring docs/BENCHMARKS.md and the README up to date.
 
     python -m bench [--only NAME[,NAME]] [--repeats N] [--quick]
 
@@ -40,7 +40,7 @@ def main() -> int:
             for comparison in importlib.import_module(f"bench.{name}").run(options):
                 if not arguments.quick:
                     results.save(name, [comparison])
-                    results.update_readme()
+                    results.update_documents()
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1

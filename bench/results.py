@@ -1,4 +1,7 @@
-"""Results: a JSON file for each bench in bench/results, and the README's table, which is made from them."""
+"""Results: a JSON file for each bench in bench/results, and the tables that are made from them.
+
+docs/BENCHMARKS.md has every row. The README has the few that IN_README names.
+"""
 
 import json
 import string
@@ -10,8 +13,19 @@ from bench import machine
 from bench.harness import Comparison
 
 FOLDER = Path(__file__).parent / "results"
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "docs" / "BENCHMARKS.md"
+README = ROOT / "README.md"
 BEGIN, END = "<!-- bench: made by `make bench` from bench/results -->", "<!-- /bench -->"
+
+# The README shows the headline of these comparisons, chosen by hand.
+IN_README = (
+    "Start of the function",
+    "Endpoint over HTTP, efficientnet-lite0",
+    "Endpoint under Ray Serve, efficientnet-lite0",
+    "Training to the end, EfficientNet-Lite0, 15 epochs",
+    "Fine-tuning, EfficientNet-Lite0",
+)
 
 
 def save(name: str, comparisons: Iterable[Comparison], folder: Path = FOLDER) -> None:
@@ -29,9 +43,11 @@ def save(name: str, comparisons: Iterable[Comparison], folder: Path = FOLDER) ->
 
 
 def table(folder: Path = FOLDER) -> str:
-    """The README's table, in Markdown: one row a candidate, and the machines below it; several have letters."""
-    files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    comparisons = [comparison for file in files for comparison in file["comparisons"]]
+    """All results in Markdown: one row for each candidate, then the notes and the machines.
+
+    If there are several machines, each has a letter, and each row names its machine.
+    """
+    comparisons = read(folder)
     machines = sorted({machine.in_words(comparison["machine"]) for comparison in comparisons})
     letters = dict(zip(machines, string.ascii_uppercase, strict=False)) if len(machines) > 1 else {}
     head = "| | measured | against | ratio of the best rounds | median (worst to best round) | promised |"
@@ -50,37 +66,67 @@ def table(folder: Path = FOLDER) -> str:
     dates = sorted({comparison["measured"] for comparison in comparisons})
     if comparisons:
         lines.append(
-            f"Measured {' and '.join(dates)} on {'; '.join(named)}. All values: [bench/results](bench/results)."
+            f"Measured {' and '.join(dates)} on {'; '.join(named)}. All values: [bench/results](../bench/results)."
         )
     return "\n".join(lines)
 
 
-def update_readme(folder: Path = FOLDER, readme: Path = README) -> None:
-    """Put the table between its marks. Raises ValueError where README has none."""
-    before, _, rest = readme.read_text().partition(BEGIN)
+def summary(folder: Path = FOLDER, names: Iterable[str] = IN_README) -> str:
+    """The headlines of the named comparisons in Markdown. A comparison that was not measured has no row."""
+    measured = {comparison["what"]: comparison for comparison in read(folder)}
+    lines = ["| | measured | baseline | ratio | promised |", "|---|---|---|---|---|"]
+    for name in names:
+        if comparison := measured.get(name):
+            ratio = _number(comparison["candidates"][comparison["headline"]]["ratio"]["of_best"])
+            candidate, baseline = (_measured(comparison, comparison[each]) for each in ("headline", "baseline"))
+            lines.append(f"| {name} | {candidate} | {baseline} | {ratio} | {_promised(comparison)} |")
+    return "\n".join(lines)
+
+
+def read(folder: Path = FOLDER) -> list[dict]:
+    """Every comparison that is kept, in the order of the files."""
+    return [each for path in sorted(folder.glob("*.json")) for each in json.loads(path.read_text())["comparisons"]]
+
+
+def update_documents(folder: Path = FOLDER) -> None:
+    """Write the tables into docs/BENCHMARKS.md and the README. Raises ValueError if one of them lacks the markers."""
+    write_between_markers(BENCHMARKS, table(folder))
+    write_between_markers(README, summary(folder))
+
+
+def write_between_markers(document: Path, text: str) -> None:
+    """Replace what is between the markers of a document. Raises ValueError if it lacks them."""
+    before, _, rest = document.read_text().partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
-        raise ValueError(f"{readme} lacks the line {BEGIN} or {END}.")
-    readme.write_text(f"{before}{BEGIN}\n{table(folder)}\n{END}{after}")
+        raise ValueError(f"{document} lacks the line {BEGIN} or {END}.")
+    document.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 def _rows(comparison: dict, mark: str) -> list[str]:
     """One for each candidate, in bold the headline."""
-    unit, baseline = comparison["unit"], comparison["baseline"]
-    base = f"{baseline}: {_number(comparison['candidates'][baseline]['median'])} {unit}"
+    baseline = comparison["baseline"]
     rows = []
     for name, measured in comparison["candidates"].items():
         if name == baseline:
             continue
         ratio, headline = measured["ratio"], name == comparison["headline"]
         of_best = _number(ratio["of_best"])
-        promised = f"{comparison['target']:g}" if headline and comparison["target"] else ""
+        promised = _promised(comparison) if headline else ""
         rows.append(
-            f"| {comparison['what']}{mark} | {name}: {_number(measured['median'])} {unit} | {base} "
+            f"| {comparison['what']}{mark} | {_measured(comparison, name)} | {_measured(comparison, baseline)} "
             f"| {f'**{of_best}**' if headline else of_best} "
             f"| {_number(ratio['median'])} ({_number(ratio['low'])} to {_number(ratio['high'])}) | {promised} |"
         )
     return rows
+
+
+def _measured(comparison: dict, candidate: str) -> str:
+    return f"{candidate}: {_number(comparison['candidates'][candidate]['median'])} {comparison['unit']}"
+
+
+def _promised(comparison: dict) -> str:
+    return f"{comparison['target']:g}" if comparison["target"] else ""
 
 
 def _number(value: float) -> str:

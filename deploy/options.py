@@ -23,7 +23,12 @@ def training() -> argparse.Namespace:
     """The options of `make train`."""
     parser = console.Parser(description="Train in SageMaker.")
     add_run(parser, MOST_MINUTES_SAGEMAKER)
-    parser.add_argument("--instances", type=whole_number(1, MOST_INSTANCES), default=1)
+    parser.add_argument(
+        "--instances",
+        type=whole_number(1, MOST_INSTANCES),
+        default=1,
+        help="instances that share the job (%(default)s)",
+    )
     parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
     parser.add_argument("--run", metavar="JOB", help="a training job to follow; starts nothing")
     parser.add_argument("--resume", metavar="JOB", help="start an interrupted spot job again from its checkpoints")
@@ -57,8 +62,8 @@ def training_on_ec2() -> argparse.Namespace:
     """The options of `make train-ec2`."""
     parser = console.Parser(description="Train on the EC2 instance.")
     add_run(parser, MOST_MINUTES_SSM)
-    parser.add_argument("--threads", type=units, help="that compute; default: found by autotuning")
-    parser.add_argument("--workers", type=units, help="that decode images; default: found by autotuning")
+    parser.add_argument("--threads", type=units, help="threads that compute; default: found by autotuning")
+    parser.add_argument("--workers", type=units, help="threads that decode images; default: found by autotuning")
     parser.add_argument("--run", help="a run to watch, or to start again if it was interrupted")
     arguments = parser.parse_args()
     refuse_others(parser, arguments, "run")
@@ -78,10 +83,12 @@ def add_run(parser: argparse.ArgumentParser, most_minutes: int, several_of: Cont
         if each.check is boolean:
             parser.add_argument(option, dest=each.key, action="store_true", help=each.help)
         else:
-            check = several(each.check) if each.name in several_of else each.check
-            parser.add_argument(option, dest=each.key, type=check, help=each.help)
+            check, text = each.check, each.help
+            if each.name in several_of:
+                check, text = several(each.check), f"{each.help}; several with commas between them"
+            parser.add_argument(option, dest=each.key, type=check, help=text)
     parser.add_argument(
-        "--max-minutes", type=whole_number(1, most_minutes), default=120, help="for one run (%(default)s)"
+        "--max-minutes", type=whole_number(1, most_minutes), default=120, help="time limit of one run (%(default)s)"
     )
 
 

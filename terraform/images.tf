@@ -1,13 +1,13 @@
 # "repository:tag" names one of AWS's Deep Learning Containers in this region; a name with a slash is a full URI.
 #
-# images.json holds the default images, each with the day that AWS stops to patch it; tests/unit/test_images.py fails 60
-# days before that. The tags are the most exact that AWS lists. AWS still moves them: it builds each release again with
-# security patches twice a week. Only a digest (name it in training.image or endpoint.image) holds every byte.
+# images.json holds the default images, each with the last day of AWS's patches; tests/unit/test_images.py fails 60
+# days before that. The tags are the most exact that AWS lists. AWS still moves them: it rebuilds each release with
+# security patches twice a week. Only a digest (set it in training.image or endpoint.image) fixes every byte.
 locals {
   default_images = jsondecode(file("${path.module}/images.json"))
 
-  # SageMaker's types with an NVIDIA GPU are the g and p families (ml.g5, ml.p4d, ml.p6-b200). A GPU's image has CUDA, a
-  # processor's is smaller and starts sooner; the code and the model's archive are the same in both.
+  # SageMaker's types with an NVIDIA GPU are the g and p families (ml.g5, ml.p4d, ml.p6-b200). The image for a GPU has
+  # CUDA. The image for CPUs is smaller and starts sooner. The code and the model's archive are the same in both.
   gpu = {
     for use, type in { training = var.training.instance_type, endpoint = var.endpoint.instance_type } :
     use => can(regex("^ml\\.[gp][0-9]", type))
@@ -27,8 +27,8 @@ locals {
   }
 
   # The account of the Deep Learning Containers by region, all 36 of the table in
-  # https://github.com/aws/deep-learning-containers/blob/e0ecedea6a1c/docs/reference/region_availability.md (2026-08-21).
-  # var.region refuses a region that is not here.
+  # https://github.com/aws/deep-learning-containers/blob/e0ecedea6a1c/docs/reference/region_availability.md
+  # (2026-08-21). var.region refuses a region that is not here.
   registry_accounts = merge(
     {
       for region in [

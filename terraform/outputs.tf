@@ -4,7 +4,7 @@ output "name" {
 }
 
 output "region" {
-  description = "The region it stands in."
+  description = "The region of the deployment."
   value       = var.region
 }
 
@@ -14,7 +14,7 @@ output "artifacts_bucket" {
 }
 
 output "training_role_arn" {
-  description = "The role that training and tuning jobs run under."
+  description = "The role of training and tuning jobs."
   value       = module.sagemaker_training.role_arn
 }
 
@@ -24,7 +24,7 @@ output "training_image" {
 }
 
 output "training_instance_type" {
-  description = "The instance type of training jobs unless told otherwise."
+  description = "The default instance type of training jobs."
   value       = var.training.instance_type
 }
 
@@ -69,7 +69,7 @@ output "endpoint_image" {
 }
 
 output "endpoint_variant" {
-  description = "The endpoint variant: the one fleet behind the endpoint."
+  description = "The endpoint variant: the only fleet of the endpoint."
   value       = module.endpoint.variant
 }
 
@@ -99,7 +99,7 @@ output "function_alias" {
 }
 
 output "function_url" {
-  description = "The address that takes a photograph and answers its classes."
+  description = "The address that classifies an image."
   value       = module.predictor.url
 }
 

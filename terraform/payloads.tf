@@ -1,9 +1,9 @@
-# What `make package` built. Keys carry the hash of the contents, so a changed payload is a new object and an unchanged
-# one is left alone whatever compressor or machine built it.
+# The packages that `make package` built. Keys contain the hash of the contents. A changed payload is a new object. An
+# unchanged payload keeps its object, whatever compressor or machine built it.
 locals {
   manifest = jsondecode(file("${var.build_dir}/manifest.json"))
 
-  # Terraform uploads what something that it creates reads while starting; `make upload` brings the payloads of jobs.
+  # Terraform uploads the payloads that its resources read when they start. `make upload` uploads the payloads of jobs.
   uploads = {
     for payload in ["bootstrap", "ec2", "notebook"] : payload => {
       key    = local.manifest[payload].key

@@ -1,5 +1,6 @@
-# Nothing here tells the rehearsal from AWS but the account: the endpoint comes from AWS_ENDPOINT_URL, the credentials
-# from the environment, and an account that is not on the list is refused before anything is read or changed.
+# Only the account differs between the rehearsal and AWS. The endpoint comes from AWS_ENDPOINT_URL, and the credentials
+# come from the environment. The provider refuses an account that is not in the list before it reads or changes
+# anything.
 provider "aws" {
   region              = var.region
   allowed_account_ids = var.allowed_account_ids
@@ -15,7 +16,7 @@ data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
 locals {
-  # Where the stack stands; the modules build ARNs from it.
+  # The location of the stack. The modules build ARNs from it.
   account = {
     id        = data.aws_caller_identity.current.account_id
     partition = data.aws_partition.current.partition

@@ -1,6 +1,6 @@
 locals {
-  # Until something is promoted, the endpoint serves the bootstrap model of this build. The release of that name always
-  # means it, so that going back to it needs no object of an older build.
+  # Until a model is promoted, the endpoint serves the bootstrap model of this build. A release named bootstrap always
+  # means this model, so a rollback to it does not need an object of an older build.
   bootstrap_release = { bootstrap = { model_data_url = module.artifacts.urls.bootstrap } }
 
   releases = var.releases == null ? {
@@ -34,7 +34,7 @@ module "predictor" {
 
   name    = var.name
   account = local.account
-  # module.endpoint gives both only once the endpoint is in service: a fresh function URL answers at once.
+  # module.endpoint returns both when the endpoint is in service, so a new function URL answers immediately.
   endpoint           = { name = module.endpoint.name, arn = module.endpoint.arn }
   package            = "${var.build_dir}/${local.manifest.lambda.file}"
   architecture       = var.predictor.architecture

@@ -8,6 +8,6 @@ terraform {
     }
   }
 
-  # The path is given at init, one per environment: -backend-config=path=...
+  # `terraform init` sets the path, one per environment: -backend-config=path=...
   backend "local" {}
 }

@@ -4,9 +4,9 @@ module "sagemaker_training" {
   name      = var.name
   account   = local.account
   artifacts = module.artifacts.access
-  # The endpoint's image too: a notebook may try a model behind an endpoint of its own under this role.
+  # It also has the endpoint's image, because the notebook may use this role for a trial endpoint.
   images          = values(local.images)
-  trial_endpoints = "${var.name}-notebook-" # module.notebook names itself so; it needs this role, so it cannot be asked
+  trial_endpoints = "${var.name}-notebook-" # the name in module.notebook, which depends on this role
 }
 
 module "notebook" {

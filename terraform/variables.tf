@@ -1,5 +1,5 @@
 variable "name" {
-  description = "The name of the deployment. It begins the name of everything that is created, so two deployments can share an account."
+  description = "The name of the deployment. The name of every resource begins with it, so two deployments can share an account."
   type        = string
   default     = "pawprint"
 
@@ -29,42 +29,42 @@ variable "region" {
 }
 
 variable "tags" {
-  description = "Tags that every resource gets besides Project and ManagedBy."
+  description = "Tags that every resource gets, in addition to Project and ManagedBy."
   type        = map(string)
   default     = {}
 }
 
 variable "allowed_account_ids" {
-  description = "The only accounts this may be applied to. The rehearsal lists its invented account, so it can never reach a real one. Null allows any."
+  description = "The accounts that the stack may be applied to. The rehearsal lists its invented account, so it can never reach a real one. Null allows all accounts."
   type        = list(string)
   default     = null
 }
 
 variable "s3_use_path_style" {
-  description = "Whether buckets are addressed by path and not by host name, which the local AWS needs."
+  description = "Whether buckets are addressed by path and not by host name. The local AWS needs this."
   type        = bool
   default     = false
 }
 
 variable "build_dir" {
-  description = "The folder that `make package` fills, relative to the folder Terraform runs in."
+  description = "The folder that `make package` fills, relative to the folder that Terraform runs in."
   type        = string
   default     = "../build"
 
   validation {
     condition     = fileexists("${var.build_dir}/manifest.json")
-    error_message = "There is no manifest.json in the build folder. Run `make package` first; `make plan` and `make apply` do it by themselves."
+    error_message = "There is no manifest.json in the build folder. Run `make package` first; `make plan` and `make apply` run it themselves."
   }
 }
 
 variable "log_retention_days" {
-  description = "The days that the log groups of the endpoint, the function and the instance keep their lines."
+  description = "The number of days for which the log groups of the endpoint, the function and the instance keep their lines."
   type        = number
   default     = 30
 }
 
 variable "deep_learning_containers_account" {
-  description = "The account of AWS's Deep Learning Containers registry. Null takes the account that images.tf lists for the region."
+  description = "The account of AWS's Deep Learning Containers registry. Null uses the account that images.tf lists for the region."
   type        = string
   default     = null
 
@@ -75,7 +75,7 @@ variable "deep_learning_containers_account" {
 }
 
 variable "artifacts" {
-  description = "The artifacts bucket. Without kms_key_arn it is encrypted with keys of S3. With force_destroy a destroy also deletes what is in it. expiry_days counts from when a version is superseded, an upload is abandoned or a checkpoint is written."
+  description = "The artifacts bucket. Without kms_key_arn it is encrypted with keys of S3. With force_destroy a destroy also deletes its content. expiry_days counts from the day on which a version is superseded, an upload is abandoned or a checkpoint is written."
   type = object({
     kms_key_arn   = optional(string)
     force_destroy = optional(bool, false)
@@ -89,7 +89,7 @@ variable "artifacts" {
 }
 
 variable "notebook" {
-  description = "The SageMaker notebook instance. Without a platform AWS takes its newest: since July 2026 it starts no notebook on Amazon Linux 2, the newest that provider 5.100 can name. The instance stops itself after idle_minutes without a running kernel; with 0 it never does."
+  description = "The SageMaker notebook instance. Without a platform AWS uses its newest. Since July 2026 it starts no notebook on Amazon Linux 2, which is the newest platform that provider 5.100 can name. The instance stops itself after idle_minutes without a running kernel; with 0 it never does."
   type = object({
     instance_type = optional(string, "ml.t3.medium")
     volume_gb     = optional(number, 5)
@@ -100,7 +100,7 @@ variable "notebook" {
 }
 
 variable "training" {
-  description = "SageMaker training jobs: the image they run in, as repository:tag of AWS's Deep Learning Containers or as a full URI (without one, the image that the instance type needs: with CUDA for ml.g* and ml.p*), and the instance type they run on by default."
+  description = "SageMaker training jobs: their image and their default instance type. The image is repository:tag of AWS's Deep Learning Containers, or a full URI. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*."
   type = object({
     image         = optional(string)
     instance_type = optional(string, "ml.m5.xlarge")
@@ -109,7 +109,7 @@ variable "training" {
 }
 
 variable "ec2" {
-  description = "The compute-optimised training instance. Without subnet_id it goes to a default subnet whose zone offers the type. packages are installed and python is the interpreter used when it first boots. It stops itself after idle_minutes without training."
+  description = "The compute-optimised training instance. Without subnet_id it uses a default subnet in a zone that offers the type. The first boot installs packages and uses the interpreter python. It stops itself after idle_minutes without training."
   type = object({
     instance_type = optional(string, "c7i.xlarge")
     volume_gb     = optional(number, 30)
@@ -122,7 +122,7 @@ variable "ec2" {
 }
 
 variable "endpoint" {
-  description = "The endpoint: its image (as for training; without one, the image that its instance type needs: with CUDA for ml.g* and ml.p*), instances, blue/green deployment and scaling policy. scaling.target is per instance and in the unit of scaling.metric: invocations a minute, or requests at the same time."
+  description = "The endpoint: its image, instances, blue/green deployment and scaling policy. The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests."
   type = object({
     image                  = optional(string)
     instance_type          = optional(string, "ml.m5.large")
@@ -146,7 +146,7 @@ variable "endpoint" {
 }
 
 variable "predictor" {
-  description = "The function and its URL. reserved caps the executions at the same time, null takes what the account has left; provisioned keeps that many environments warm; with scaling a policy keeps between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) loosen which image addresses the function fetches."
+  description = "The function and its URL. reserved limits the concurrent executions; null uses the unreserved executions of the account. provisioned is the number of warm environments. With scaling, a policy keeps this number between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) allow the function to fetch images from more addresses."
   type = object({
     architecture    = optional(string, "arm64")
     memory_mb       = optional(number, 1024)
@@ -169,7 +169,7 @@ variable "predictor" {
 }
 
 variable "releases" {
-  description = "The models that the endpoint has configurations for and the one it serves. The previous one stays in the list, so that going back to it creates nothing. Null serves the bootstrap model; so does a release named bootstrap, whatever its address."
+  description = "The models that have an endpoint configuration, and the release that the endpoint serves. The previous release stays in the list, so that a rollback creates nothing. Null serves the bootstrap model. A release named bootstrap also serves it, whatever its address."
   type = object({
     current = string
     models = map(object({

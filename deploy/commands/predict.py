@@ -13,7 +13,7 @@ from deploy.terraform import Stack
 def main() -> int:
     parser = console.Parser(description="Ask the function URL.")
     parser.add_argument("image", nargs="?", help="a file or a URL; default: a digit of the sample data")
-    parser.add_argument("--top-k", type=int)
+    parser.add_argument("--top-k", type=int, help="how many classes the answer has")
     arguments = parser.parse_args()
     body, content_type = payload(arguments.image)
     deployment = Stack(environment.current()).require_deployment()

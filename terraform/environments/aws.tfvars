@@ -1,9 +1,9 @@
-# Real AWS. Set allowed_account_ids to your account, and it cannot be applied to another by mistake:
+# AWS. Set allowed_account_ids to your account, so that these values cannot be applied to another account by mistake:
 # allowed_account_ids = ["..."]
 region = "us-east-1"
 
 artifacts = {
-  force_destroy = true # `make destroy` leaves nothing behind; it asks before it begins
+  force_destroy = true # `make destroy` deletes everything; it asks first
 }
 
 endpoint = {
@@ -14,8 +14,8 @@ endpoint = {
   }
 }
 
-# AWS keeps 100 executions unreserved, and a new account may run only 10 at once: there the apply fails with
-# "decreases account's UnreservedConcurrentExecution below its minimum value". Then set reserved = null and
+# AWS keeps 100 executions unreserved, and a new account may run only 10 at a time. Then the apply fails with
+# "decreases account's UnreservedConcurrentExecution below its minimum value". Set reserved = null and
 # provisioned = 0, or ask AWS for a higher quota.
 predictor = {
   reserved    = 10

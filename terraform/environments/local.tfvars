@@ -1,18 +1,18 @@
-# The rehearsal: the same stack on the AWS of this machine. Its account is invented, so these values apply nowhere else.
+# The rehearsal: the same stack on the local AWS. Its account is invented, so these values cannot be applied elsewhere.
 region              = "us-east-1"
 allowed_account_ids = ["123456789012"]
 s3_use_path_style   = true
 
 artifacts = {
-  force_destroy = true # `make destroy` leaves nothing behind
+  force_destroy = true # `make destroy` deletes everything
 }
 
-# A notebook on this machine costs nothing, and its watch is a timer of the instance's own system.
+# A notebook on this machine costs nothing. The idle watch would need a systemd timer of Amazon Linux.
 notebook = {
   idle_minutes = 0
 }
 
-# The interpreter of the project and its packages are already there: nothing to install.
+# The instance uses the project's interpreter and packages, so there is nothing to install.
 ec2 = {
   packages = []
   python   = "python3"
@@ -20,7 +20,7 @@ ec2 = {
 
 endpoint = {
   deployment = {
-    bake_seconds        = 0 # nobody is waiting for a bill here
+    bake_seconds        = 0 # the rehearsal does not need to wait
     termination_seconds = 0
   }
 }

@@ -133,9 +133,13 @@ HYPERPARAMETERS = (
         _DEFAULTS.fine_tune,
         "train all parameters, not only the head: slow on CPUs",
     ),
-    Hyperparameter("epochs", "EPOCHS", whole_number(1, 10_000), _DEFAULTS.epochs, "at most"),
+    Hyperparameter("epochs", "EPOCHS", whole_number(1, 10_000), _DEFAULTS.epochs, "the largest number of epochs"),
     Hyperparameter(
-        "patience", "PATIENCE", whole_number(1, 10_000), _DEFAULTS.patience, "epochs without a lower validation loss"
+        "patience",
+        "PATIENCE",
+        whole_number(1, 10_000),
+        _DEFAULTS.patience,
+        "epochs without a lower validation loss before it stops",
     ),
     Hyperparameter("batch-size", "BATCH", whole_number(1, 100_000), _DEFAULTS.batch_size, "images in one step"),
     Hyperparameter(
@@ -145,8 +149,10 @@ HYPERPARAMETERS = (
         _DEFAULTS.lr,
         "learning rate; default: 0.001 for the head, 0.00001 for the whole network",
     ),
-    Hyperparameter("weight-decay", "WEIGHT_DECAY", number(0, math.inf), _DEFAULTS.weight_decay, "of AdamW"),
-    Hyperparameter("dropout", "DROPOUT", number(0, 1), _DEFAULTS.dropout, "of the features, before the head"),
+    Hyperparameter(
+        "weight-decay", "WEIGHT_DECAY", number(0, math.inf), _DEFAULTS.weight_decay, "weight decay of AdamW"
+    ),
+    Hyperparameter("dropout", "DROPOUT", number(0, 1), _DEFAULTS.dropout, "dropout of the features, before the head"),
     Hyperparameter(
         "augment",
         "AUGMENT",
@@ -155,13 +161,13 @@ HYPERPARAMETERS = (
         "learn from mirrored images too, or from parts of them as well; default: none for the head, crop for the whole "
         "network",
     ),
-    Hyperparameter("seed", "SEED", whole_number(0, 2**32 - 1), _DEFAULTS.seed, "of everything that is random"),
+    Hyperparameter("seed", "SEED", whole_number(0, 2**32 - 1), _DEFAULTS.seed, "seed of all random numbers"),
     Hyperparameter(
         "precision",
         "PRECISION",
         one_of(*PRECISIONS),
         _DEFAULTS.precision,
-        "of the graph that serves; auto takes int8 if it costs no more than 0.5 points of accuracy",
+        "precision of the served graph; auto takes int8 if it costs no more than 0.5 points of accuracy",
     ),
 )
 

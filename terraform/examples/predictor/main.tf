@@ -1,4 +1,4 @@
-# A URL for a SageMaker endpoint that exists already: the module `predictor` on its own.
+# A URL for a SageMaker endpoint that exists already: the module `predictor` alone.
 
 terraform {
   required_version = ">= 1.9"
@@ -42,12 +42,12 @@ module "predictor" {
   memory_mb       = 1024
   timeout_seconds = 30
 
-  # At most ten executions at the same time, and no environment that costs money while nobody calls.
+  # At most ten concurrent executions, and no warm environment that costs money without requests.
   reserved    = 10
   provisioned = 0
   scaling     = null
 
-  # Signed requests of this account only, and images from public https addresses only.
+  # Only signed requests of this account, and only images from public https addresses.
   auth_type          = "AWS_IAM"
   allowed_origins    = []
   url_allow_http     = false

@@ -1,4 +1,4 @@
 output "url" {
-  description = "The address that takes an image and answers its classes."
+  description = "The address that classifies an image."
   value       = module.predictor.url
 }

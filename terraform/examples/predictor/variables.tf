@@ -1,10 +1,10 @@
 variable "endpoint_name" {
-  description = "The endpoint that the function asks. It takes an image and answers as payloads/shared/classifier/contract.py says."
+  description = "The endpoint that the function invokes. Its requests and answers must follow payloads/shared/classifier/contract.py."
   type        = string
 }
 
 variable "name" {
-  description = "The name that begins the names of everything that is created."
+  description = "The prefix of the names of all resources."
   type        = string
   default     = "pets"
 }

@@ -1,11 +1,12 @@
-# The artifacts bucket: everything that travels between the parts, and nothing else does. Private, versioned, encrypted,
-# reachable over TLS only, and swept: superseded versions, abandoned uploads and old checkpoints do not cost for ever.
+# The artifacts bucket holds everything that the parts exchange. It is private, versioned, encrypted and accepts TLS
+# only. Lifecycle rules delete superseded versions, abandoned uploads and old checkpoints, so they do not cost without
+# end.
 
 locals {
   # The account and the region make the name unique among all buckets of AWS.
   bucket = "${var.name}-artifacts-${var.account.id}-${var.account.region}"
 
-  # Spelled out, here and for every ARN that a policy names, so that a plan shows each policy in full before it is granted.
+  # ARNs are written out, here and in every policy, so that a plan shows each policy in full before it is granted.
   arn = "arn:${var.account.partition}:s3:::${local.bucket}"
 }
 
@@ -26,7 +27,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "artifacts" {
   bucket = aws_s3_bucket.artifacts.bucket
 
   rule {
-    # A bucket key makes one KMS call stand for many objects: a dataset is thousands of them.
+    # With a bucket key, one KMS call covers many objects. A data set has thousands of them.
     bucket_key_enabled = var.kms_key_arn != null
 
     apply_server_side_encryption_by_default {
@@ -67,7 +68,7 @@ resource "aws_s3_bucket_policy" "artifacts" {
     }]
   })
 
-  # S3 answers a conflict when both are set at the same time.
+  # S3 returns a conflict if both are set at the same time.
   depends_on = [aws_s3_bucket_public_access_block.artifacts]
 }
 
@@ -85,7 +86,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
     }
 
     expiration {
-      # The marker that a deletion leaves is of no use once the last version behind it is gone.
+      # A delete marker is useless after its last version has expired.
       expired_object_delete_marker = true
     }
   }
@@ -114,6 +115,6 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
     }
   }
 
-  # The rule on superseded versions presupposes versions.
+  # The rule on superseded versions needs versioning.
   depends_on = [aws_s3_bucket_versioning.artifacts]
 }

@@ -1,5 +1,5 @@
-# Content-addressed: a new key is a new object, made before the one it replaces goes, so whoever still starts from the
-# old one finds it until everything points to the new.
+# Keys are content-addressed, so a new key is a new object. Terraform creates it before it deletes the old one. A
+# program that still starts from the old object finds it until everything uses the new one.
 resource "aws_s3_object" "upload" {
   for_each = var.uploads
 
@@ -11,7 +11,7 @@ resource "aws_s3_object" "upload" {
     create_before_destroy = true
   }
 
-  # A destroy must empty the bucket before the encryption, the policy and the versioning that protect it go.
+  # A destroy must empty the bucket before it removes the encryption, the policy and the versioning that protect it.
   depends_on = [
     aws_s3_bucket_ownership_controls.artifacts,
     aws_s3_bucket_policy.artifacts,

@@ -4,7 +4,7 @@ output "bucket" {
 }
 
 output "access" {
-  description = "What a role needs in order to be granted parts of the bucket: its name, its ARN and the policy statements that let it use the KMS key, if there is one."
+  description = "What a role needs to get access to parts of the bucket: the name, the ARN, and the policy statements for the KMS key, if there is one."
   value = {
     bucket = aws_s3_bucket.artifacts.bucket
     arn    = local.arn
@@ -18,11 +18,11 @@ output "access" {
 }
 
 output "keys" {
-  description = "The key of each uploaded payload; whoever uses it waits for the upload."
+  description = "The key of each uploaded payload. A resource that uses it waits for the upload."
   value       = { for payload, object in aws_s3_object.upload : payload => object.key }
 }
 
 output "urls" {
-  description = "The s3:// address of each uploaded payload; whoever uses it waits for the upload."
+  description = "The s3:// address of each uploaded payload. A resource that uses it waits for the upload."
   value       = { for payload, object in aws_s3_object.upload : payload => "s3://${object.bucket}/${object.key}" }
 }

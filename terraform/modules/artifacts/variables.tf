@@ -1,26 +1,26 @@
 variable "name" {
-  description = "The name of the deployment, which begins the bucket's."
+  description = "The name of the deployment. The name of the bucket begins with it."
   type        = string
 }
 
 variable "account" {
-  description = "The account, partition and region that the stack stands in."
+  description = "The account, partition and region of the stack."
   type        = object({ id = string, partition = string, region = string })
 }
 
 variable "kms_key_arn" {
-  description = "The KMS key that encrypts the objects; null leaves it to keys of S3."
+  description = "The KMS key that encrypts the objects. Null uses keys of S3."
   type        = string
   nullable    = true
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key_arn))
-    error_message = "The KMS key must be given as the ARN of a key (not of an alias), because the roles are granted its use by that ARN."
+    error_message = "The KMS key must be given as the ARN of a key (not of an alias), because the roles' policies name that ARN."
   }
 }
 
 variable "force_destroy" {
-  description = "Whether a destroy deletes what is in the bucket, too."
+  description = "Whether a destroy also deletes the content of the bucket."
   type        = bool
 }
 

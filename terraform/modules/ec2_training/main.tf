@@ -1,12 +1,12 @@
-# A compute-optimised instance for multi-thread training. It is prepared once by its user data, driven by SSM commands
-# and reachable by nothing else, and it stops itself: at rest it costs its disk.
+# A compute-optimised instance for multi-thread training. Its user data prepares it once. Only SSM commands can reach
+# it. It stops itself, and a stopped instance costs its disk only.
 
 locals {
-  # Graviton types carry a g after the generation: c7g, c8gd, c7gn.
+  # Graviton types have a g after the generation: c7g, c8gd, c7gn.
   architecture = can(regex("^c[0-9]+g", var.instance_type)) ? "arm64" : "x86_64"
 
-  # Everything in the user data but the payload's key: `make train-ec2` brings the current payload by itself, so a new
-  # one is no reason to replace an instance that was prepared by the same recipe.
+  # Everything in the user data except the payload's key. `make train-ec2` fetches the current payload itself, so a new
+  # payload does not replace an instance that was prepared in the same way.
   recipe = {
     idle_minutes = var.idle_minutes
     prepare = templatefile("${path.module}/prepare.sh.tftpl", {
@@ -14,20 +14,20 @@ locals {
       region   = var.account.region
       packages = var.packages
       python   = var.python
-      retry    = file("${path.module}/../../../payloads/ec2/retry.sh") # the same as in the payload that it fetches
+      retry    = file("${path.module}/../../../payloads/ec2/retry.sh") # the payload that it fetches has the same file
     })
   }
 
-  # GB on the root volume, which must hold twice what is not images: housekeeping lets the cache of images have half.
+  # GB on the root volume. Housekeeping gives half of it to the cache of images, so it must hold twice all other data.
   # Packages as installed from requirements.txt, measured on x86_64 on 2026-11-25, with the wheels that pip keeps: 1.1 +
   # 0.5 without CUDA, 5.0 + 3 with it. No type of the c family has a GPU, so bootstrap.sh never installs CUDA here.
   system_gb     = 3 # Amazon Linux 2023 with Python, logs and room for updates
   packages_gb   = 2
-  runs_gb       = 5 # archives of a week, checkpoints of a month, the features of the run that trains
+  runs_gb       = 5 # archives of a week, checkpoints of a month, the features of the current run
   smallest_disk = 2 * (local.system_gb + local.packages_gb + local.runs_gb)
 }
 
-# AWS's own pointer to the newest Amazon Linux 2023. Its kernel has the drivers of Nitro (ENA, NVMe) and of the Xen
+# AWS's pointer to the newest Amazon Linux 2023. Its kernel has the drivers of Nitro (ENA, NVMe) and of the Xen
 # hosts of c3 (ixgbevf, blkfront), and it boots from BIOS as well as UEFI, so one image serves every type of the family.
 data "aws_ssm_parameter" "ami" {
   name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-${local.architecture}"
@@ -38,20 +38,20 @@ resource "terraform_data" "recipe" {
 }
 
 resource "aws_instance" "training" {
-  ami                    = data.aws_ssm_parameter.ami.insecure_value # public, so nothing to hide from the plan
+  ami                    = data.aws_ssm_parameter.ami.insecure_value # public, so the plan may show it
   instance_type          = var.instance_type
   subnet_id              = local.subnet_id
   vpc_security_group_ids = [aws_security_group.training.id]
   iam_instance_profile   = aws_iam_instance_profile.training.name
   user_data              = templatefile("${path.module}/user_data.sh.tftpl", merge(local.recipe, { payload_key = var.payload_key }))
 
-  # The instance's own `shutdown` must keep the disk and what was prepared on it.
+  # A `shutdown` on the instance must keep the disk and everything that was prepared on it.
   instance_initiated_shutdown_behavior = "stop"
 
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required" # IMDSv2
-    http_put_response_hop_limit = 1          # and not for a container or a proxy on it
+    http_put_response_hop_limit = 1          # not for a container or a proxy on the instance
   }
 
   root_block_device {
@@ -63,16 +63,17 @@ resource "aws_instance" "training" {
   tags = { Name = "${var.name}-training" }
 
   lifecycle {
-    # AWS moves the pointer every few weeks, and the payload's key changes with the code: neither is worth an instance.
+    # AWS moves the pointer every few weeks, and the payload's key changes with the code. Neither must replace the
+    # instance.
     ignore_changes       = [ami, user_data]
     replace_triggered_by = [terraform_data.recipe]
   }
 
-  # The first boot begins at once, so what it may do must be settled.
+  # The first boot begins immediately, so its permissions must exist before.
   depends_on = [aws_iam_role_policy.training, aws_vpc_security_group_egress_rule.https]
 }
 
-# The commands on the instance write here, live, through the SSM agent.
+# The SSM agent writes the output of commands here while they run.
 resource "aws_cloudwatch_log_group" "training" {
   name              = "/${var.name}/ec2-training"
   retention_in_days = var.log_retention_days

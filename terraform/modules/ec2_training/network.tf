@@ -1,5 +1,5 @@
-# Into the internet over HTTPS, from nowhere: S3, SSM, CloudWatch Logs, PyPI and Amazon Linux's repositories all speak
-# HTTPS, and the VPC's own DNS, time and metadata addresses are outside what a security group filters.
+# HTTPS to the internet, and no inbound traffic. S3, SSM, CloudWatch Logs, PyPI and Amazon Linux's repositories all use
+# HTTPS. A security group does not filter the VPC's own DNS, time and metadata addresses.
 
 locals {
   subnet_id = one(concat(data.aws_subnet.given[*].id, [for subnets in data.aws_subnets.default : sort(subnets.ids)[0]]))
@@ -17,7 +17,7 @@ data "aws_vpc" "default" {
   default = true
 }
 
-# Not every zone has every type; previous generations are the scarcest.
+# Not every zone has every type. Previous generations are in the fewest zones.
 data "aws_ec2_instance_type_offerings" "zones" {
   count = var.subnet_id == null ? 1 : 0
 
@@ -50,7 +50,7 @@ data "aws_subnets" "default" {
   lifecycle {
     postcondition {
       condition     = length(self.ids) > 0
-      error_message = "No default subnet lies in a zone that offers ${var.instance_type}. Set ec2.subnet_id to a subnet with access to the internet, or choose another instance type."
+      error_message = "No default subnet is in a zone that offers ${var.instance_type}. Set ec2.subnet_id to a subnet with access to the internet, or choose another instance type."
     }
   }
 }
@@ -60,12 +60,12 @@ resource "aws_security_group" "training" {
   description = "The training instance of ${var.name}: HTTPS out, nothing in."
   vpc_id      = one(concat(data.aws_subnet.given[*].vpc_id, data.aws_vpc.default[*].id))
 
-  # Said outright, so that an apply takes away what somebody opened by hand.
+  # The empty list is explicit, so that an apply removes rules that were added by hand.
   ingress = []
 
   tags = { Name = "${var.name}-training" }
 
-  # A group in use cannot be deleted: a replacement must stand before the instance moves to it.
+  # A group in use cannot be deleted, so a replacement must exist before the instance moves to it.
   lifecycle {
     create_before_destroy = true
   }

@@ -1,7 +1,7 @@
 # The instance may read datasets and payloads, read and write models and checkpoints, write its log, and take commands.
 #
-# AmazonSSMManagedInstanceCore is not attached: it also reads every parameter of the account, secrets included. What the
-# agent needs for Run Command is listed here instead.
+# AmazonSSMManagedInstanceCore is not attached, because it can also read every parameter of the account, secrets
+# included. This file lists what the agent needs for Run Command.
 
 locals {
   log_group_arn = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:${aws_cloudwatch_log_group.training.name}"
@@ -57,22 +57,22 @@ resource "aws_iam_role_policy" "training" {
         Resource = [local.log_group_arn, "${local.log_group_arn}:*"]
       },
       {
-        # Every log group of the region: before it writes, the agent looks its group up in the list, and AWS does not
-        # let a list be narrowed to one entry.
+        # Every log group of the region: before it writes, the agent searches the list for its group, and AWS cannot
+        # restrict a list to one entry.
         Sid      = "FindTheLogGroup"
         Effect   = "Allow"
         Action   = "logs:DescribeLogGroups"
         Resource = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:*"
       },
       {
-        # Any instance of the account: this one has no id before it exists, and it needs the policy while it boots.
+        # Any instance of the account: this one gets its id when it is created, and it needs the policy while it boots.
         Sid      = "ReportToSsm"
         Effect   = "Allow"
         Action   = ["ssm:UpdateInstanceInformation", "ssm:ListInstanceAssociations"]
         Resource = "arn:${var.account.partition}:ec2:${var.account.region}:${var.account.id}:instance/*"
       },
       {
-        # "*": the channels that commands arrive through belong to the caller and have no ARN.
+        # "*": the channels for commands belong to the caller and have no ARN.
         Sid    = "TakeCommands"
         Effect = "Allow"
         Action = [

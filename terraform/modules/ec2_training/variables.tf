@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "account" {
-  description = "The account, partition and region that the stack stands in."
+  description = "The account, partition and region of the stack."
   type        = object({ id = string, partition = string, region = string })
 }
 
 variable "artifacts" {
-  description = "The artifacts bucket: its name, its ARN and the statements that let a role use its key, if it has one."
+  description = "The artifacts bucket: its name, its ARN, and the policy statements for its KMS key, if it has one."
   type = object({
     bucket         = string
     arn            = string
@@ -18,7 +18,7 @@ variable "artifacts" {
 }
 
 variable "payload_key" {
-  description = "The key of the instance's payload in the artifacts bucket, fetched at the first boot."
+  description = "The key of the instance's payload in the artifacts bucket. The first boot fetches it."
   type        = string
 }
 
@@ -28,7 +28,7 @@ variable "instance_type" {
 
   validation {
     condition     = can(regex("^c([3-9]|[1-9][0-9])[a-z-]*\\.[a-z0-9-]+$", var.instance_type))
-    error_message = "The training instance must be compute-optimised: a type of the c family, for example c7i.xlarge, or c3.xlarge of the previous generation. Training on the CPU is bound by its cores, and another family bills for memory or burst credits that it leaves unused."
+    error_message = "The training instance must be compute-optimised: a type of the c family, for example c7i.xlarge, or c3.xlarge of the previous generation. Training on the CPU is limited by its cores, and other families bill for memory or burst credits that training does not use."
   }
 }
 
@@ -43,7 +43,7 @@ variable "volume_gb" {
 }
 
 variable "subnet_id" {
-  description = "The subnet of the instance, which must reach the internet; null takes a default subnet whose zone offers the type."
+  description = "The subnet of the instance, which must reach the internet. Null uses a default subnet in a zone that offers the type."
   type        = string
   nullable    = true
 }
@@ -54,7 +54,7 @@ variable "packages" {
 }
 
 variable "python" {
-  description = "The Python interpreter that the payload is prepared with."
+  description = "The Python interpreter that prepares the payload."
   type        = string
 }
 

@@ -1,13 +1,13 @@
-# A model behind an endpoint. Each release has a model and an endpoint configuration of its own, named by their content:
-# promoting adds a pair and points the endpoint to it, going back points it to a pair that still stands, and no
-# configuration that is in use is ever changed or deleted.
+# A model behind an endpoint. Each release has its own model and endpoint configuration, which are named by their
+# content. A promotion adds a pair and points the endpoint to it. A rollback points the endpoint to a pair that still
+# exists. A configuration that is in use is never changed or deleted.
 
 locals {
-  # The adapter of AWS's Ray Serve image asks Ray Serve, or the address that this variable names: the server that the
-  # replica runs itself (payloads/inference/serve_app.py, docs/adr/0013).
+  # The adapter of AWS's Ray Serve image calls Ray Serve, or the address in this variable: the server that the replica
+  # runs itself (payloads/inference/serve_app.py, docs/adr/0013).
   container_environment = { RAYSERVE_BACKEND_URL = "http://127.0.0.1:9000" }
 
-  # Fixed, because the scaling target and the alarm are bound to it from release to release.
+  # Fixed, because the scaling target and the alarm use it in every release.
   variant = "primary"
 
   model_names = {
@@ -20,7 +20,7 @@ locals {
     release => coalesce(model.initial_instance_count, var.initial_instance_count)
   }
 
-  # The name hashes all that SageMaker cannot change in place, so a changed configuration never meets its old name.
+  # The name is a hash of everything that SageMaker cannot change in place, so a changed configuration has a new name.
   config_names = {
     for release, model_name in local.model_names :
     release => "${var.name}-${substr(sha256(jsonencode([model_name, local.variant, var.instance_type, local.instance_counts[release], var.startup_seconds])), 0, 12)}"
@@ -33,7 +33,7 @@ resource "aws_sagemaker_model" "release" {
   name               = local.model_names[each.key]
   execution_role_arn = aws_iam_role.endpoint.arn
 
-  # The model needs nothing but its archive; what was trained from somebody's photographs can call nowhere.
+  # The model needs its archive only. A model that was trained on a user's photographs cannot call any address.
   enable_network_isolation = true
 
   primary_container {
@@ -46,7 +46,7 @@ resource "aws_sagemaker_model" "release" {
     create_before_destroy = true
   }
 
-  # SageMaker reads the archive under the role as soon as an endpoint needs it.
+  # SageMaker reads the archive with this role when an endpoint needs it.
   depends_on = [aws_iam_role_policy.endpoint]
 }
 
@@ -95,19 +95,19 @@ resource "aws_sagemaker_endpoint" "endpoint" {
   }
 
   lifecycle {
-    # SageMaker may roll an update back and be in service again, which the provider takes for success (its issue 46663).
-    # What it then reads back is the old configuration: stop here, before that is deleted as no longer wanted.
+    # SageMaker may roll an update back and be in service again, which the provider reports as success (its issue
+    # 46663). The provider then reads the old configuration. Stop here, before Terraform deletes that configuration.
     postcondition {
       condition     = self.endpoint_config_name == aws_sagemaker_endpoint_configuration.release[var.releases.current].name
-      error_message = "SageMaker went back to the endpoint's earlier configuration, so the release ${var.releases.current} is not in service. The endpoint's log says why: ${aws_cloudwatch_log_group.endpoint.name}."
+      error_message = "SageMaker rolled the endpoint back to its previous configuration, so the release ${var.releases.current} is not in service. The reason is in the endpoint's log: ${aws_cloudwatch_log_group.endpoint.name}."
     }
   }
 
-  # Else SageMaker makes the log group with the first line, and it is neither swept nor destroyed.
+  # Otherwise SageMaker creates the log group with the first line, and the group has no retention and is not destroyed.
   depends_on = [aws_cloudwatch_log_group.endpoint]
 }
 
-# While a new fleet is watched, this brings the old one back. A caller's bad photograph is a 4xx and does not count.
+# During a deployment, this alarm restores the old fleet. A caller's bad photograph is a 4xx and does not count.
 resource "aws_cloudwatch_metric_alarm" "server_errors" {
   alarm_name        = "${var.name}-endpoint-server-errors"
   alarm_description = "The endpoint ${var.name} answers with server errors. During a deployment this rolls it back."

@@ -1,5 +1,5 @@
 output "name" {
-  description = "The endpoint, given out once it is in service."
+  description = "The endpoint. The output is known when the endpoint is in service."
   value       = aws_sagemaker_endpoint.endpoint.name
 }
 

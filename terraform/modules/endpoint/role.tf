@@ -1,9 +1,9 @@
-# The endpoint's instances may read the archives of models and the image, and write their own log and metrics.
+# The endpoint's instances may read model archives and the image, and write their own log and metrics.
 
 locals {
   repository    = regex("^(?P<account>[0-9]+)\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.[a-z.]+/(?P<name>[^:@]+)", var.image)
   log_group_arn = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:${aws_cloudwatch_log_group.endpoint.name}"
-  # Where training leaves models, and where the bootstrap model is.
+  # The prefixes of trained models and of the bootstrap model.
   model_prefixes = ["models/*", "payloads/bootstrap/*"]
 }
 
@@ -16,7 +16,7 @@ resource "aws_iam_role" "endpoint" {
       Effect    = "Allow"
       Principal = { Service = "sagemaker.amazonaws.com" }
       Action    = "sts:AssumeRole"
-      # SageMaker must be acting for this account, not for another that learnt the role's name.
+      # SageMaker must act for this account, and not for another account that knows the role's name.
       Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
     }]
   })
@@ -36,7 +36,7 @@ resource "aws_iam_role_policy" "endpoint" {
         Resource = [for prefix in local.model_prefixes : "${var.artifacts.arn}/${prefix}"]
       },
       {
-        # With it, a model that is not there is "not found" and not "access denied".
+        # With this statement, a missing model is "not found" and not "access denied".
         Sid       = "FindModels"
         Effect    = "Allow"
         Action    = "s3:ListBucket"
@@ -62,14 +62,14 @@ resource "aws_iam_role_policy" "endpoint" {
         Resource = "arn:${var.account.partition}:cloudwatch:${var.account.region}:${var.account.id}:alarm:${aws_cloudwatch_metric_alarm.server_errors.alarm_name}"
       },
       {
-        # "*": a registry's token belongs to the caller and to no repository, so AWS takes no other resource.
+        # "*": a registry's token belongs to the caller and not to a repository, so AWS accepts no other resource.
         Sid      = "LogInToTheRegistry"
         Effect   = "Allow"
         Action   = "ecr:GetAuthorizationToken"
         Resource = "*"
       },
       {
-        # "*": metrics have no ARN; the condition narrows it to the namespaces that SageMaker writes for endpoints.
+        # "*": metrics have no ARN; the condition restricts it to the namespaces that SageMaker writes for endpoints.
         Sid       = "WriteMetrics"
         Effect    = "Allow"
         Action    = "cloudwatch:PutMetricData"

@@ -1,8 +1,9 @@
-# The fleet follows its load between two bounds. The count it has reached is the endpoint's own state and no attribute
-# here; a promotion passes it on as the new release's initial count, so that a busy endpoint is not shrunk by it.
+# The fleet follows its load between two bounds. Its current count is state of the endpoint and not an attribute here. A
+# promotion uses it as the new release's initial count, so it does not shrink a busy endpoint.
 
-# SageMaker refuses to change the instance type of a variant that is a scalable target: "must be deregistered as scalable
-# target". Replaced with the type, the target goes before the endpoint is updated and comes back after it.
+# SageMaker refuses to change the instance type of a variant that is a scalable target: "must be deregistered as
+# scalable target". A change of the type replaces the target: Terraform deletes it before it updates the endpoint, and
+# creates it afterwards.
 resource "terraform_data" "instance_type" {
   input = var.instance_type
 }

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "account" {
-  description = "The account, partition and region that the stack stands in."
+  description = "The account, partition and region of the stack."
   type        = object({ id = string, partition = string, region = string })
 }
 
 variable "artifacts" {
-  description = "The artifacts bucket: its name, its ARN and the statements that let a role use its key, if it has one."
+  description = "The artifacts bucket: its name, its ARN, and the policy statements for its KMS key, if it has one."
   type = object({
     bucket         = string
     arn            = string
@@ -18,7 +18,7 @@ variable "artifacts" {
 }
 
 variable "releases" {
-  description = "The models that have an endpoint configuration, by release, and the release that is served."
+  description = "The models that have an endpoint configuration, by release, and the release that the endpoint serves."
   type = object({
     current = string
     models  = map(object({ model_data_url = string, initial_instance_count = optional(number) }))
@@ -31,7 +31,7 @@ variable "releases" {
 
   validation {
     condition     = alltrue([for model in values(var.releases.models) : can(regex("^s3://[^/]+/.+\\.tar\\.gz$", model.model_data_url))])
-    error_message = "Each model must be given as the s3:// address of a .tar.gz archive, because that is the only form SageMaker extracts."
+    error_message = "Each model must be given as the s3:// address of a .tar.gz archive, because SageMaker extracts no other form."
   }
 }
 
@@ -56,7 +56,7 @@ variable "instance_type" {
 
   validation {
     condition     = !can(regex("^ml\\.([a-z]+[0-9]+g[a-z]*|inf[0-9]+|trn[0-9]+[a-z]*)\\.", var.instance_type))
-    error_message = "The endpoint's instance type must have Intel or AMD processors, with a GPU or without: what a model brings along to serve does not run on Graviton, Inferentia or Trainium."
+    error_message = "The endpoint's instance type must have Intel or AMD processors, with a GPU or without: the serving code in a model does not run on Graviton, Inferentia or Trainium."
   }
 }
 
@@ -66,7 +66,7 @@ variable "gpu" {
 }
 
 variable "initial_instance_count" {
-  description = "The instances that a release starts with, unless it brings its own number: the live count when it was promoted."
+  description = "The number of instances that a release starts with, unless the release has its own number: the live count when it was promoted."
   type        = number
 }
 
@@ -81,7 +81,7 @@ variable "startup_seconds" {
 }
 
 variable "deployment" {
-  description = "How a release replaces another: the seconds that the new fleet is watched before the old one may go, the seconds that the old one is kept after that, and the server errors a minute that bring it back."
+  description = "How a release replaces another: the seconds for which the new fleet is watched, the seconds for which the old fleet is kept after that, and the server errors per minute that roll the deployment back."
   type        = object({ bake_seconds = number, termination_seconds = number, alarm_5xx_a_minute = number })
 
   validation {
@@ -91,12 +91,12 @@ variable "deployment" {
 
   validation {
     condition     = var.deployment.alarm_5xx_a_minute >= 1
-    error_message = "The alarm must need at least one server error, because an alarm at none would roll every release back."
+    error_message = "The alarm must need at least one server error, because an alarm at zero errors would roll every release back."
   }
 }
 
 variable "scaling" {
-  description = "The scaling policy: the bounds of the fleet, and the metric per instance that is held at the target."
+  description = "The scaling policy: the bounds of the fleet, and the metric per instance that the policy keeps at the target."
   type = object({
     min_instances      = number
     max_instances      = number
@@ -113,12 +113,12 @@ variable "scaling" {
 
   validation {
     condition     = contains(["SageMakerVariantInvocationsPerInstance", "SageMakerVariantConcurrentRequestsPerModelHighResolution"], var.scaling.metric)
-    error_message = "The metric must be SageMakerVariantInvocationsPerInstance (invocations a minute) or SageMakerVariantConcurrentRequestsPerModelHighResolution (requests at the same time, seen every ten seconds)."
+    error_message = "The metric must be SageMakerVariantInvocationsPerInstance (invocations per minute) or SageMakerVariantConcurrentRequestsPerModelHighResolution (concurrent requests, measured every ten seconds)."
   }
 
   validation {
     condition     = var.scaling.target > 0
-    error_message = "The target must be greater than zero: it is what one instance is meant to carry."
+    error_message = "The target must be greater than zero: it is the load for one instance."
   }
 
   validation {

@@ -1,8 +1,8 @@
-# The notebook that drives training: small, without root, and it stops itself. Each start brings the project's notebooks
-# of the current build; the user's own files are never written over.
+# A small notebook instance for training jobs. It has no root access and stops itself. Each start fetches the notebooks
+# of the current build. It never overwrites the user's own files.
 
 locals {
-  # Known before the instance is, so that its role can name it.
+  # Known before the instance exists, so that the role can name it.
   notebook = "${var.name}-notebook"
 }
 
@@ -11,7 +11,7 @@ resource "aws_sagemaker_notebook_instance" "notebook" {
   role_arn              = aws_iam_role.notebook.arn
   instance_type         = var.instance_type
   volume_size           = var.volume_gb
-  platform_identifier   = var.platform # null is AWS's newest; provider 5.100 knows only platforms that AWS has retired
+  platform_identifier   = var.platform # null uses AWS's newest; provider 5.100 knows only platforms that AWS has retired
   lifecycle_config_name = aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.name
   root_access           = "Disabled"
 
@@ -19,14 +19,14 @@ resource "aws_sagemaker_notebook_instance" "notebook" {
     minimum_instance_metadata_service_version = "2"
   }
 
-  # It starts at once and fetches its payload under the role.
+  # The instance starts immediately and fetches its payload with the role.
   depends_on = [aws_iam_role_policy.notebook]
 }
 
 resource "aws_sagemaker_notebook_instance_lifecycle_configuration" "notebook" {
   name = local.notebook
 
-  # At every start, as root, within five minutes.
+  # SageMaker runs it at every start, as root, for at most five minutes.
   on_start = base64encode(templatefile("${path.module}/on_start.sh.tftpl", {
     name           = var.name
     notebook       = local.notebook

@@ -1,5 +1,5 @@
-# The notebook may run training and tuning jobs of this project under the training role, and try models behind endpoints
-# of its own. The live endpoint it may only ask: releases go through `make promote`.
+# The notebook may run training and tuning jobs of this project with the training role, and try models behind its own
+# endpoints. It may only invoke the live endpoint: releases go through `make promote`.
 
 locals {
   sagemaker = "arn:${var.account.partition}:sagemaker:${var.account.region}:${var.account.id}"
@@ -15,7 +15,7 @@ resource "aws_iam_role" "notebook" {
       Effect    = "Allow"
       Principal = { Service = "sagemaker.amazonaws.com" }
       Action    = "sts:AssumeRole"
-      # SageMaker must be acting for this account, not for another that learnt the role's name.
+      # SageMaker must act for this account, and not for another account that knows the role's name.
       Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
     }]
   })
@@ -65,14 +65,14 @@ resource "aws_iam_role_policy" "notebook" {
         ]
       },
       {
-        # "*": AWS does not let these lists be narrowed to some names.
+        # "*": AWS cannot restrict these lists to some names.
         Sid      = "ListJobs"
         Effect   = "Allow"
         Action   = ["sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListTrainingJobs"]
         Resource = "*"
       },
       {
-        # "*": the same holds for these.
+        # "*": the same applies to these.
         Sid      = "SeeHowEndpointsScale"
         Effect   = "Allow"
         Action   = ["application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"]
@@ -96,7 +96,7 @@ resource "aws_iam_role_policy" "notebook" {
           "sagemaker:UpdateEndpoint",
           "sagemaker:UpdateEndpointWeightsAndCapacities",
         ]
-        # Everything under the notebook's own name, so nothing that Terraform made.
+        # Everything whose name begins with the notebook's, which excludes the resources of Terraform.
         Resource = [for kind in ["model", "endpoint-config", "endpoint"] : "${local.sagemaker}:${kind}/${local.notebook}-*"]
       },
       {
@@ -119,7 +119,8 @@ resource "aws_iam_role_policy" "notebook" {
         Resource = ["${local.logs}:/aws/sagemaker/TrainingJobs", "${local.logs}:/aws/sagemaker/TrainingJobs:*"]
       },
       {
-        # The group of all notebooks of the account, made by SageMaker with the first: not owned here.
+        # The log group of all notebooks of the account. SageMaker creates it with the first notebook, so it is not
+        # owned here.
         Sid      = "WriteItsOwnLog"
         Effect   = "Allow"
         Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "account" {
-  description = "The account, partition and region that the stack stands in."
+  description = "The account, partition and region of the stack."
   type        = object({ id = string, partition = string, region = string })
 }
 
 variable "artifacts" {
-  description = "The artifacts bucket: its name, its ARN and the statements that let a role use its key, if it has one."
+  description = "The artifacts bucket: its name, its ARN, and the policy statements for its KMS key, if it has one."
   type = object({
     bucket         = string
     arn            = string
@@ -23,12 +23,12 @@ variable "payload_key" {
 }
 
 variable "training_role_arn" {
-  description = "The role that the notebook's jobs run under, the only one it may pass on."
+  description = "The role of the notebook's jobs, and the only role that the notebook may pass on."
   type        = string
 }
 
 variable "deployment" {
-  description = "What the notebook has to know of the deployment; it finds this as deployment.json beside it."
+  description = "The values that the notebook needs from the deployment. They are in deployment.json, in the folder of the notebook."
   type        = map(string)
 }
 
@@ -43,7 +43,7 @@ variable "instance_type" {
 }
 
 variable "volume_gb" {
-  description = "The size of the notebook's own volume in GB."
+  description = "The size of the notebook's volume in GB."
   type        = number
 
   validation {
@@ -53,17 +53,17 @@ variable "volume_gb" {
 }
 
 variable "platform" {
-  description = "The platform identifier of the notebook instance; null takes AWS's default, the newest."
+  description = "The platform identifier of the notebook instance. Null uses AWS's default, the newest."
   type        = string
   nullable    = true
 }
 
 variable "idle_minutes" {
-  description = "The minutes without a running kernel after which the instance stops itself; 0: it never does."
+  description = "The minutes without a running kernel after which the instance stops itself. With 0 it never does."
   type        = number
 
   validation {
     condition     = var.idle_minutes == 0 || var.idle_minutes >= 10
-    error_message = "The notebook must be allowed at least 10 idle minutes, because it takes about 5 to start; or 0, and it never stops itself."
+    error_message = "The notebook must be allowed at least 10 idle minutes, because it takes about 5 to start. With 0 it never stops itself."
   }
 }

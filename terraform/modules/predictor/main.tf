@@ -1,5 +1,5 @@
-# Prediction behind a URL: a function that passes a photograph to the endpoint. Each change publishes a version, and the
-# alias moves to it; the URL, the warm environments and every caller hold on to the alias and never to a version.
+# A function behind a URL that sends a photograph to the endpoint. Each change publishes a version, and the alias moves
+# to it. The URL, the warm environments and every caller use the alias and never a version.
 
 locals {
   function = "${var.name}-predictor"
@@ -7,7 +7,7 @@ locals {
 
 resource "aws_lambda_function" "predictor" {
   function_name = local.function
-  description   = "Answers a photograph with its classes, by asking the endpoint ${var.endpoint.name}."
+  description   = "Classifies an image with the endpoint ${var.endpoint.name}."
   role          = aws_iam_role.predictor.arn
 
   filename         = var.package
@@ -19,7 +19,7 @@ resource "aws_lambda_function" "predictor" {
   timeout          = var.timeout_seconds
   publish          = true
 
-  # -1 is the provider's word for "nothing reserved"; 0 would switch the function off.
+  # The provider uses -1 for "nothing reserved". 0 would switch the function off.
   reserved_concurrent_executions = coalesce(var.reserved, -1)
 
   environment {
@@ -31,29 +31,29 @@ resource "aws_lambda_function" "predictor" {
     }
   }
 
-  # Else Lambda makes the log group with the first line, and it is neither swept nor destroyed.
+  # Otherwise Lambda creates the log group with the first line, and the group has no retention and is not destroyed.
   depends_on = [aws_cloudwatch_log_group.predictor, aws_iam_role_policy.predictor]
 }
 
 resource "aws_lambda_alias" "live" {
   name             = "live"
-  description      = "What the function URL calls."
+  description      = "The alias that the function URL calls."
   function_name    = aws_lambda_function.predictor.function_name
   function_version = aws_lambda_function.predictor.version
 
-  # While the environments of a new version start, AWS keeps the requests on the old one by a weight of its own.
+  # While the environments of a new version start, AWS sets a weight that keeps the requests on the old version.
   lifecycle {
     ignore_changes = [routing_config]
   }
 }
 
-# The count belongs to the scaling policy where there is one, and Terraform cannot ignore a change in one case only: so it
-# ignores all, and another count makes the configuration anew.
+# If there is a scaling policy, the policy owns the count. Terraform cannot ignore a change in one case only, so it
+# ignores all changes, and another count replaces the configuration.
 resource "terraform_data" "provisioned" {
   input = var.scaling == null ? tostring(var.provisioned) : "scaled"
 }
 
-# On the alias, so that it follows the alias from version to version.
+# It belongs to the alias, so it follows the alias from version to version.
 resource "aws_lambda_provisioned_concurrency_config" "live" {
   count = var.provisioned > 0 ? 1 : 0
 

@@ -9,7 +9,7 @@ output "alias" {
 }
 
 output "url" {
-  description = "The function URL, given out once whoever may call it is allowed to."
+  description = "The function URL. The output is known when the permissions of its callers exist."
   value       = aws_lambda_function_url.live.function_url
   depends_on  = [aws_lambda_permission.public_url, aws_cloudformation_stack.public_invoke]
 }

@@ -1,4 +1,4 @@
-# The function may ask one endpoint and write its own log.
+# The function may invoke one endpoint and write its own log.
 
 locals {
   log_group_arn = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:${aws_cloudwatch_log_group.predictor.name}"

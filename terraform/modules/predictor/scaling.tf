@@ -1,5 +1,5 @@
-# The warm environments follow their use between two bounds. The count they have reached is AWS's own and no attribute
-# here, so that neither an apply nor a deploy sets a busy function back.
+# The warm environments follow their use between two bounds. Their current count is state of AWS and not an attribute
+# here, so neither an apply nor a deployment resets a busy function.
 
 resource "aws_appautoscaling_target" "provisioned" {
   count = var.scaling == null ? 0 : 1

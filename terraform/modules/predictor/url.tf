@@ -1,5 +1,5 @@
-# The function URL. With AWS_IAM a caller's own policy must allow both lambda:InvokeFunctionUrl and lambda:InvokeFunction;
-# with NONE the function itself must allow both to everybody.
+# The function URL. With AWS_IAM a caller's own policy must allow both lambda:InvokeFunctionUrl and
+# lambda:InvokeFunction; with NONE the function's policy must allow both to everybody.
 
 resource "aws_lambda_function_url" "live" {
   function_name      = aws_lambda_alias.live.function_name
@@ -12,7 +12,7 @@ resource "aws_lambda_function_url" "live" {
     content {
       allow_origins = cors.value
       allow_methods = ["GET", "POST"]
-      # A signed request brings its signature in the last three.
+      # The last three hold the signature of a signed request.
       allow_headers = ["content-type", "authorization", "x-amz-date", "x-amz-security-token"]
       max_age       = 3600
     }
@@ -30,9 +30,9 @@ resource "aws_lambda_permission" "public_url" {
   function_url_auth_type = "NONE"
 }
 
-# Since October 2025 a public URL needs lambda:InvokeFunction, too, and it must be bound to calls through the URL:
-# unbound it would open the function's API to everybody. aws_lambda_permission can say so only from provider 6.29 on,
-# CloudFormation can under every provider.
+# Since October 2025 a public URL also needs lambda:InvokeFunction, restricted to calls through the URL. Without the
+# restriction everybody could call the function's API. aws_lambda_permission supports it from provider 6.29 on, and
+# CloudFormation supports it with every provider.
 resource "aws_cloudformation_stack" "public_invoke" {
   count = var.auth_type == "NONE" ? 1 : 0
 

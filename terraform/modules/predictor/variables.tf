@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "account" {
-  description = "The account, partition and region that the stack stands in."
+  description = "The account, partition and region of the stack."
   type        = object({ id = string, partition = string, region = string })
 }
 
 variable "endpoint" {
-  description = "The endpoint that the function asks: its name and its ARN."
+  description = "The endpoint that the function invokes: its name and its ARN."
   type        = object({ name = string, arn = string })
 }
 
@@ -29,7 +29,7 @@ variable "architecture" {
 }
 
 variable "memory_mb" {
-  description = "The memory of one environment in MB; the share of a processor grows with it."
+  description = "The memory of one environment in MB. The share of a processor grows with it."
   type        = number
 
   validation {
@@ -44,12 +44,12 @@ variable "timeout_seconds" {
 
   validation {
     condition     = var.timeout_seconds >= 5 && var.timeout_seconds <= 70
-    error_message = "The timeout must be from 5 to 70 seconds, because the endpoint itself gives up after 60 and waiting longer only bills."
+    error_message = "The timeout must be from 5 to 70 seconds, because the endpoint itself gives up after 60, and a longer wait only costs money."
   }
 }
 
 variable "reserved" {
-  description = "The executions at the same time that are reserved for the function and that it never exceeds; null reserves none."
+  description = "The number of concurrent executions that are reserved for the function and limit it. Null reserves none."
   type        = number
   nullable    = true
 
@@ -60,7 +60,7 @@ variable "reserved" {
 }
 
 variable "provisioned" {
-  description = "The environments that are kept warm behind the alias; 0 keeps none."
+  description = "The number of environments that are kept warm for the alias. 0 keeps none."
   type        = number
 
   validation {
@@ -75,7 +75,7 @@ variable "provisioned" {
 }
 
 variable "scaling" {
-  description = "The policy that moves the number of warm environments between provisioned and max_provisioned, so that the share in use (utilization) stays on target; null keeps the number."
+  description = "The policy that moves the number of warm environments between provisioned and max_provisioned, so that the share in use stays at utilization. Null keeps the number constant."
   type = object({
     max_provisioned    = number
     utilization        = number
@@ -86,7 +86,7 @@ variable "scaling" {
 
   validation {
     condition     = try(var.scaling.max_provisioned, var.provisioned) >= var.provisioned && (var.scaling == null || var.provisioned >= 1)
-    error_message = "Scaling needs at least 1 provisioned environment to begin with, and a maximum that is not below it."
+    error_message = "Scaling needs at least 1 provisioned environment, and a maximum that is not below that number."
   }
 
   validation {
@@ -96,7 +96,7 @@ variable "scaling" {
 
   validation {
     condition     = try(var.scaling.utilization, 0.7) >= 0.1 && try(var.scaling.utilization, 0.7) <= 0.9
-    error_message = "The utilization must be from 0.1 to 0.9: above, the policy would never see a need to grow."
+    error_message = "The utilization must be from 0.1 to 0.9: with a higher value the policy would never scale out."
   }
 }
 
@@ -106,12 +106,12 @@ variable "auth_type" {
 
   validation {
     condition     = contains(["AWS_IAM", "NONE"], var.auth_type)
-    error_message = "The authentication of the function URL must be AWS_IAM (signed requests of those who are granted it) or NONE (everybody)."
+    error_message = "The authentication of the function URL must be AWS_IAM (signed requests of callers with permission) or NONE (everybody)."
   }
 }
 
 variable "allowed_origins" {
-  description = "The web origins whose pages may call the function URL; none switches cross-origin answers off."
+  description = "The web origins whose pages may call the function URL. An empty list disables cross-origin answers."
   type        = list(string)
 
   validation {
@@ -126,7 +126,7 @@ variable "url_allow_http" {
 }
 
 variable "url_allow_networks" {
-  description = "Networks, as CIDR blocks, that the function fetches images from although they are not public."
+  description = "Networks that are not public and that the function may fetch images from, as CIDR blocks."
   type        = list(string)
 
   validation {

@@ -1,12 +1,12 @@
-# What SageMaker training and tuning jobs run under: one role that reads datasets, payloads and models, and writes models
-# and checkpoints. The jobs themselves are not Terraform's: they come and go with `make train` and `make tune`. The notebook
-# also tries models behind endpoints of its own under this role, whose containers log elsewhere than jobs do.
+# The role of SageMaker training and tuning jobs. It reads datasets, payloads and models, and writes models and
+# checkpoints. The jobs themselves are not in Terraform: `make train` and `make tune` create them. The notebook also
+# uses this role for its trial endpoints, whose containers have other log groups than jobs.
 
 locals {
   logs = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group"
 
-  # Shared by every training job of the account and made by SageMaker with the first. Not owned here: a destroy would take
-  # the logs of other projects with it, and an apply would fail where it exists already.
+  # All training jobs of the account share this log group, and SageMaker creates it with the first job. It is not owned
+  # here: a destroy would delete the logs of other projects, and an apply would fail if the group exists.
   log_group = "/aws/sagemaker/TrainingJobs"
 
   repositories = distinct([for image in var.images : regex("^(?P<account>[0-9]+)\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.[a-z.]+/(?P<name>[^:@]+)", image)])
@@ -21,7 +21,7 @@ resource "aws_iam_role" "training" {
       Effect    = "Allow"
       Principal = { Service = "sagemaker.amazonaws.com" }
       Action    = "sts:AssumeRole"
-      # SageMaker must be acting for this account, not for another that learnt the role's name.
+      # SageMaker must act for this account, and not for another account that knows the role's name.
       Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
     }]
   })
@@ -59,8 +59,8 @@ resource "aws_iam_role_policy" "training" {
         Resource = ["${local.logs}:${local.log_group}", "${local.logs}:${local.log_group}:*"]
       },
       {
-        # SageMaker makes the group of an endpoint with its first line, under the endpoint's role. The group of the live
-        # endpoint is Terraform's and not among these.
+        # SageMaker creates the group of an endpoint with its first line, with the endpoint's role. The group of the
+        # live endpoint belongs to Terraform and is not included.
         Sid      = "WriteLogsOfTrialEndpoints"
         Effect   = "Allow"
         Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
@@ -76,14 +76,14 @@ resource "aws_iam_role_policy" "training" {
         ]
       },
       {
-        # "*": a registry's token belongs to the caller and to no repository, so AWS takes no other resource.
+        # "*": a registry's token belongs to the caller and not to a repository, so AWS accepts no other resource.
         Sid      = "LogInToTheRegistry"
         Effect   = "Allow"
         Action   = "ecr:GetAuthorizationToken"
         Resource = "*"
       },
       {
-        # "*": metrics have no ARN; the condition narrows it to the namespaces that SageMaker writes for jobs.
+        # "*": metrics have no ARN; the condition restricts it to the namespaces that SageMaker writes for jobs.
         Sid       = "WriteMetrics"
         Effect    = "Allow"
         Action    = "cloudwatch:PutMetricData"

@@ -4,12 +4,12 @@ variable "name" {
 }
 
 variable "account" {
-  description = "The account, partition and region that the stack stands in."
+  description = "The account, partition and region of the stack."
   type        = object({ id = string, partition = string, region = string })
 }
 
 variable "artifacts" {
-  description = "The artifacts bucket: its name, its ARN and the statements that let a role use its key, if it has one."
+  description = "The artifacts bucket: its name, its ARN, and the policy statements for its KMS key, if it has one."
   type = object({
     bucket         = string
     arn            = string
@@ -18,7 +18,7 @@ variable "artifacts" {
 }
 
 variable "images" {
-  description = "The full URIs of the images that jobs under this role may run in."
+  description = "The full URIs of the images that jobs with this role may use."
   type        = list(string)
 
   validation {
@@ -28,11 +28,11 @@ variable "images" {
 }
 
 variable "trial_endpoints" {
-  description = "What the names of the notebook's trial endpoints begin with, which run under this role."
+  description = "The prefix of the names of the notebook's trial endpoints, which use this role."
   type        = string
 
   validation {
     condition     = startswith(var.trial_endpoints, "${var.name}-") && endswith(var.trial_endpoints, "-")
-    error_message = "The beginning of the trial endpoints' names must be the deployment's name with more and end with a hyphen, because the logs of the live endpoint and of other deployments are not this role's."
+    error_message = "The prefix of the trial endpoints' names must be longer than the deployment's name, begin with it and end with a hyphen, because this role must not write the logs of the live endpoint or of other deployments."
   }
 }

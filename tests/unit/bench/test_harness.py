@@ -56,10 +56,12 @@ def test_a_candidate_that_fails_is_named_with_its_own_last_words():
         compare("made", [Candidate("bad", f"{MADE}:failing")], unit="s", repeats=1)
 
 
-def test_results_are_kept_by_comparison_and_shown_in_the_readme(measured, tmp_path):
+def test_results_are_kept_by_comparison_and_shown_in_the_documents(measured, tmp_path, monkeypatch):
     done, _ = measured
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    documents = {"BENCHMARKS": tmp_path / "BENCHMARKS.md", "README": tmp_path / "README.md"}
+    for name, path in documents.items():
+        path.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+        monkeypatch.setattr(results, name, path)
     other = Comparison("other", "s", False, "a", "b", {"a": [9.0], "b": [3.0]}, {"a": [], "b": []}, note="Said so.")
     for comparison in (done, other, done):
         results.save("made", [comparison], tmp_path)
@@ -67,12 +69,24 @@ def test_results_are_kept_by_comparison_and_shown_in_the_readme(measured, tmp_pa
     assert [each["what"] for each in kept] == ["made", "other"]
     assert kept[0]["machine"] == machine.describe()
 
-    results.update_readme(tmp_path, readme)
-    lines = readme.read_text().splitlines()
+    results.update_documents(tmp_path)
+    lines = documents["BENCHMARKS"].read_text().splitlines()
     assert "| made | fast: 50 images/s | slow: 20 images/s | **2** | 2.5 (2 to 4) | 2 |" in lines
     assert "| other [1] | b: 3 s | a: 9 s | **3** | 3 (3 to 3) |  |" in lines
     assert "[1] Said so." in lines
-    assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
+    for path in documents.values():
+        lines = path.read_text().splitlines()
+        assert (lines[0], lines[-1], "old" in lines) == ("before", "after", False)
+
+
+def test_the_readme_gets_the_headlines_that_are_named(measured, tmp_path):
+    done, _ = measured
+    results.save("made", [done, replace(done, what="other", target=None)], tmp_path)
+    rows = results.summary(tmp_path, ["other", "never measured", "made"]).splitlines()[2:]
+    assert rows == [
+        "| other | fast: 50 images/s | slow: 20 images/s | 2 |  |",
+        "| made | fast: 50 images/s | slow: 20 images/s | 2 | 2 |",
+    ]
 
 
 def test_where_results_are_of_several_machines_each_row_names_its_own(measured, tmp_path, monkeypatch):
@@ -88,10 +102,14 @@ def test_where_results_are_of_several_machines_each_row_names_its_own(measured, 
     assert not next(row for row in rows if row.startswith("| made |")).endswith(f"| {letter} |")
 
 
-def test_the_readme_shows_the_results_that_are_kept():
-    text = Path(results.README).read_text()
-    shown = text.partition(results.BEGIN)[2].partition(results.END)[0].strip()
-    assert shown == results.table().strip()
+@pytest.mark.parametrize(("document", "text"), [(results.BENCHMARKS, results.table), (results.README, results.summary)])
+def test_the_documents_show_the_results_that_are_kept(document: Path, text):
+    shown = document.read_text().partition(results.BEGIN)[2].partition(results.END)[0].strip()
+    assert shown == text().strip()
+
+
+def test_every_comparison_that_the_readme_names_was_measured():
+    assert {each["what"] for each in results.read()} >= set(results.IN_README)
 
 
 def test_the_machine_is_named():
