@@ -31,17 +31,51 @@ class LoopbackConnection(http.client.HTTPConnection):
         self.sock = socket.create_connection(("127.0.0.1", self.port), self.timeout)
 
 
+def connect(url: str, timeout: float = 60) -> http.client.HTTPConnection:
+    """A connection to the function URL's host; it opens with the first request."""
+    parts = urlsplit(url)
+    local = (parts.hostname or "").endswith(".localhost")
+    kind = LoopbackConnection if local else http.client.HTTPSConnection
+    return kind(parts.hostname, parts.port, timeout=timeout)
+
+
+class Signer:
+    """Signs requests to the function URL with the caller's credentials (Signature Version 4).
+
+    Raises Failure if there are none. Temporary credentials are renewed when they expire.
+    """
+
+    def __init__(self, region: str):
+        import boto3
+
+        self._region = region
+        self._credentials = boto3.Session().get_credentials()
+        if self._credentials is None:
+            raise Failure("The URL asks for a signed request, and no AWS credentials were found.")
+
+    def sign(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+        """The headers with date and signature added, and the token of temporary credentials."""
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+
+        request = AWSRequest(method=method, url=url, data=body, headers=headers)
+        SigV4Auth(self._credentials.get_frozen_credentials(), "lambda", self._region).add_auth(request)
+        return dict(request.headers.items())
+
+
+def signer(deployment: Deployment) -> Signer | None:
+    """What signs requests to the function URL; None if the URL is open to everybody."""
+    return Signer(deployment.region) if deployment.predictor_auth_type == "AWS_IAM" else None
+
+
 def ask(deployment: Deployment, body: bytes, content_type: str, query: str = "") -> tuple[int, bytes]:
     """POST to the function URL; returns the status and the body."""
     url = deployment.function_url + query
     headers = {"Content-Type": content_type}
-    if deployment.predictor_auth_type == "AWS_IAM":
-        headers = sign(deployment.region, url, body, headers)
+    if signing := signer(deployment):
+        headers = signing.sign("POST", url, body, headers)
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    local = host.endswith(".localhost")
-    kind = LoopbackConnection if local else http.client.HTTPSConnection
-    connection = kind(host, parts.port, timeout=60)
+    connection = connect(url)
     try:
         connection.request("POST", f"{parts.path or '/'}?{parts.query}".rstrip("?"), body=body, headers=headers)
         response = connection.getresponse()
@@ -51,19 +85,6 @@ def ask(deployment: Deployment, body: bytes, content_type: str, query: str = "")
         raise Failure(f"{deployment.function_url} does not answer: {error}") from error
     finally:
         connection.close()
-
-
-def sign(region: str, url: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
-    import boto3
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-
-    credentials = boto3.Session().get_credentials()
-    if credentials is None:
-        raise Failure("The URL asks for a signed request, and no AWS credentials were found.")
-    request = AWSRequest(method="POST", url=url, data=body, headers=headers)
-    SigV4Auth(credentials.get_frozen_credentials(), "lambda", region).add_auth(request)
-    return dict(request.headers.items())
 
 
 def sample_image() -> Path:

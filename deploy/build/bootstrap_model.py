@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("serving", type=Path, help="the serving code: build/inference.tar.gz")
     parser.add_argument("out", type=Path, help="receives the artifact")
     arguments = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parent.parent / "payloads" / "shared"))
+    sys.path.insert(0, str(Path(__file__).parents[2] / "payloads" / "shared"))
     build(arguments.serving, arguments.out)
     return 0
 

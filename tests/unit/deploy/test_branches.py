@@ -31,7 +31,7 @@ REASONS = {
     "deploy/environment.py: Environment.require_own_local_aws": "AWS runs already, and is nobody's checkout",
     "deploy/environment.py: current": "this is where ENV and REHEARSE are read, and the caller's keys replaced",
     "deploy/environment.py: point_at_local_aws": "what reaches the local AWS and nothing else",
-    "deploy/function.py: ask": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
+    "deploy/function.py: connect": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
     "deploy/terraform.py: Stack._inputs": "Terraform gets the rehearsal's account and the way it addresses buckets",
     "deploy/commands/destroy.py: confirm_destroy": "see Environment.asks_before_destroy",
     "deploy/commands/status.py: image_rows": "on AWS nothing stands in for an image",

@@ -1,0 +1,77 @@
+"""The function URL is asked with a signed request: a real server checks the signature."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from deploy import function
+from deploy.console import Failure
+
+
+class Recorder(ThreadingHTTPServer):
+    """Answers every request with the same words, and keeps what it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.received: list[tuple[str, str, dict[str, str], bytes]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://abc.lambda-url.us-east-1.localhost:{self.server_address[1]}/"
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.received.append((self.command, self.path, headers, body))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def upstream() -> Iterator[Recorder]:
+    server = Recorder()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_question_is_signed_for_lambda_and_its_query_too(account, upstream):
+    deployment = account.deployed(function_url=upstream.url)
+
+    status, answer = function.ask(deployment, b"a picture", "image/png", "?top_k=3")
+
+    assert (status, answer) == (200, b"{}")
+    [(method, path, headers, body)] = upstream.received
+    assert (method, path, body) == ("POST", "/?top_k=3", b"a picture")
+    assert headers["content-type"] == "image/png"
+    assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=test/")
+    assert "/us-east-1/lambda/aws4_request" in headers["authorization"]
+
+
+def test_an_open_url_is_asked_without_a_signature(account, upstream):
+    deployment = account.deployed(function_url=upstream.url, predictor_auth_type="NONE")
+
+    function.ask(deployment, b"a picture", "image/png")
+
+    assert "authorization" not in upstream.received[0][2]
+
+
+def test_without_credentials_the_message_says_so(account, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+
+    with pytest.raises(Failure, match="no AWS credentials"):
+        function.signer(account.deployment)
