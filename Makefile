@@ -119,6 +119,7 @@ bench: setup ## Measure speed against baselines and write docs/BENCHMARKS.md: ON
 lint: setup ## Check the form of Python and Terraform, and the generated documentation
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/ty check --quiet
 	@PATH="$$PATH:$(CURDIR)/.venv/bin" terraform fmt -check -recursive terraform
 	@$(PY) -m tools.terraform_docs --check
 	@$(PY) -m tools.command_reference --check

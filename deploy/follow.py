@@ -30,7 +30,7 @@ class Follow:
     """One thing that is followed: `what` names it in sentences, `again` is the command that follows it again, and
     `end` says how to end it, if that needs saying.
 
-    Its clients give up soon, so that it is this class that waits, and says so.
+    Its clients give up soon, so that this class decides how long to wait.
     """
 
     def __init__(

@@ -34,9 +34,9 @@ class LoopbackConnection(http.client.HTTPConnection):
 def connect(url: str, timeout: float = 60) -> http.client.HTTPConnection:
     """A connection to the function URL's host; it opens with the first request."""
     parts = urlsplit(url)
-    local = (parts.hostname or "").endswith(".localhost")
-    kind = LoopbackConnection if local else http.client.HTTPSConnection
-    return kind(parts.hostname, parts.port, timeout=timeout)
+    host = parts.hostname or ""
+    kind = LoopbackConnection if host.endswith(".localhost") else http.client.HTTPSConnection
+    return kind(host, parts.port, timeout=timeout)
 
 
 class Signer:

