@@ -27,7 +27,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "artifacts" {
   bucket = aws_s3_bucket.artifacts.bucket
 
   rule {
-    # With a bucket key, one KMS call covers many objects. A data set has thousands of them.
+    # With a bucket key, one KMS call covers many objects. A dataset has thousands of them.
     bucket_key_enabled = var.kms_key_arn != null
 
     apply_server_side_encryption_by_default {
