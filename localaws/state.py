@@ -26,7 +26,7 @@ from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from localaws.context import context
 from localaws.operations import SERVICES
 
-FORMAT = 2  # rises with every move or rename of a class that is pickled
+FORMAT = 3  # rises with every move or rename of a class that is pickled
 DEBOUNCE_SECONDS = 1.0
 ATTEMPTS = 20
 
@@ -155,13 +155,13 @@ def _load(path: Path) -> None:
             if stamp != {"moto": moto.__version__, "format": FORMAT}:
                 raise StateError(
                     f"{path} was written by moto {stamp.get('moto')} (format {stamp.get('format')}); this is moto "
-                    f"{moto.__version__} (format {FORMAT}). Install that version, or start anew by moving "
-                    f"{path.parent.parent} away: its deployments are then gone, so destroy them first."
+                    f"{moto.__version__} (format {FORMAT}). Install that version, or start with an empty state: move "
+                    f"{path.parent.parent} away. Its deployments are then gone, so destroy them first."
                 )
             saved = pickle.load(file)  # noqa: S301
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
             raise StateError(
-                f"{path} cannot be read ({error}). Move {path.parent.parent} away to start anew."
+                f"{path} cannot be read ({error}). Move {path.parent.parent} away to start with an empty state."
             ) from error
     for service, accounts in saved["backends"].items():
         for account, regions in accounts.items():

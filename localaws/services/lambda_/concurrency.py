@@ -15,7 +15,7 @@ from moto.awslambda.models import LambdaAlias
 
 from localaws import state
 from localaws.services.lambda_.environment import Revision
-from localaws.services.lambda_.fleet import Fleet
+from localaws.services.lambda_.fleet import FunctionFleet
 
 ALIAS_WEIGHTED = "Alias with weights can not be used with Provisioned Concurrency"
 ALIAS_INVALID = "Invalid alias configuration for Provisioned Concurrency"
@@ -47,7 +47,7 @@ class Concurrency:
 
     provisioned: dict[tuple[str, str], dict[str, Any]]
     moving: dict[tuple[str, str], str]
-    fleet: Fleet
+    fleet: FunctionFleet
 
     # --- reserved ---
 
