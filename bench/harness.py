@@ -1,6 +1,7 @@
 """Compare ways of doing one thing: each in a process of its own, in turn, several rounds.
 
-    compare("feature pass", [Candidate("eager", ...), Candidate("graph", ...)], unit="images/s", repeats=5)
+    candidates = [BenchmarkCandidate("eager", ...), BenchmarkCandidate("graph", ...)]
+    compare("feature pass", candidates, unit="images/s", repeats=5)
 
 Two runtimes in one process would fight over the processors with their thread pools, so each candidate gets a process
 (`bench.worker`), which prepares once and then measures when it is told to; one at a time. In a round every candidate
@@ -29,7 +30,7 @@ class BenchError(Exception):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class BenchmarkCandidate:
     """One way. `target` is `module:function`; the function, called once with `arguments`, returns the measurement:
     a function that does the thing and returns a number, or a dict with that number as `value` and details beside it.
     """
@@ -103,7 +104,7 @@ def rounded(value: float) -> float:
 
 def compare(
     what: str,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[BenchmarkCandidate],
     *,
     unit: str,
     repeats: int,
@@ -145,7 +146,7 @@ def compare(
 class Worker:
     """The process of one candidate, prepared when entered. Raises BenchError if it ends early."""
 
-    def __init__(self, candidate: Candidate):
+    def __init__(self, candidate: BenchmarkCandidate):
         self.candidate = candidate
 
     def __enter__(self) -> Worker:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.harness import Candidate, Comparison, compare
+from bench.harness import BenchmarkCandidate, Comparison, compare
 from bench.options import Options
 
 OVERHEAD_NOTE = (
@@ -30,8 +30,8 @@ def start(options: Options) -> Comparison:
     return compare(
         "Start of the function",
         [
-            Candidate("boto3 and its client", target, {"what": "boto3"}),
-            Candidate("the function", target, {"what": "function"}),
+            BenchmarkCandidate("boto3 and its client", target, {"what": "boto3"}),
+            BenchmarkCandidate("the function", target, {"what": "function"}),
         ],
         unit="ms",
         repeats=options.rounds(9),
@@ -47,8 +47,8 @@ def overhead(options: Options) -> Comparison:
     return compare(
         "An answer through the function",
         [
-            Candidate("the endpoint directly", target, {"through": "endpoint", "requests": requests}),
-            Candidate("the function's URL", target, {"through": "function", "requests": requests}),
+            BenchmarkCandidate("the endpoint directly", target, {"through": "endpoint", "requests": requests}),
+            BenchmarkCandidate("the function's URL", target, {"through": "function", "requests": requests}),
         ],
         unit="ms",
         repeats=options.rounds(5),

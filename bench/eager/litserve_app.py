@@ -12,10 +12,10 @@ import torch
 
 class Api(litserve.LitAPI):
     def setup(self, device: str) -> None:
-        from bench.eager.network import Eager
+        from bench.eager.network import EagerNetwork
 
         torch.set_num_threads(1)  # each of the workers has a processor
-        self.model = Eager()
+        self.model = EagerNetwork()
 
     def decode_request(self, request: dict) -> bytes:
         return base64.b64decode(request["image"])

@@ -13,7 +13,7 @@ from torchvision import transforms
 FOLDER = Path(os.environ["BENCH_MODEL"])  # an unpacked artifact
 
 
-class Eager:
+class EagerNetwork:
     """Answers with the five likeliest classes, one image at a time."""
 
     def __init__(self) -> None:

@@ -5,17 +5,17 @@ from starlette.requests import Request
 
 
 @serve.deployment(num_replicas=2, max_ongoing_requests=16)
-class Classifier:
+class EagerClassifier:
     def __init__(self) -> None:
         import torch
 
-        from bench.eager.network import Eager
+        from bench.eager.network import EagerNetwork
 
         torch.set_num_threads(1)
-        self.model = Eager()
+        self.model = EagerNetwork()
 
     async def __call__(self, request: Request) -> dict:
         return self.model.answer(await request.body())
 
 
-app = Classifier.bind()
+app = EagerClassifier.bind()

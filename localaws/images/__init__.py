@@ -85,7 +85,7 @@ AMAZON_LINUX = "amazonlinux:2023"
 
 
 @dataclass(frozen=True)
-class Environment:
+class ImageEnvironment:
     """The interpreter that stands in for an image; `image` None is this local AWS's own Python."""
 
     python: str
@@ -99,13 +99,13 @@ def find(uri: str) -> Image | None:
     return next((image for image in IMAGES if image.name == name), None)
 
 
-def environment(uri: str) -> Environment:
+def environment(uri: str) -> ImageEnvironment:
     """The environment for a container of image `uri`. Raises ImageError if LOCALAWS_IMAGES asks for what is missing."""
     chosen = mode()
     image = find(uri)
     version = _prepared(image) if image is not None and chosen != "own" else None
     if image is not None and version is not None:
-        return Environment(
+        return ImageEnvironment(
             str(image.interpreter), image, f"the package versions of {image.name}, under Python {version}"
         )
     if chosen == "exact":
@@ -116,7 +116,7 @@ def environment(uri: str) -> Environment:
             else f"{SETTING}=exact, but {uri} is not one of the images that can be prepared here: {known}."
         )
     running = ".".join(map(str, sys.version_info[:3]))
-    return Environment(sys.executable, None, f"the local AWS's own Python {running}, not the packages of {uri}")
+    return ImageEnvironment(sys.executable, None, f"the local AWS's own Python {running}, not the packages of {uri}")
 
 
 def mode() -> str | None:

@@ -73,7 +73,7 @@ def train(arguments: argparse.Namespace) -> None:
         checkpoints=folder / "checkpoints",
     )
     machine = job.Machine(arguments.threads, arguments.workers, autotune=arguments.autotune)
-    job.run(arguments.run, places, from_arguments(arguments), machine, job.Instance(arguments.instance_type))
+    job.run(arguments.run, places, from_arguments(arguments), machine, job.TrainingInstances(arguments.instance_type))
 
     for name, source in (("output.tar.gz", places.output), ("model.tar.gz", places.model)):
         artifact.pack(source, folder / name)

@@ -58,7 +58,7 @@ def main() -> int:
     )
     processors = int(os.environ.get("SM_NUM_CPUS") or 0) or None
     machine = job.Machine(arguments.threads, arguments.workers, processors, arguments.autotune)
-    instance = job.Instance(os.environ.get("SM_CURRENT_INSTANCE_TYPE"), max(len(hosts), 1))
+    instance = job.TrainingInstances(os.environ.get("SM_CURRENT_INSTANCE_TYPE"), max(len(hosts), 1))
     try:
         job.run(arguments.name, places, from_arguments(arguments), machine, instance)
     except job.EXPECTED_ERRORS as error:

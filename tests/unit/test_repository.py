@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import re
 import tomllib
+from collections import Counter
 
 import pytest
 import yaml
@@ -70,3 +72,14 @@ def test_dependabot_reads_every_folder_that_constrains_a_provider():
     ]
     assert "/terraform" in constrained
     assert missed == []
+
+
+def test_every_class_has_a_name_of_its_own():
+    names = Counter(
+        node.name
+        for folder in ("deploy", "localaws", "payloads", "bench", "tools")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []

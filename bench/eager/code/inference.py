@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from bench.eager.network import Eager
+from bench.eager.network import EagerNetwork
 
 
 def model_fn(model_dir):
-    return Eager().network
+    return EagerNetwork().network
 
 
 def input_fn(body, content_type):

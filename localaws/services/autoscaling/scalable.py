@@ -7,7 +7,7 @@ from moto.core.exceptions import ServiceException
 from werkzeug.exceptions import HTTPException
 
 from localaws.context import ACCOUNT_ID
-from localaws.services.sagemaker.endpoints.endpoint import Endpoint
+from localaws.services.sagemaker.endpoints.endpoint import HostedEndpoint
 from localaws.services.sagemaker.records import table_of
 
 # How an activity calls the capacity, by service namespace.
@@ -42,7 +42,7 @@ def set_capacity(region: str, resource_id: str, wanted: int) -> str | None:
         return str(getattr(refusal, "message", None) or refusal)
 
 
-def _set_instances(endpoint: Endpoint | None, variant: str, wanted: int) -> str | None:
+def _set_instances(endpoint: HostedEndpoint | None, variant: str, wanted: int) -> str | None:
     if endpoint is None or endpoint.status != "InService":
         return "The endpoint is not in service." if endpoint is None else f"The endpoint is {endpoint.status}."
     variants = endpoint.deployment.variants
@@ -50,6 +50,6 @@ def _set_instances(endpoint: Endpoint | None, variant: str, wanted: int) -> str 
     return None
 
 
-def _variant(region: str, resource_id: str) -> tuple[Endpoint | None, str]:
+def _variant(region: str, resource_id: str) -> tuple[HostedEndpoint | None, str]:
     _, name, _, variant = resource_id.split("/")
     return table_of("endpoint", region).get(name), variant

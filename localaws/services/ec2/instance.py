@@ -12,7 +12,7 @@ from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from moto.ec2.models.security_groups import SecurityGroup
 
 from localaws import state
-from localaws.services.ec2.machine import Machine
+from localaws.services.ec2.machine import InstanceMachine
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 LIVE = ("pending", "running")
@@ -55,8 +55,8 @@ class LocalInstance(Instance):
             interface._group_set = list(groups)
 
     @property
-    def machine(self) -> Machine:
-        return Machine(self.id, self.ec2_backend.region_name)
+    def machine(self) -> InstanceMachine:
+        return InstanceMachine(self.id, self.ec2_backend.region_name)
 
     def enter(self, name: str) -> None:
         """Be in a state, by its name."""

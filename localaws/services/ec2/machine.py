@@ -39,7 +39,7 @@ def read_user_data(content: bytes) -> str:
     return text
 
 
-class Machine:
+class InstanceMachine:
     """One instance's directory and processes. It has no state: that is what its processes are."""
 
     def __init__(self, instance_id: str, region: str):

@@ -49,7 +49,7 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Request:
+class SignedRequest:
     """An HTTP request as it was sent: path and query still encoded, header names in lower case."""
 
     method: str
@@ -75,7 +75,7 @@ def find_caller(access_key: str) -> Caller | None:
 
 
 def verify(
-    request: Request,
+    request: SignedRequest,
     region: str,
     service: str,
     now: datetime | None = None,
@@ -107,7 +107,9 @@ def verify(
     return caller
 
 
-def signature(request: Request, signed: list[str], moment: datetime, region: str, service: str, secret_key: str) -> str:
+def signature(
+    request: SignedRequest, signed: list[str], moment: datetime, region: str, service: str, secret_key: str
+) -> str:
     """The signature, in hexadecimal, that a request must carry."""
     canonical = "\n".join(
         [

@@ -17,15 +17,15 @@ from localaws import logs, state
 from localaws.context import ACCOUNT_ID, context
 from localaws.services.lambda_.concurrency import Concurrency, weights_of
 from localaws.services.lambda_.environment import Outcome, code_directory
-from localaws.services.lambda_.fleet import Fleet, Throttled
+from localaws.services.lambda_.fleet import FunctionFleet, Throttled
 from localaws.services.lambda_.operations import URL_PATHS
 from localaws.services.lambda_.permissions import Permissions
 from localaws.services.lambda_.runtime_api import Invocation
 from localaws.services.lambda_.urls import Urls
-from localaws.services.lambda_.usage import Watch
+from localaws.services.lambda_.usage import UsageWatch
 from localaws.services.lambda_.versions import LocalFunction, LocalStorage
 
-_fleet: Fleet | None = None
+_fleet: FunctionFleet | None = None
 
 
 class VersionInUse(LambdaClientError):
@@ -123,7 +123,7 @@ class LocalLambdaBackend(LambdaBackend):
         name, qualifier = self.functions.split(function_name, qualifier)
         latest = self.get_function(name)
         function, weighted = self._routed(name, qualifier)
-        watch = Watch(self.region_name, name, qualifier, str(function.version), weighted)
+        watch = UsageWatch(self.region_name, name, qualifier, str(function.version), weighted)
         trace = f"1-{uuid.uuid4().hex[:8]}-{uuid.uuid4().hex[:24]}"
         invocation = Invocation(
             request_id=str(uuid.uuid4()),
@@ -197,7 +197,7 @@ def _routes(alias: LambdaAlias) -> list[str]:
     return [alias.function_version, *weights_of(alias)]
 
 
-def fleet() -> Fleet:
+def fleet() -> FunctionFleet:
     """The environments of this process. Only after `install`."""
     assert _fleet is not None
     return _fleet
@@ -217,7 +217,7 @@ def _restore() -> None:
 
 def install() -> None:
     global _fleet
-    _fleet = Fleet()
+    _fleet = FunctionFleet()
     lambda_backends.backend = LocalLambdaBackend
     urls.url_paths = URL_PATHS
     state.register("lambda", restore=_restore, stop=_fleet.close)

@@ -14,7 +14,7 @@ from moto.awslambda.models import LambdaAlias
 
 from localaws import state
 from localaws.services.lambda_.environment import Revision
-from localaws.services.lambda_.fleet import Fleet
+from localaws.services.lambda_.fleet import FunctionFleet
 from localaws.services.lambda_.versions import LocalStorage
 
 ALIAS_WEIGHTED = "Alias with weights can not be used with Provisioned Concurrency"
@@ -41,7 +41,7 @@ class ProvisionedConfigNotFound(LambdaClientError):
 class Concurrency:
     """The concurrency of one region's functions."""
 
-    def __init__(self, functions: LocalStorage, fleet: Callable[[], Fleet]):
+    def __init__(self, functions: LocalStorage, fleet: Callable[[], FunctionFleet]):
         """`fleet` gives this process's environments; a snapshot holds its name and not the environments."""
         self._functions = functions
         self._fleet = fleet

@@ -91,7 +91,7 @@ def unpack(archive: bytes, root: Path) -> None:
         shutil.rmtree(part)
 
 
-class Environment:
+class ExecutionEnvironment:
     """Started at once; ready for its first request when the function's module has been imported.
 
     `initialization` is what the function is told of why: on demand, or ahead of any request. `ended` is called with
@@ -102,7 +102,7 @@ class Environment:
         self,
         revision: Revision,
         initialization: str = ON_DEMAND,
-        ended: Callable[["Environment"], None] = lambda environment: None,
+        ended: Callable[["ExecutionEnvironment"], None] = lambda environment: None,
     ):
         self.revision = revision
         self.initialization = initialization

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from localaws.services.lambda_.environment import Environment, EnvironmentGone, Outcome, Revision
+from localaws.services.lambda_.environment import EnvironmentGone, ExecutionEnvironment, Outcome, Revision
 from localaws.services.lambda_.provision import Provision
 from localaws.services.lambda_.runtime_api import Invocation
 
@@ -40,14 +40,14 @@ class Turn:
     allocated: int = 0
 
 
-class Fleet:
+class FunctionFleet:
     """Safe to use from many threads. `idle_seconds`: how long an environment without a request is kept."""
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS, unreserved_limit: int = UNRESERVED_LIMIT):
         self._idle_seconds = idle_seconds
         self._unreserved_limit = unreserved_limit
-        self._environments: dict[Function, list[Environment]] = {}
-        self._idle: dict[Function, list[Environment]] = {}
+        self._environments: dict[Function, list[ExecutionEnvironment]] = {}
+        self._idle: dict[Function, list[ExecutionEnvironment]] = {}
         self._provisions: dict[Function, dict[str, Provision]] = {}
         self._on_demand: Counter[Function] = Counter()
         self._provisioned: Counter[Function] = Counter()
@@ -85,7 +85,7 @@ class Fleet:
 
     def _take_turn(
         self, function: Function, revision: Revision, reserved: int | None, wait: bool
-    ) -> tuple[Provision | None, Environment | None, Turn]:
+    ) -> tuple[Provision | None, ExecutionEnvironment | None, Turn]:
         """A provisioned environment, or (None, None) for a turn on demand; and what there is to tell of it."""
         with self._changed:
             while True:
@@ -114,7 +114,7 @@ class Fleet:
         return Turn(in_flight, provisioned, in_use, sum(each.allocated for each in provisions))
 
     def _serve_provisioned(
-        self, function: Function, provision: Provision, slot: Environment, invocation: Invocation
+        self, function: Function, provision: Provision, slot: ExecutionEnvironment, invocation: Invocation
     ) -> Outcome:
         try:
             return slot.invoke(invocation)
@@ -208,7 +208,7 @@ class Fleet:
 
     # --- environments on demand ---
 
-    def _idle_one(self, function: Function, revision: Revision) -> Environment | None:
+    def _idle_one(self, function: Function, revision: Revision) -> ExecutionEnvironment | None:
         """The environment used last, so that those not needed any more grow old."""
         with self._changed:
             group = self._idle.get(function, [])
@@ -218,13 +218,13 @@ class Fleet:
                     return environment
         return None
 
-    def _start(self, function: Function, revision: Revision) -> Environment:
-        environment = Environment(revision)
+    def _start(self, function: Function, revision: Revision) -> ExecutionEnvironment:
+        environment = ExecutionEnvironment(revision)
         with self._changed:
             self._environments.setdefault(function, []).append(environment)
         return environment
 
-    def _give_back(self, function: Function, environment: Environment) -> None:
+    def _give_back(self, function: Function, environment: ExecutionEnvironment) -> None:
         with self._changed:
             keep = environment.alive and not environment.retired and not self._closed
             if keep:
@@ -236,7 +236,7 @@ class Fleet:
         if not keep:
             environment.stop()
 
-    def _withdraw(self, condition) -> list[Environment]:
+    def _withdraw(self, condition) -> list[ExecutionEnvironment]:
         """Take the idle environments for which `condition` holds out of the fleet. Needs the lock."""
         taken = []
         for function, group in self._idle.items():
@@ -246,7 +246,7 @@ class Fleet:
                 taken.append(environment)
         return taken
 
-    def _expired(self, environment: Environment) -> bool:
+    def _expired(self, environment: ExecutionEnvironment) -> bool:
         return not environment.alive or time.monotonic() - environment.idle_since >= self._idle_seconds
 
     def _end_idle(self) -> None:
@@ -262,7 +262,7 @@ class Fleet:
             _stop(expired)
 
 
-def _stop(environments: list[Environment]) -> None:
+def _stop(environments: list[ExecutionEnvironment]) -> None:
     """Stop environments side by side."""
     threads = [threading.Thread(target=environment.stop) for environment in environments]
     for thread in threads:

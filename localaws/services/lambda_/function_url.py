@@ -18,7 +18,7 @@ from localaws.context import ACCOUNT_ID
 from localaws.services.iam import sigv4
 from localaws.services.lambda_.api import LocalLambdaBackend
 from localaws.services.lambda_.fleet import Throttled
-from localaws.services.lambda_.http_event import BadResult, HttpAnswer, HttpRequest, make_event, read_result
+from localaws.services.lambda_.http_event import BadResult, HttpAnswer, UrlRequest, make_event, read_result
 from localaws.services.lambda_.operations import MAX_REQUEST_BYTES, THROTTLED
 from localaws.services.lambda_.permissions import may_pass
 from localaws.services.lambda_.urls import UrlConfig
@@ -62,11 +62,11 @@ def application(environ: dict[str, Any], start_response: Callable) -> Iterable[b
     return [b"" if request.method == "HEAD" else answer.body]
 
 
-def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: HttpRequest, sent_path: str) -> HttpAnswer:
+def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: UrlRequest, sent_path: str) -> HttpAnswer:
     """Let the caller in or not, invoke the function, translate the result."""
     caller = None
     if url.settings["AuthType"] == "AWS_IAM":
-        signed = sigv4.Request(request.method, sent_path, request.query, request.headers, request.body)
+        signed = sigv4.SignedRequest(request.method, sent_path, request.query, request.headers, request.body)
         try:
             caller = sigv4.verify(signed, url.region, "lambda")
         except sigv4.SignatureError as error:
@@ -94,7 +94,7 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: HttpRequest, se
     return HttpAnswer(answer.status, [*answer.headers, ("x-amzn-RequestId", request_id)], answer.body)
 
 
-def _facts(url: UrlConfig, request: HttpRequest) -> dict[str, str]:
+def _facts(url: UrlConfig, request: UrlRequest) -> dict[str, str]:
     """The condition keys of a request. On AWS it comes over TLS; here it never leaves the machine."""
     facts = {
         "lambda:FunctionUrlAuthType": url.settings["AuthType"],
@@ -129,7 +129,7 @@ def _read(environ: dict[str, Any]) -> bytes | None:
     return b"".join(parts) if size <= MAX_REQUEST_BYTES else None
 
 
-def _request(environ: dict[str, Any], body: bytes) -> tuple[HttpRequest, str]:
+def _request(environ: dict[str, Any], body: bytes) -> tuple[UrlRequest, str]:
     """The request as the function is to see it, and the identifier of the URL."""
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value
@@ -139,7 +139,7 @@ def _request(environ: dict[str, Any], body: bytes) -> tuple[HttpRequest, str]:
     host = headers.get("host", "")
     path = _sent_path(environ)
     by_host, by_path = _HOST.match(host), _PATH.match(path)
-    request = HttpRequest(
+    request = UrlRequest(
         method=environ["REQUEST_METHOD"],
         path=path if by_host or by_path is None else path[by_path.end() :] or "/",
         query=environ.get("QUERY_STRING", ""),
@@ -158,12 +158,12 @@ def _sent_path(environ: dict[str, Any]) -> str:
     return environ.get("RAW_URI", environ["PATH_INFO"]).partition("?")[0]
 
 
-def _is_preflight(url: UrlConfig, request: HttpRequest) -> bool:
+def _is_preflight(url: UrlConfig, request: UrlRequest) -> bool:
     asks = {"origin", "access-control-request-method"} <= request.headers.keys()
     return request.method == "OPTIONS" and asks and "Cors" in url.settings
 
 
-def _cors_headers(cors: dict[str, Any] | None, request: HttpRequest) -> list[tuple[str, str]]:
+def _cors_headers(cors: dict[str, Any] | None, request: UrlRequest) -> list[tuple[str, str]]:
     """What a URL's Cors configuration adds to an answer: nothing for an origin that it does not name."""
     origin = request.headers.get("origin")
     allowed = (cors or {}).get("AllowOrigins") or []

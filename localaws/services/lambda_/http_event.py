@@ -24,7 +24,7 @@ class BadResult(Exception):
 
 
 @dataclass(frozen=True)
-class HttpRequest:
+class UrlRequest:
     """A request to a function URL. Path and query as sent, header names in lower case, `path` below the URL's root."""
 
     method: str
@@ -44,7 +44,7 @@ class HttpAnswer:
     body: bytes
 
 
-def make_event(request: HttpRequest, url_id: str, request_id: str, account: str, caller: dict | None) -> dict[str, Any]:
+def make_event(request: UrlRequest, url_id: str, request_id: str, account: str, caller: dict | None) -> dict[str, Any]:
     """The event for a request. `caller` is authorizer.iam where a signature was checked."""
     now = datetime.now(UTC)
     context: dict[str, Any] = {

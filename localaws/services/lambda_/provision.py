@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from localaws.services.lambda_.environment import PROVISIONED, Environment, Revision
+from localaws.services.lambda_.environment import PROVISIONED, ExecutionEnvironment, Revision
 
 READY, IN_PROGRESS, FAILED = "READY", "IN_PROGRESS", "FAILED"
 INIT_FAILURE = "FUNCTION_ERROR_INIT_FAILURE"
@@ -31,8 +31,8 @@ class Provision:
         self._changed = changed
         self._settled = settled
         self._kept: dict[Revision, int] = {}  # an earlier version's, which serves until the wanted ones are ready
-        self._environments: list[Environment] = []
-        self._idle: list[Environment] = []
+        self._environments: list[ExecutionEnvironment] = []
+        self._idle: list[ExecutionEnvironment] = []
         self._starting: Counter[Revision] = Counter()
         self._restart_delay = 0.0
         self._closed = False
@@ -68,7 +68,7 @@ class Provision:
 
     # --- changing what is wanted ---
 
-    def want(self, wanted: Mapping[Revision, int], keep_until_ready: bool = False) -> list[Environment]:
+    def want(self, wanted: Mapping[Revision, int], keep_until_ready: bool = False) -> list[ExecutionEnvironment]:
         """Have so many environments of each revision. Returns those to be stopped, which is for the caller to do.
 
         With `keep_until_ready` what served before goes on serving until the new ones can.
@@ -84,7 +84,7 @@ class Provision:
             surplus += self._settle()
         return surplus
 
-    def close(self) -> list[Environment]:
+    def close(self) -> list[ExecutionEnvironment]:
         """Want nothing any more, and start nothing from here on. Returns all environments, to be stopped."""
         self._closed = True
         everything = self.want({}) + self._environments
@@ -93,7 +93,7 @@ class Provision:
 
     # --- serving ---
 
-    def take(self, revision: Revision) -> Environment | None:
+    def take(self, revision: Revision) -> ExecutionEnvironment | None:
         """An idle environment of a revision: the one used last."""
         for environment in reversed(self._idle):
             if environment.revision == revision and environment.alive:
@@ -101,7 +101,7 @@ class Provision:
                 return environment
         return None
 
-    def give_back(self, environment: Environment) -> bool:
+    def give_back(self, environment: ExecutionEnvironment) -> bool:
         """After a request. False where the environment is not wanted any more: it is for the caller to stop."""
         if environment not in self._environments:
             return False
@@ -120,7 +120,7 @@ class Provision:
     def _count(self, revision: Revision) -> int:
         return sum(each.revision == revision and not each.retired for each in self._environments)
 
-    def _surplus(self) -> list[Environment]:
+    def _surplus(self) -> list[ExecutionEnvironment]:
         """Take out the idle environments that are too many, and mark the busy ones, which go after their request."""
         gone = []
         for revision in {each.revision for each in self._environments}:
@@ -135,7 +135,7 @@ class Provision:
                     gone.append(environment)
         return gone
 
-    def _settle(self) -> list[Environment]:
+    def _settle(self) -> list[ExecutionEnvironment]:
         """All that is wanted is ready: what was kept until now may go."""
         self._kept = {}
         self._restart_delay = 0.0
@@ -155,11 +155,11 @@ class Provision:
         with _starts:
             if self._still_wanted(revision):
                 try:
-                    environment = Environment(revision, PROVISIONED, self._replace)
+                    environment = ExecutionEnvironment(revision, PROVISIONED, self._replace)
                     failure = environment.prepare()
                 except (OSError, RuntimeError) as error:  # no process to be had, or the server stops
                     failure = f"{type(error).__name__}: {error}"
-        surplus: list[Environment] = []
+        surplus: list[ExecutionEnvironment] = []
         with self._changed:
             self._starting[revision] -= 1
             wanted = self._still_wanted(revision)
@@ -182,7 +182,7 @@ class Provision:
     def _still_wanted(self, revision: Revision) -> bool:
         return not self._closed and self._count(revision) < self.wanted.get(revision, 0)
 
-    def _replace(self, environment: Environment) -> None:
+    def _replace(self, environment: ExecutionEnvironment) -> None:
         """An environment has ended. Called without the lock; those that were told to end are no concern any more."""
         with self._changed:
             if environment not in self._environments:

@@ -18,7 +18,7 @@ UNITS = {
 }
 
 
-class Watch:
+class UsageWatch:
     """Records one request: when it is let in or throttled, and when it has ended."""
 
     def __init__(self, region: str, name: str, qualifier: str | None, version: str, weighted: bool):

@@ -14,7 +14,7 @@ from moto.ssm.exceptions import SSMException
 
 from localaws import logs, state
 from localaws.context import context
-from localaws.services.ec2.machine import Machine
+from localaws.services.ec2.machine import InstanceMachine
 from localaws.supervisor import Child
 
 PLUGIN = "aws:runShellScript"
@@ -53,7 +53,7 @@ class RunCommand:
         self.lines: list[str] = parameters["commands"]
         self.working_directory = (parameters.get("workingDirectory") or ["/"])[0]
         self.requested = utcnow()
-        self.invocations: dict[str, Invocation] = {}
+        self.invocations: dict[str, CommandInvocation] = {}
 
     @property
     def output_config(self) -> dict[str, Any]:
@@ -62,9 +62,9 @@ class RunCommand:
         enabled = given.get("CloudWatchOutputEnabled", False)
         return {"CloudWatchOutputEnabled": enabled, **({"CloudWatchLogGroupName": group} if enabled else {})}
 
-    def start(self, instance_id: str, machine: Machine) -> None:
+    def start(self, instance_id: str, machine: InstanceMachine) -> None:
         """Run the command on an instance."""
-        self.invocations[instance_id] = Invocation(self, instance_id)
+        self.invocations[instance_id] = CommandInvocation(self, instance_id)
         self.invocations[instance_id].start(machine)
 
     def lose(self, reason: str) -> None:
@@ -104,7 +104,7 @@ class RunCommand:
         }
 
 
-class Invocation:
+class CommandInvocation:
     """A command on one instance. `wish` is why its process was ended before its time, if it was."""
 
     def __init__(self, command: RunCommand, instance_id: str):
@@ -117,7 +117,7 @@ class Invocation:
         self.ended: datetime | None = None
         self.output = self.error = ""
 
-    def start(self, machine: Machine) -> None:
+    def start(self, machine: InstanceMachine) -> None:
         """Write the script and start it. What prevents that is the invocation's own failure."""
         directory = self._directory(machine)
         directory.mkdir(parents=True)
@@ -219,7 +219,7 @@ class Invocation:
     def _key(self) -> tuple[str, str]:
         return self.command.id, self.instance_id
 
-    def _directory(self, machine: Machine) -> Path:
+    def _directory(self, machine: InstanceMachine) -> Path:
         return machine.directory / "commands" / self.command.id
 
     def _stop(self, wish: str) -> None:

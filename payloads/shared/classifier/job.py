@@ -12,7 +12,7 @@ from classifier.dataset import checks
 from classifier.dataset.folders import Dataset, DatasetError, inspect_splits
 from classifier.learning import distributed
 from classifier.learning.distributed import DistributedError, World
-from classifier.learning.features import StorageError
+from classifier.learning.features import DiskSpaceError
 from classifier.learning.training import Checkpoint, TrainingError
 from classifier.machine.plan import Machine
 from classifier.network import graph, saving
@@ -20,7 +20,7 @@ from classifier.network.graph import GraphError
 from classifier.network.model import ModelError, load_backbone
 from classifier.prices import PriceError
 from classifier.results import outputs
-from classifier.results.outputs import Instance
+from classifier.results.outputs import TrainingInstances
 from classifier.settings import Settings
 from classifier.task import Task
 
@@ -32,7 +32,7 @@ EXPECTED_ERRORS = (
     GraphError,
     ModelError,
     PriceError,
-    StorageError,
+    DiskSpaceError,
     TrainingError,
 )
 
@@ -54,7 +54,7 @@ def run(
     places: Places,
     settings: Settings,
     machine: Machine | None = None,
-    instance: Instance | None = None,
+    instance: TrainingInstances | None = None,
 ) -> ModelCard | None:
     """Train as `settings` say; write the artifact's files, metrics.json and report.html; return the model's card.
 
@@ -66,12 +66,12 @@ def run(
     """
     with distributed.joined() as world:
         own = (machine or Machine()).shared_by(world.local_size)
-        instance = replace(instance or Instance(), processes=world.size)
+        instance = replace(instance or TrainingInstances(), processes=world.size)
         return _run(name, places, settings, own, instance, world)
 
 
 def _run(
-    name: str, places: Places, settings: Settings, machine: Machine, instance: Instance, world: World
+    name: str, places: Places, settings: Settings, machine: Machine, instance: TrainingInstances, world: World
 ) -> ModelCard | None:
     if machine.threads:
         torch.set_num_threads(machine.threads)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import machine, results
-from bench.harness import BenchError, Candidate, Comparison, compare
+from bench.harness import BenchError, BenchmarkCandidate, Comparison, compare
 
 MADE = "tests.unit.bench.candidates"
 
@@ -17,8 +17,8 @@ MADE = "tests.unit.bench.candidates"
 def measured(tmp_path_factory) -> tuple[Comparison, list[str]]:
     log = tmp_path_factory.mktemp("bench") / "log"
     candidates = [
-        Candidate("slow", f"{MADE}:counting", {"start": 10, "step": 10, "log": str(log)}),
-        Candidate("fast", f"{MADE}:counting", {"start": 40, "step": 10, "log": str(log)}, env={"SEEN": "yes"}),
+        BenchmarkCandidate("slow", f"{MADE}:counting", {"start": 10, "step": 10, "log": str(log)}),
+        BenchmarkCandidate("fast", f"{MADE}:counting", {"start": 40, "step": 10, "log": str(log)}, env={"SEEN": "yes"}),
     ]
     done = compare("made", candidates, unit="images/s", repeats=3, target=2)
     return done, log.read_text().splitlines()
@@ -53,7 +53,7 @@ def test_of_times_the_shorter_is_the_better():
 
 def test_a_candidate_that_fails_is_named_with_its_own_last_words():
     with pytest.raises(BenchError, match=r"bad .*:failing\) could not be measured:\n.*out of luck"):
-        compare("made", [Candidate("bad", f"{MADE}:failing")], unit="s", repeats=1)
+        compare("made", [BenchmarkCandidate("bad", f"{MADE}:failing")], unit="s", repeats=1)
 
 
 def test_results_are_kept_by_comparison_and_shown_in_the_documents(measured, tmp_path, monkeypatch):

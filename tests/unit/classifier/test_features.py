@@ -48,7 +48,7 @@ def test_a_full_disk_is_told_before_the_pass_with_what_it_would_take(disk, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(features.StorageError, match=r"1,000,000 images need 5\.12 GB in .*No space left.*TMPDIR"):
+    with pytest.raises(features.DiskSpaceError, match=r"1,000,000 images need 5\.12 GB in .*No space left.*TMPDIR"):
         features.allocate(1_000_000, 1280)
 
 

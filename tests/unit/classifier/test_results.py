@@ -49,7 +49,7 @@ def run(tmp_path) -> outputs.Run:
         history=[Epoch(1, 0.5, 0.1, 1.0, 0.01)],
         test=Score(0.4, 10 / 12, predicted, confidence),
         seconds={"features": 1800.0, "train": 1800.0},
-        instance=outputs.Instance("ml.c5.xlarge", 2, 2),
+        instance=outputs.TrainingInstances("ml.c5.xlarge", 2, 2),
         machine=Machine(threads=3),
     )
 
@@ -100,7 +100,7 @@ def test_an_error_in_the_report_does_not_fail_the_run(run, tmp_path, capsys):
 @pytest.mark.parametrize("given", [None, "ml.u9.xlarge"])
 def test_without_a_price_there_is_no_number(run, tmp_path, monkeypatch, given):
     monkeypatch.delenv("PRICE_PER_HOUR", raising=False)
-    unknown = outputs.Run(**vars(run) | {"instance": outputs.Instance(given)})
+    unknown = outputs.Run(**vars(run) | {"instance": outputs.TrainingInstances(given)})
 
     outputs.write(tmp_path / "output", unknown)
 

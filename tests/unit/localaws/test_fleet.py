@@ -35,14 +35,14 @@ class SlowInstance:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hosting.Fleet]:
+def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hosting.InstanceFleet]:
     set_context(Context(home=tmp_path, port=1, supervisor=Supervisor(tmp_path)))
-    monkeypatch.setattr(hosting, "Instance", SlowInstance)
-    yield hosting.Fleet("endpoint", "us-east-1", VARIANT, lambda: None)
+    monkeypatch.setattr(hosting, "HostingInstance", SlowInstance)
+    yield hosting.InstanceFleet("endpoint", "us-east-1", VARIANT, lambda: None)
     set_context(None)
 
 
-def test_the_end_waits_for_an_instance_that_is_being_started(fleet: hosting.Fleet):
+def test_the_end_waits_for_an_instance_that_is_being_started(fleet: hosting.InstanceFleet):
     launch = threading.Thread(target=fleet._launch, args=(0,))
     launch.start()
     SlowInstance.starting.wait()

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from localaws.services.lambda_.http_event import BadResult, HttpRequest, make_event, read_result
+from localaws.services.lambda_.http_event import BadResult, UrlRequest, make_event, read_result
 
 
 def event(method="POST", path="/", query="", headers=None, body=b"", caller=None) -> dict:
-    request = HttpRequest(
+    request = UrlRequest(
         method, path, query, headers or {}, body, "HTTP/1.1", "127.0.0.1", "abc.lambda-url.x.localhost"
     )
     return make_event(request, "abc", "the-id", "123456789012", caller)

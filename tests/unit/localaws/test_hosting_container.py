@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from sagemaker_inference.transformer import Transformer
 
-from localaws.services.sagemaker.endpoints.own_container import Model
+from localaws.services.sagemaker.endpoints.own_container import HandlerModel
 
 PARTS = {
     "model_fn": "def model_fn(folder): return 'model'",
@@ -83,7 +83,7 @@ def test_an_answer_is_the_toolkits(load, code, request_name):
     folder = load(CODES[code])
     context = ToolkitContext(folder, headers)
     (theirs,) = Transformer().transform([{"body": body}], context)
-    ours = Model(folder).answer(body, headers)
+    ours = HandlerModel(folder).answer(body, headers)
     assert ours.status_code == context.status
     if ours.status_code == 200:
         assert ours.body.decode() == theirs
@@ -95,7 +95,7 @@ def test_an_answer_is_the_toolkits(load, code, request_name):
 
 def test_without_input_fn_json_is_read_and_nothing_else_is(load):
     """The toolkit also reads CSV, NPY and NPZ, as arrays and with pickle allowed: not offered here."""
-    model = Model(load({"input_fn": ""}))
+    model = HandlerModel(load({"input_fn": ""}))
     read = model.answer(b'{"a": [1]}', {"Content-Type": "application/json"})
     assert json.loads(read.body)[0] == [{"a": [1]}, "model"]
     refused = model.answer(b"\x93NUMPY", {"Content-Type": "application/x-npy"})
@@ -112,7 +112,7 @@ def test_an_error_with_a_status_and_a_code_is_told_as_json(load):
                 def input_fn(body, content_type): raise ApiError()"""
         }
     )
-    answer = Model(folder).answer(b"", {"Content-Type": "image/png"})
+    answer = HandlerModel(folder).answer(b"", {"Content-Type": "image/png"})
     assert answer.status_code == 413
     assert json.loads(answer.body) == {"error": {"code": "image_too_large", "message": "at most 4 MiB"}}
 
@@ -127,4 +127,4 @@ def test_an_error_with_a_status_and_a_code_is_told_as_json(load):
 )
 def test_a_model_that_cannot_serve_is_no_model(load, parts, error):
     with pytest.raises(error):
-        Model(load(parts))
+        HandlerModel(load(parts))

@@ -11,7 +11,7 @@ import pytest
 
 from localaws.context import Context, set_context
 from localaws.services.lambda_.environment import Revision, unpack
-from localaws.services.lambda_.fleet import Fleet
+from localaws.services.lambda_.fleet import FunctionFleet
 from localaws.services.lambda_.runtime_api import Invocation
 from localaws.supervisor import Supervisor
 
@@ -46,11 +46,11 @@ def revision(ctx: Context) -> Revision:
 
 
 @pytest.fixture
-def fleet(ctx: Context) -> Iterator[Callable[..., Fleet]]:
-    made: list[Fleet] = []
+def fleet(ctx: Context) -> Iterator[Callable[..., FunctionFleet]]:
+    made: list[FunctionFleet] = []
 
-    def make(**settings: float) -> Fleet:
-        made.append(Fleet(**settings))
+    def make(**settings: float) -> FunctionFleet:
+        made.append(FunctionFleet(**settings))
         return made[-1]
 
     yield make
@@ -58,7 +58,7 @@ def fleet(ctx: Context) -> Iterator[Callable[..., Fleet]]:
         each.close()
 
 
-def invoke(fleet: Fleet, revision: Revision, **event: str) -> int:
+def invoke(fleet: FunctionFleet, revision: Revision, **event: str) -> int:
     outcome = fleet.invoke(revision, Invocation("the-id", json.dumps(event).encode(), "arn", "trace"))
     assert outcome.function_error is None, outcome.payload
     return int(outcome.payload)

@@ -9,7 +9,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localaws.services.iam.sigv4 import Caller, Request, SignatureError, verify
+from localaws.services.iam.sigv4 import Caller, SignatureError, SignedRequest, verify
 
 CALLER = Caller("AKIATEST", "a secret", "arn:aws:iam::123456789012:user/u", "AIDA")
 SESSION = Caller("ASIATEST", "another", "arn:aws:sts::123456789012:assumed-role/r/s", "AROA:s", token="the token")
@@ -27,21 +27,21 @@ def signed(
     service: str = "lambda",
     token: str | None = None,
     **headers: str,
-) -> Request:
+) -> SignedRequest:
     """A request as botocore signs and an HTTP client sends it."""
     url = f"http://{HOST}{path}" + (f"?{query}" if query else "")
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     request = AWSRequest(method, url, {"Host": HOST, "Content-Type": "image/jpeg", **names}, body)
     SigV4Auth(Credentials(caller.access_key, caller.secret_key, token), service, region).add_auth(request)
-    return Request(method, path, query, {name.lower(): value for name, value in request.headers.items()}, body)
+    return SignedRequest(method, path, query, {name.lower(): value for name, value in request.headers.items()}, body)
 
 
-def check(request: Request, **arguments) -> Caller | None:
+def check(request: SignedRequest, **arguments) -> Caller | None:
     return verify(request, "us-east-1", "lambda", find=CALLERS.get, **arguments)
 
 
-def changed(request: Request, **changes) -> Request:
-    return Request(**{**vars(request), **changes})
+def changed(request: SignedRequest, **changes) -> SignedRequest:
+    return SignedRequest(**{**vars(request), **changes})
 
 
 def test_a_signed_request_names_its_caller():

@@ -10,7 +10,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID, context
 from localaws.services.sagemaker.endpoints.container import Variant
-from localaws.services.sagemaker.endpoints.endpoint import Deployment, Endpoint
+from localaws.services.sagemaker.endpoints.endpoint import EndpointDeployment, HostedEndpoint
 from localaws.services.sagemaker.metadata import NO_CONFIG, NO_MODEL, containers_of
 from localaws.services.sagemaker.records import InvalidRequest, Operations, now
 
@@ -25,7 +25,7 @@ class EndpointOperations(Operations):
             arn = self.table("endpoint")[name].arn
             raise InvalidRequest(f'Cannot create already existing endpoint "{arn}".')
         deployment = self._deployment(request["EndpointConfigName"])
-        endpoint = self.table("endpoint")[name] = Endpoint(name, self.region, request, deployment)
+        endpoint = self.table("endpoint")[name] = HostedEndpoint(name, self.region, request, deployment)
         endpoint.deploy(deployment, "Creating")
         return ActionResult({"EndpointArn": endpoint.arn})
 
@@ -33,7 +33,7 @@ class EndpointOperations(Operations):
         return ActionResult(self._endpoint().describe())
 
     def list_endpoints(self) -> ActionResult:
-        def summary(endpoint: Endpoint) -> dict[str, Any]:
+        def summary(endpoint: HostedEndpoint) -> dict[str, Any]:
             described = endpoint.describe()
             names = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
             return {name: described[name] for name in names}
@@ -77,10 +77,10 @@ class EndpointOperations(Operations):
             endpoint.delete()
         return EmptyResult()
 
-    def _endpoint(self) -> Endpoint:
+    def _endpoint(self) -> HostedEndpoint:
         return self.find("endpoint", self.request["EndpointName"], NO_ENDPOINT)
 
-    def _endpoint_in_service(self) -> Endpoint:
+    def _endpoint_in_service(self) -> HostedEndpoint:
         endpoint = self._endpoint()
         if endpoint.status in ("Creating", "Updating", "Deleting"):
             raise InvalidRequest(f'Cannot update in-progress endpoint "{endpoint.arn}".')
@@ -88,7 +88,7 @@ class EndpointOperations(Operations):
             raise InvalidRequest(f'Cannot update endpoint "{endpoint.arn}" in the status {endpoint.status}.')
         return endpoint
 
-    def _deployment(self, config_name: str) -> Deployment:
+    def _deployment(self, config_name: str) -> EndpointDeployment:
         """The deployment that a configuration describes now."""
         config = self.find("endpoint-config", config_name, NO_CONFIG)
         variants = []
@@ -107,7 +107,7 @@ class EndpointOperations(Operations):
                     instance_type=asked.get("InstanceType") or "",
                 )
             )
-        return Deployment(config_name, tuple(variants), now())
+        return EndpointDeployment(config_name, tuple(variants), now())
 
 
 def _check_policy(policy: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def _check_policy(policy: dict[str, Any]) -> None:
         raise InvalidRequest("The local AWS updates endpoints blue/green, ALL_AT_ONCE: set that traffic routing.")
 
 
-def _retaining(new: Deployment, old: Deployment, excluded: set[str]) -> Deployment:
+def _retaining(new: EndpointDeployment, old: EndpointDeployment, excluded: set[str]) -> EndpointDeployment:
     """The new deployment with the counts and weights of the old one's variants, except those excluded."""
     before = {variant.name: variant for variant in old.variants}
     variants = []
@@ -132,7 +132,7 @@ def _retaining(new: Deployment, old: Deployment, excluded: set[str]) -> Deployme
     return replace(new, variants=tuple(variants))
 
 
-def all_endpoints() -> list[Endpoint]:
+def all_endpoints() -> list[HostedEndpoint]:
     """The endpoints of every region in use."""
     return [endpoint for backend in sagemaker_backends[ACCOUNT_ID].values() for endpoint in backend.endpoints.values()]
 

@@ -68,7 +68,7 @@ def unpack_model(variant: Variant, folder: Path, region: str) -> None:
         archive.unlink(missing_ok=True)
 
 
-class Instance:
+class HostingInstance:
     """A container that serves the model in `folder/model`, and the requests it is answering.
 
     `healthy`, `in_flight` and `failed_pings` are kept by its fleet.

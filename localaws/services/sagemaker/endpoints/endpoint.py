@@ -17,7 +17,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from localaws import clock, state
 from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker.endpoints.container import HostingError, Variant
-from localaws.services.sagemaker.endpoints.fleet import Fleet
+from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
 from localaws.services.sagemaker.records import Record, now, table_of
 
 INTERRUPTED = "The local AWS was stopped during this change of the endpoint. Make the change again."
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Deployment:
+class EndpointDeployment:
     """What an endpoint serves: the variants of one configuration, as they were when it was deployed."""
 
     config_name: str
@@ -35,20 +35,20 @@ class Deployment:
     resolved: datetime
 
 
-class Endpoint(Record):
+class HostedEndpoint(Record):
     """One endpoint. What is pickled is its record and its deployment; its fleets run in this server only."""
 
-    def __init__(self, name: str, region: str, request: dict[str, Any], deployment: Deployment):
+    def __init__(self, name: str, region: str, request: dict[str, Any], deployment: EndpointDeployment):
         super().__init__("endpoint", name, region, request)
-        self.deployment: Deployment | None = None
-        self.pending: Deployment | None = deployment
+        self.deployment: EndpointDeployment | None = None
+        self.pending: EndpointDeployment | None = deployment
         self.failure_reason: str | None = None
         self.last_policy: dict[str, Any] | None = request.get("DeploymentConfig")
         self._prepare()
         self._enter("Creating")
 
     def _prepare(self) -> None:
-        self.fleets: dict[str, Fleet] = {}
+        self.fleets: dict[str, InstanceFleet] = {}
         self._changing = threading.Lock()
         self._abandoned = threading.Event()
 
@@ -79,7 +79,7 @@ class Endpoint(Record):
                 described["PendingDeploymentSummary"] = {"EndpointConfigName": self.pending.config_name}
         return described
 
-    def _variants(self, deployment: Deployment) -> list[dict[str, Any]]:
+    def _variants(self, deployment: EndpointDeployment) -> list[dict[str, Any]]:
         described = []
         for variant in deployment.variants:
             fleet = self.fleets.get(variant.name)
@@ -106,7 +106,7 @@ class Endpoint(Record):
 
     # --- serving ---
 
-    def choose(self, target: str | None) -> Fleet | None:
+    def choose(self, target: str | None) -> InstanceFleet | None:
         """The fleet for one request: the variant asked for, or one by weight. None where nothing serves."""
         fleets = dict(self.fleets)
         if target is not None:
@@ -117,7 +117,7 @@ class Endpoint(Record):
     # --- changing ---
 
     def deploy(
-        self, deployment: Deployment, status: str, policy: dict[str, Any] | None = None, note: str | None = None
+        self, deployment: EndpointDeployment, status: str, policy: dict[str, Any] | None = None, note: str | None = None
     ) -> None:
         """Bring a deployment into service, in a thread; `status` says meanwhile what goes on.
 
@@ -127,11 +127,13 @@ class Endpoint(Record):
         self._enter(status)
         threading.Thread(target=self._deploy, args=(deployment, policy or {}, note), daemon=True).start()
 
-    def _deploy(self, deployment: Deployment, policy: dict[str, Any], note: str | None) -> None:
+    def _deploy(self, deployment: EndpointDeployment, policy: dict[str, Any], note: str | None) -> None:
         with self._changing:
             if self._abandoned.is_set():  # deleted before this thread began
                 return
-            fleets = {each.name: Fleet(self.name, self.region, each, state.touch) for each in deployment.variants}
+            fleets = {
+                each.name: InstanceFleet(self.name, self.region, each, state.touch) for each in deployment.variants
+            }
             try:
                 for fleet in fleets.values():
                     fleet.start()

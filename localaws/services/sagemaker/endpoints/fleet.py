@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 
 from localaws import logs
 from localaws.context import context
-from localaws.services.sagemaker.endpoints.container import HostingError, Instance, Variant, unpack_model
+from localaws.services.sagemaker.endpoints.container import HostingError, HostingInstance, Variant, unpack_model
 
 HEALTHY_SECONDS = 240  # LOCALAWS_HEALTHY_SECONDS is for machines that are much slower than an instance
 INVOCATION_SECONDS = 60
@@ -29,7 +29,7 @@ MAX_RESTART_DELAY = 30.0
 log = logging.getLogger(__name__)
 
 
-class Fleet:
+class InstanceFleet:
     """The instances of one variant of one deployment of an endpoint."""
 
     def __init__(self, endpoint: str, region: str, variant: Variant, changed: Callable[[], None]):
@@ -39,7 +39,7 @@ class Fleet:
         self._region = region
         self._changed = changed  # called when the number of healthy instances has changed
         self._directory = context().home / "endpoints" / region / endpoint / f"{variant.name}-{secrets.token_hex(4)}"
-        self._instances: list[Instance] = []
+        self._instances: list[HostingInstance] = []
         self._condition = threading.Condition()
         self._turn = itertools.count()
         self._ending = False
@@ -88,7 +88,7 @@ class Fleet:
     # --- serving ---
 
     @contextlib.contextmanager
-    def instance(self, tried: set[str] = frozenset()) -> Generator[Instance | None]:
+    def instance(self, tried: set[str] = frozenset()) -> Generator[HostingInstance | None]:
         """A healthy instance not in `tried`, in turn, counted as busy meanwhile; None where there is none."""
         with self._condition:
             healthy = [each for each in self._instances if each.healthy and each.id not in tried]
@@ -116,7 +116,7 @@ class Fleet:
         self._drain(instances, INVOCATION_SECONDS if drain else 0)
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _drain(self, instances: list[Instance], seconds: float = INVOCATION_SECONDS) -> None:
+    def _drain(self, instances: list[HostingInstance], seconds: float = INVOCATION_SECONDS) -> None:
         with self._condition:
             self._condition.wait_for(lambda: not any(each.in_flight for each in instances), timeout=seconds)
         stops = [threading.Thread(target=each.stop) for each in instances]
@@ -129,7 +129,7 @@ class Fleet:
 
     def _launch(self, delay: float) -> None:
         """Start one more instance after `delay` seconds, if by then one more is wanted."""
-        instance = Instance(self._directory)
+        instance = HostingInstance(self._directory)
         with self._condition:
             if self._condition.wait_for(lambda: self._ending, timeout=delay) or len(self._instances) >= self.desired:
                 return
@@ -150,7 +150,7 @@ class Fleet:
                 self._starting -= 1
                 self._condition.notify_all()
 
-    def _replace(self, instance: Instance, returncode: int, lived: float) -> None:
+    def _replace(self, instance: HostingInstance, returncode: int, lived: float) -> None:
         """A container has ended: one that was not told to is replaced, later and later if it keeps ending."""
         with self._condition:
             if instance not in self._instances:
@@ -187,7 +187,7 @@ class Fleet:
             with self._condition:
                 self._condition.wait_for(lambda: self._ending, timeout=START_POLL_SECONDS)
 
-    def _check(self, instance: Instance) -> None:
+    def _check(self, instance: HostingInstance) -> None:
         answers = instance.ping()
         if answers and not instance.healthy:
             with self._condition:

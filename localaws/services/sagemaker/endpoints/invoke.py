@@ -11,8 +11,8 @@ from typing import Any
 from localaws import errors
 from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker.endpoints import usage
-from localaws.services.sagemaker.endpoints.container import Instance
-from localaws.services.sagemaker.endpoints.fleet import INVOCATION_SECONDS, Fleet
+from localaws.services.sagemaker.endpoints.container import HostingInstance
+from localaws.services.sagemaker.endpoints.fleet import INVOCATION_SECONDS, InstanceFleet
 from localaws.services.sagemaker.records import table_of
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
@@ -67,7 +67,7 @@ def _invoke(environ: dict[str, Any]) -> Answer:
     return answer if answer[0] == 200 else _model_error(answer, fleet, name, region)
 
 
-def _ask(fleet: Fleet, body: bytes, headers: dict[str, str], endpoint: str, region: str) -> Answer | None:
+def _ask(fleet: InstanceFleet, body: bytes, headers: dict[str, str], endpoint: str, region: str) -> Answer | None:
     """A container's own answer, with status 0 where it gave none; None where no instance could be reached.
 
     An instance that refuses the connection has not seen the request, so another one gets it. One that ends in the
@@ -84,7 +84,7 @@ def _ask(fleet: Fleet, body: bytes, headers: dict[str, str], endpoint: str, regi
             tried.add(instance.id)
 
 
-def _exchange(instance: Instance, variant: str, body: bytes, headers: dict[str, str]) -> Answer:
+def _exchange(instance: HostingInstance, variant: str, body: bytes, headers: dict[str, str]) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=INVOCATION_SECONDS)
     log_stream = {"log-stream": f"{variant}/{instance.id}"}
     try:
@@ -120,7 +120,7 @@ def _request_headers(environ: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value}
 
 
-def _model_error(answer: Answer, fleet: Fleet, endpoint: str, region: str) -> Answer:
+def _model_error(answer: Answer, fleet: InstanceFleet, endpoint: str, region: str) -> Answer:
     """SageMaker's wrapping of what a container answered: 424 with the original status and message in it."""
     status, headers, body = answer
     original = body.decode("utf-8", "replace")

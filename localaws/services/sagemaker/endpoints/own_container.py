@@ -47,7 +47,7 @@ class UnsupportedFormatError(Exception):
         super().__init__(f"Content type {content_type} is not supported by this framework.")
 
 
-class Context:
+class HandlerContext:
     """What handlers see of a request, in the words of AWS's model servers, and what they may set of the answer."""
 
     def __init__(self, model_dir: str, headers: dict[str, str] | None = None):
@@ -58,7 +58,7 @@ class Context:
         self.response_headers: dict[str, str] = {}
 
     @property
-    def request_processor(self) -> list["Context"]:
+    def request_processor(self) -> list["HandlerContext"]:
         return [self]
 
     def get_request_properties(self) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _parameters(function: Any) -> int:
     return len(inspect.signature(function).parameters)
 
 
-def call(function: Any, *arguments: Any, context: Context) -> Any:
+def call(function: Any, *arguments: Any, context: HandlerContext) -> Any:
     """Call a handler, with the context where it takes one argument more than it must."""
     taken = _parameters(function)
     if taken == len(arguments):
@@ -111,7 +111,7 @@ def call(function: Any, *arguments: Any, context: Context) -> Any:
     raise TypeError(f"{function.__name__} takes {taken} arguments but {len(arguments)} were given.")
 
 
-class Model:
+class HandlerModel:
     """The user's handlers around the user's model."""
 
     def __init__(self, model_dir: str):
@@ -126,11 +126,11 @@ class Model:
         self._output = parts["output_fn"] or default_output
         if not hasattr(module, "model_fn"):
             raise NotImplementedError("Please provide a model_fn implementation.")
-        self._model = call(module.model_fn, model_dir, context=Context(model_dir))
+        self._model = call(module.model_fn, model_dir, context=HandlerContext(model_dir))
 
     def answer(self, body: bytes, headers: dict[str, str]) -> Response:
         """One request, handled to its answer; every exception is an answer too."""
-        context = Context(self.model_dir, headers)
+        context = HandlerContext(self.model_dir, headers)
         try:
             return self._answer(body, context)
         except Exception as error:
@@ -139,7 +139,7 @@ class Model:
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
             return answer
 
-    def _answer(self, body: bytes, context: Context) -> Response:
+    def _answer(self, body: bytes, context: HandlerContext) -> Response:
         content_type = context.get_request_header(0, "Content-Type") or "application/json"
         accept = context.get_request_header(0, "Accept")
         if not accept or accept == "*/*":
@@ -175,7 +175,7 @@ class Server:
     once, as by AWS's model servers. Who hangs up while waiting is forgotten.
     """
 
-    def __init__(self, model: Model, workers: int, waiting: int):
+    def __init__(self, model: HandlerModel, workers: int, waiting: int):
         self._model = model
         self._workers = ThreadPoolExecutor(workers, "handler")
         self._most = workers + waiting
@@ -247,7 +247,7 @@ def main() -> None:
         sys.addaudithook(refuse_connections)
     sys.path[:0] = [str(Path(options.model_dir, "code")), options.model_dir]
     try:
-        model = Model(options.model_dir)
+        model = HandlerModel(options.model_dir)
     except Exception as error:
         traceback.print_exc()
         raise SystemExit(f"{type(error).__name__}: {error}") from None

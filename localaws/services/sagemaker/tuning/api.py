@@ -11,7 +11,7 @@ from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound,
 from localaws.services.sagemaker.training.job import UNFINISHED
 from localaws.services.sagemaker.tuning.job import TuningJob
 from localaws.services.sagemaker.tuning.request import check_request, check_warm_start
-from localaws.services.sagemaker.tuning.trial import Trial
+from localaws.services.sagemaker.tuning.trial import TuningTrial
 
 KIND = "hyper-parameter-tuning-job"
 BY_OBJECTIVE = "FinalObjectiveMetricValue"
@@ -20,7 +20,7 @@ SUMMARY = (
     *("CreationTime", "HyperParameterTuningEndTime", "LastModifiedTime"),
     *("TrainingJobStatusCounters", "ObjectiveStatusCounters"),
 )
-ORDERS: dict[str, Callable[[Trial], Any]] = {
+ORDERS: dict[str, Callable[[TuningTrial], Any]] = {
     "Name": lambda trial: trial.name,
     "CreationTime": lambda trial: trial.created,
     "Status": lambda trial: trial.status,
@@ -75,7 +75,7 @@ class TuningOperations(Operations):
         if order == BY_OBJECTIVE:  # those without one are not listed, as AWS has it
             trials = [trial for trial in trials if trial.value is not None]
         trials.sort(key=ORDERS[order], reverse=asked.get("SortOrder") == "Descending")
-        return ActionResult(self.cut(trials, "TrainingJobSummaries", Trial.summary))
+        return ActionResult(self.cut(trials, "TrainingJobSummaries", TuningTrial.summary))
 
     def _tuning_job(self, name: str) -> TuningJob:
         try:

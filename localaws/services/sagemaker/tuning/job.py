@@ -14,7 +14,7 @@ from localaws.services.sagemaker.records import Record, now, table_of
 from localaws.services.sagemaker.training.job import MAX_REASON_CHARS, UNFINISHED
 from localaws.services.sagemaker.tuning.request import IDENTICAL, config_of, objective_of, plan_of, space_of, static_of
 from localaws.services.sagemaker.tuning.search import Search, Suggestion
-from localaws.services.sagemaker.tuning.trial import Trial
+from localaws.services.sagemaker.tuning.trial import TuningTrial
 
 POLL_SECONDS = 0.1
 HOPELESS = 5  # trials in a row, from the first one on, that gave nothing: the rest would not either
@@ -33,7 +33,7 @@ class TuningJob(Record):
     def __init__(self, name: str, region: str, request: dict[str, Any], parents: list["TuningJob"]):
         super().__init__("hyper-parameter-tuning-job", name, region, request)
         self.parents = parents
-        self.trials: list[Trial] = []
+        self.trials: list[TuningTrial] = []
         self.status = "InProgress"
         self.failure_reason: str | None = None
         self.ended: datetime | None = None
@@ -78,7 +78,7 @@ class TuningJob(Record):
             },
         }
 
-    def best(self, trials: Iterable[Trial]) -> Trial | None:
+    def best(self, trials: Iterable[TuningTrial]) -> TuningTrial | None:
         """The trial with the best objective, of those that completed and so have a model."""
         completed = [trial for trial in trials if trial.status == "Completed" and trial.value is not None]
         return max(completed, key=lambda trial: self._gain(trial.value), default=None)
@@ -123,7 +123,7 @@ class TuningJob(Record):
             for trial in parent.trials:
                 if trial.status == "Completed" and trial.value is not None:
                     search.learn({**static_of(parent.request), **trial.tuned}, trial.value)
-        running: dict[Trial, Suggestion] = {}
+        running: dict[TuningTrial, Suggestion] = {}
         ending = None
         while not self._suspended.is_set():
             _follow(search, running)
@@ -138,9 +138,9 @@ class TuningJob(Record):
             self._suspended.wait(POLL_SECONDS)
         return ending or self._verdict()
 
-    def _launch(self, tuned: dict[str, str]) -> Trial:
+    def _launch(self, tuned: dict[str, str]) -> TuningTrial:
         name = f"{self.name}-{len(self.trials) + 1:03d}-{secrets.token_hex(4)}"
-        trial = table_of("training-job", self.region)[name] = Trial(self, name, tuned)
+        trial = table_of("training-job", self.region)[name] = TuningTrial(self, name, tuned)
         self.trials.append(trial)
         trial.start()
         return trial
@@ -211,7 +211,7 @@ class TuningJob(Record):
         state.touch()
 
 
-def _follow(search: Search, running: dict[Trial, Suggestion]) -> None:
+def _follow(search: Search, running: dict[TuningTrial, Suggestion]) -> None:
     """Bring the search what the running trials logged, stop those that it gives up, take out those that ended."""
     for trial, suggestion in list(running.items()):
         ended = trial.status not in UNFINISHED  # before its values are read, so that none can come after
@@ -223,7 +223,7 @@ def _follow(search: Search, running: dict[Trial, Suggestion]) -> None:
             search.close(suggestion, trial.value, stopped=trial.status == "Stopped")
 
 
-def _stop(trials: Iterable[Trial]) -> None:
+def _stop(trials: Iterable[TuningTrial]) -> None:
     """Stop those that run. One whose program has ended brings its model to S3 unhindered: nothing is won any more."""
     for trial in trials:
         if trial.status == "InProgress" and trial.secondary_status != "Uploading":

@@ -8,7 +8,7 @@ from localaws.services.sagemaker.training.job import UNFINISHED, TrainingJob
 from localaws.services.sagemaker.tuning.request import objective_of, trial_request
 
 
-class Trial(TrainingJob):
+class TuningTrial(TrainingJob):
     """A training job of a tuning job: `tuned` are the hyperparameters it tries, `values` each objective it logged."""
 
     def __init__(self, job: Record, name: str, tuned: dict[str, str]):

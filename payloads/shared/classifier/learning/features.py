@@ -19,7 +19,7 @@ from classifier.network.runtime import ov
 from classifier.progress import progress
 
 
-class StorageError(Exception):
+class DiskSpaceError(Exception):
     """The disk is too small for the features; the message says by how much, and where to have more."""
 
 
@@ -32,7 +32,7 @@ class Features:
 
 
 def allocate(images: int, width: int) -> np.ndarray:
-    """float32 [images, width] in a file without a name; gone with the array. Raises StorageError."""
+    """float32 [images, width] in a file without a name; gone with the array. Raises DiskSpaceError."""
     size = max(images, 1) * width * np.dtype(np.float32).itemsize  # a file of no bytes cannot be mapped
     folder = tempfile.gettempdir()
     with tempfile.TemporaryFile(dir=folder) as file:
@@ -42,7 +42,7 @@ def allocate(images: int, width: int) -> np.ndarray:
         except OSError as error:
             disk = os.statvfs(folder)
             free = disk.f_bavail * disk.f_frsize
-            raise StorageError(
+            raise DiskSpaceError(
                 f"The features of {images:,} images need {size / 1e9:,.2f} GB in {folder}, where {free / 1e9:,.2f} GB "
                 f"are free ({error.strerror}): set TMPDIR to a folder on a larger disk, or give the instance one."
             ) from None
@@ -60,7 +60,7 @@ def extract(
     """Run every image of the split through the backbone's graph.
 
     `workers` threads decode while `threads` threads compute; None means as many as there are processors. A graph that
-    is compiled already keeps its own threads. Raises DatasetError for an image that cannot be decoded, StorageError
+    is compiled already keeps its own threads. Raises DatasetError for an image that cannot be decoded, DiskSpaceError
     before the first where the disk is too small. Prints `features train 512/1680` every few seconds.
     """
     if isinstance(backbone, ov.Model):
@@ -110,7 +110,7 @@ def folds(features: Features, count: int, most: int) -> Iterator[tuple[Features,
 
 
 def stacked(parts: Sequence[Features]) -> Features:
-    """One after the other, in a file of their own. Raises StorageError."""
+    """One after the other, in a file of their own. Raises DiskSpaceError."""
     if len(parts) == 1:
         return parts[0]
     values = allocate(sum(len(part.values) for part in parts), parts[0].values.shape[1])

@@ -26,7 +26,7 @@ NETWORK_LR = 1e-5  # on dog breeds 3e-5 and 1e-4 lose, epoch by epoch, some of w
 Item = TypeVar("Item")
 
 
-class Network(nn.Module):
+class TrainableNetwork(nn.Module):
     """Backbone and head. `keep` [images, width] is what dropout multiplies the features by; None for none."""
 
     def __init__(self, backbone: Backbone, head: nn.Linear):
@@ -63,7 +63,7 @@ class NetworkLearner:
         # worse. And nothing in the network is left to chance: stochastic depth would not be the same for a batch in
         # one piece and in several.
         layout = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}[memory_format]
-        self.model = Network(backbone, self.head).eval()
+        self.model = TrainableNetwork(backbone, self.head).eval()
         self.model.to(device=world.device, memory_format=layout)  # ty: ignore[no-matching-overload] torch documents it
         self.parallel = world.parallel(self.model)
         self.optimizer = torch.optim.AdamW(

@@ -30,7 +30,7 @@ SIDE = 224  # pixels of each picture
 
 
 @dataclass(frozen=True)
-class Instance:
+class TrainingInstances:
     """The instances of a run. `type` is the name that AWS uses, None if it is unknown."""
 
     type: str | None = None
@@ -49,7 +49,7 @@ class Run:
     history: list[Epoch]
     test: Score
     seconds: dict[str, float]  # by phase
-    instance: Instance
+    instance: TrainingInstances
     machine: Machine  # as the run used it
     autotune: Sequence[dict] = ()  # the trials of autotuning
 
