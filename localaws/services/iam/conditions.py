@@ -26,7 +26,7 @@ NULL = "null"
 T = TypeVar("T")
 
 
-class Context:
+class RequestContext:
     """The condition keys of one request; their names ignore case.
 
     `known` names the keys that the request would have a value for, if there were one: it may end in `*`. A key that is
@@ -64,7 +64,7 @@ class Condition:
     key: str
     expected: tuple[str, ...]
 
-    def met(self, context: Context, variables: bool) -> Verdict:
+    def met(self, context: RequestContext, variables: bool) -> Verdict:
         """Whether a request meets the condition. `variables`: the language version has policy variables."""
         of_set, _, name = self.operator.lower().rpartition(":")
         values = context.get(self.key)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from localaws.services.iam.patterns import Doubt
-from localaws.services.iam.policies import ALLOW, DENY, Policy, Request, Statement
+from localaws.services.iam.policies import ALLOW, DENY, AccessRequest, PolicyDocument, Statement
 from localaws.services.iam.principals import Naming
 
 log = logging.getLogger(__name__)
@@ -35,17 +35,17 @@ class Policies:
     the resource's policy is a role's trust policy: it must allow a request, even of its own account.
     """
 
-    identity: tuple[Policy, ...] = ()
-    resource: Policy | None = None
-    boundary: Policy | None = None
-    session: tuple[Policy, ...] | None = None
+    identity: tuple[PolicyDocument, ...] = ()
+    resource: PolicyDocument | None = None
+    boundary: PolicyDocument | None = None
+    session: tuple[PolicyDocument, ...] | None = None
     trust: bool = False
 
     @property
     def resource_kind(self) -> Kind:
         return Kind.TRUST if self.trust else Kind.RESOURCE
 
-    def by_kind(self) -> list[tuple[Kind, tuple[Policy, ...]]]:
+    def by_kind(self) -> list[tuple[Kind, tuple[PolicyDocument, ...]]]:
         resource = () if self.resource is None else (self.resource,)
         boundary = () if self.boundary is None else (self.boundary,)
         return [
@@ -57,14 +57,14 @@ class Policies:
 
 
 @dataclass(frozen=True)
-class Decision:
+class AccessDecision:
     """What became of a request.
 
     `kind` is the kind of policy that decided, None for the account's root user, who needs none. `statement` is the
     statement that allowed or denied, None for an implicit denial.
     """
 
-    request: Request
+    request: AccessRequest
     allowed: bool
     kind: Kind | None = None
     statement: Statement | None = None
@@ -86,49 +86,49 @@ class Decision:
         return f"{said} because no {name} allows the {request.action} action"
 
 
-def evaluate(request: Request, policies: Policies) -> Decision:
+def evaluate(request: AccessRequest, policies: Policies) -> AccessDecision:
     """Decide on a request as AWS does."""
     by_kind = policies.by_kind()
     warn_of_doubts(request, (policy for _, each in by_kind for policy in each))
     for kind, each in by_kind:
         if (found := denying(request, each)) is not None:
-            return Decision(request, False, kind, found)
+            return AccessDecision(request, False, kind, found)
     granted, naming = granting(request, policies.resource)
-    direct = Decision(request, True, policies.resource_kind, granted)
+    direct = AccessDecision(request, True, policies.resource_kind, granted)
     requester = request.requester
     if requester.arn is None:  # a service, an outside user or nobody: only the resource's policy counts
-        return direct if naming else Decision(request, False, policies.resource_kind)
+        return direct if naming else AccessDecision(request, False, policies.resource_kind)
     if (request.crosses_accounts or policies.trust) and not naming:
-        return Decision(request, False, policies.resource_kind)
+        return AccessDecision(request, False, policies.resource_kind)
     if requester.is_root:
-        return Decision(request, True)
+        return AccessDecision(request, True)
     if not request.crosses_accounts and naming is Naming.DIRECT:
         return direct
     own = direct
     if request.crosses_accounts or naming is not Naming.BASE:
         found = next(_allowing(request, policies.identity), None)
         if found is None:
-            return Decision(request, False, Kind.IDENTITY)
-        own = Decision(request, True, Kind.IDENTITY, found)
+            return AccessDecision(request, False, Kind.IDENTITY)
+        own = AccessDecision(request, True, Kind.IDENTITY, found)
     if policies.boundary is not None and not any(_allowing(request, (policies.boundary,))):
-        return Decision(request, False, Kind.BOUNDARY)
+        return AccessDecision(request, False, Kind.BOUNDARY)
     # Unlike a role's session, a federated user may not do anything without a session policy.
     session = () if policies.session is None and requester.is_federated_user else policies.session
     if session is not None and not any(_allowing(request, session)):
-        return Decision(request, False, Kind.SESSION)
+        return AccessDecision(request, False, Kind.SESSION)
     return own
 
 
-def said_by_resource(request: Request, policy: Policy) -> Decision | None:
+def said_by_resource(request: AccessRequest, policy: PolicyDocument) -> AccessDecision | None:
     """The decision of a resource's policy alone; None if it neither allows nor denies."""
     warn_of_doubts(request, (policy,))
     if (found := denying(request, (policy,))) is not None:
-        return Decision(request, False, Kind.RESOURCE, found)
+        return AccessDecision(request, False, Kind.RESOURCE, found)
     granted, naming = granting(request, policy)
-    return Decision(request, True, Kind.RESOURCE, granted) if naming is not Naming.NOT else None
+    return AccessDecision(request, True, Kind.RESOURCE, granted) if naming is not Naming.NOT else None
 
 
-def denying(request: Request, policies: Iterable[Policy]) -> Statement | None:
+def denying(request: AccessRequest, policies: Iterable[PolicyDocument]) -> Statement | None:
     """The first Deny that takes effect."""
     return next(
         (
@@ -141,7 +141,7 @@ def denying(request: Request, policies: Iterable[Policy]) -> Statement | None:
     )
 
 
-def granting(request: Request, policy: Policy | None) -> tuple[Statement | None, Naming]:
+def granting(request: AccessRequest, policy: PolicyDocument | None) -> tuple[Statement | None, Naming]:
     """The Allow of a resource's policy that names the requester most directly, and how it does."""
     best: tuple[Statement | None, Naming] = (None, Naming.NOT)
     for statement in policy.statements if policy else ():
@@ -153,7 +153,7 @@ def granting(request: Request, policy: Policy | None) -> tuple[Statement | None,
     return best
 
 
-def _allowing(request: Request, policies: Iterable[Policy]) -> Iterable[Statement]:
+def _allowing(request: AccessRequest, policies: Iterable[PolicyDocument]) -> Iterable[Statement]:
     return (
         statement
         for policy in policies
@@ -162,7 +162,7 @@ def _allowing(request: Request, policies: Iterable[Policy]) -> Iterable[Statemen
     )
 
 
-def warn_of_doubts(request: Request, policies: Iterable[Policy]) -> None:
+def warn_of_doubts(request: AccessRequest, policies: Iterable[PolicyDocument]) -> None:
     """Log the keys, operators and values that are not understood: their statements let nobody in."""
     for policy in policies:
         for statement in policy.statements:

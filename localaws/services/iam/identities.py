@@ -7,7 +7,7 @@ from moto.iam.models import ManagedPolicy, Role, iam_backends
 
 from localaws.context import ACCOUNT_ID
 from localaws.services.iam.evaluation import Policies
-from localaws.services.iam.policies import Policy
+from localaws.services.iam.policies import PolicyDocument
 from localaws.services.iam.principals import Requester
 from localaws.services.iam.sigv4 import Caller
 
@@ -43,7 +43,7 @@ def policies_of(caller: Caller) -> Policies:
         role = _role(caller)
         holders = [role] if role else []
         if role and role.permissions_boundary_arn:
-            boundary = Policy.parse(_managed(iam.get_policy(role.permissions_boundary_arn)))
+            boundary = PolicyDocument.parse(_managed(iam.get_policy(role.permissions_boundary_arn)))
     elif ":user/" in caller.arn:
         name = caller.arn.rpartition("/")[2]
         holders = [iam.get_user(name), *iam.get_groups_for_user(name)]
@@ -53,8 +53,9 @@ def policies_of(caller: Caller) -> Policies:
     for holder in holders:
         documents += list(holder.policies.values())
         documents += [_managed(policy) for policy in holder.managed_policies.values()]
-    session = (Policy.parse(caller.session_policy),) if caller.session_policy else None
-    return Policies(identity=tuple(Policy.parse(each) for each in documents), boundary=boundary, session=session)
+    session = (PolicyDocument.parse(caller.session_policy),) if caller.session_policy else None
+    identity = tuple(PolicyDocument.parse(each) for each in documents)
+    return Policies(identity=identity, boundary=boundary, session=session)
 
 
 def facts_of(caller: Caller | None) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Policy documents: their statements, and which requests a statement is about.
 
 Source: "IAM JSON policy element reference" in the IAM user guide. Nothing here depends on another part of the local
-AWS: a `Requester` is who makes a request, and a `Context` has its condition keys.
+AWS: a `Requester` is who makes a request, and a `RequestContext` has its condition keys.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from localaws.services.iam.conditions import Condition, Context
+from localaws.services.iam.conditions import Condition, RequestContext
 from localaws.services.iam.patterns import Doubt, Lookup, Verdict, all_of, any_of, covers, negated
 from localaws.services.iam.principals import Naming, Principals, Requester
 
@@ -23,13 +23,13 @@ class PolicyError(ValueError):
 
 
 @dataclass(frozen=True)
-class Request:
+class AccessRequest:
     """Who wants to do what with which resource. `account` owns the resource: the requester's own if it is None."""
 
     requester: Requester
     action: str
     resource: str
-    context: Context = field(default_factory=Context)
+    context: RequestContext = field(default_factory=RequestContext)
     account: str | None = None
 
     @property
@@ -91,7 +91,7 @@ class Statement:
         spared = self.principals.spares(requester) if self.effect == DENY else self.principals.naming(requester)
         return Naming.NOT if spared else Naming.DIRECT
 
-    def about(self, request: Request) -> Verdict:
+    def about(self, request: AccessRequest) -> Verdict:
         """Whether the statement is about a request's action and resource, and the request meets its conditions."""
         action = any_of(covers(each.lower(), request.action.lower()) for each in self.actions)
         lookup = request.context.variable if self.variables else None
@@ -104,14 +104,14 @@ class Statement:
             )
         )
 
-    def applies(self, request: Request) -> bool:
+    def applies(self, request: AccessRequest) -> bool:
         """Whether the statement takes effect. A doubt lets nobody in: an Allow has no effect, a Deny has."""
         verdict = self.about(request)
         return self.effect == DENY if isinstance(verdict, Doubt) else verdict
 
 
 @dataclass(frozen=True)
-class Policy:
+class PolicyDocument:
     """A policy document."""
 
     statements: tuple[Statement, ...]
@@ -119,7 +119,7 @@ class Policy:
     version: str = VERSIONS[1]
 
     @classmethod
-    def parse(cls, document: Any) -> "Policy":
+    def parse(cls, document: Any) -> "PolicyDocument":
         """A policy from JSON, from JSON in percent signs, or from parsed JSON. Raises PolicyError."""
         if isinstance(document, bytes):
             document = document.decode(errors="replace")

@@ -22,9 +22,9 @@ from moto.core.common_models import CloudFormationModel
 
 from localaws.context import ACCOUNT_ID
 from localaws.services.iam import identities
-from localaws.services.iam.conditions import Context
+from localaws.services.iam.conditions import RequestContext
 from localaws.services.iam.evaluation import Policies, evaluate
-from localaws.services.iam.policies import Policy, Request
+from localaws.services.iam.policies import AccessRequest, PolicyDocument
 from localaws.services.iam.sigv4 import Caller
 from localaws.services.lambda_.versions import LocalStorage
 
@@ -133,12 +133,12 @@ def may_pass(resource: str, policy: ResourcePolicy, caller: Caller | None, facts
     condition keys of the request, apart from those of the caller.
     """
     own = identities.policies_of(caller) if caller else Policies()
-    policies = replace(own, resource=Policy.parse(policy.document()))
+    policies = replace(own, resource=PolicyDocument.parse(policy.document()))
     values = {**identities.facts_of(caller), "lambda:InvokedViaFunctionUrl": "true", **facts}
-    context = Context(values, KNOWN_KEYS)
+    context = RequestContext(values, KNOWN_KEYS)
     requester = identities.requester(caller)
     return all(
-        evaluate(Request(requester, action, resource, context, ACCOUNT_ID), policies).allowed
+        evaluate(AccessRequest(requester, action, resource, context, ACCOUNT_ID), policies).allowed
         for action in (URL_ACTION, INVOKE_ACTION)
     )
 

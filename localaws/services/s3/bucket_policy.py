@@ -18,10 +18,10 @@ from moto.s3.exceptions import BucketAccessDeniedError, S3ClientError
 from localaws import errors
 from localaws.context import ACCESS_KEY, ACCOUNT_ID
 from localaws.services.iam import identities
-from localaws.services.iam.conditions import Context
-from localaws.services.iam.evaluation import Decision, said_by_resource
+from localaws.services.iam.conditions import RequestContext
+from localaws.services.iam.evaluation import AccessDecision, said_by_resource
 from localaws.services.iam.patterns import covers
-from localaws.services.iam.policies import Policy, PolicyError, Request
+from localaws.services.iam.policies import AccessRequest, PolicyDocument, PolicyError
 from localaws.services.iam.sigv4 import Caller, find_caller
 from localaws.services.s3.requests import IN_PARTS, KNOWN_KEYS, action_of, facts_of
 
@@ -38,7 +38,7 @@ _moto_stores = models.S3Backend.put_bucket_policy
 class Denied(BucketAccessDeniedError):
     """A denial by a bucket's policy, in AWS's words; without a signature it is only "Access Denied"."""
 
-    def __init__(self, bucket: str, decision: Decision):
+    def __init__(self, bucket: str, decision: AccessDecision):
         super().__init__(bucket)
         if decision.request.requester.arn:
             self.message = decision.message(quoted=True)
@@ -53,7 +53,7 @@ class MalformedPolicy(S3ClientError):
 def check(bucket: str, document: bytes) -> None:
     """Raise MalformedPolicy for a document that is not a policy, or not one about this bucket."""
     try:
-        policy = Policy.parse(document)
+        policy = PolicyDocument.parse(document)
     except PolicyError as error:
         raise MalformedPolicy(str(error)) from None
     for statement in policy.statements:
@@ -71,7 +71,7 @@ def _about(bucket: str, resource: str) -> bool:
 
 def decide(
     response: responses.S3Response, bucket: models.FakeBucket, key: str | None = None, operation: str | None = None
-) -> Decision | None:
+) -> AccessDecision | None:
     """The decision of a bucket's policy on a request; None if it neither allows nor denies.
 
     Without `key` the request is about the bucket. `operation` replaces the request's own operation.
@@ -99,14 +99,14 @@ def decide(
     if requester.is_root and action in ROOT_MAY:
         return None
     resource = f"arn:aws:s3:::{bucket.name}/{key}" if key else f"arn:aws:s3:::{bucket.name}"
-    context = Context({**identities.facts_of(caller), **facts}, KNOWN_KEYS)
-    request = Request(requester, action, resource, context, ACCOUNT_ID)
+    context = RequestContext({**identities.facts_of(caller), **facts}, KNOWN_KEYS)
+    request = AccessRequest(requester, action, resource, context, ACCOUNT_ID)
     return said_by_resource(request, _parsed(bucket.policy))
 
 
 @functools.lru_cache(maxsize=64)
-def _parsed(document: bytes) -> Policy:
-    return Policy.parse(document)
+def _parsed(document: bytes) -> PolicyDocument:
+    return PolicyDocument.parse(document)
 
 
 def _caller(environ: dict[str, Any]) -> Caller | None:

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localaws.services.iam.conditions import OPERATORS, Context
+from localaws.services.iam.conditions import OPERATORS, RequestContext
 from localaws.services.iam.evaluation import Kind, Policies, evaluate, said_by_resource
-from localaws.services.iam.policies import Policy, PolicyError, Request
+from localaws.services.iam.policies import AccessRequest, PolicyDocument, PolicyError
 from localaws.services.iam.principals import Requester
 
 ACCOUNT = "123456789012"
@@ -29,8 +29,8 @@ ELSEWHERE = "arn:aws:iam::999999999999:user/JohnDoe"
 OBJECT = "arn:aws:s3:::bucket/home/photo.jpg"
 
 
-def policy(*statements: dict[str, Any], version: str = "2012-10-17") -> Policy:
-    return Policy.parse({"Version": version, "Statement": list(statements)})
+def policy(*statements: dict[str, Any], version: str = "2012-10-17") -> PolicyDocument:
+    return PolicyDocument.parse({"Version": version, "Statement": list(statements)})
 
 
 def allow(action: str | list[str] = "s3:*", resource: str | list[str] = "*", **more: Any) -> dict[str, Any]:
@@ -41,12 +41,14 @@ def deny(action: str | list[str] = "s3:*", resource: str | list[str] = "*", **mo
     return {**allow(action, resource, **more), "Effect": "Deny"}
 
 
-def request(who: str | None = USER, action: str = "s3:GetObject", resource: str = OBJECT, **facts: Any) -> Request:
-    context = Context({key.replace("__", ":"): value for key, value in facts.items()})
-    return Request(Requester(who), action, resource, context, ACCOUNT)
+def request(
+    who: str | None = USER, action: str = "s3:GetObject", resource: str = OBJECT, **facts: Any
+) -> AccessRequest:
+    context = RequestContext({key.replace("__", ":"): value for key, value in facts.items()})
+    return AccessRequest(Requester(who), action, resource, context, ACCOUNT)
 
 
-def identity_allows(statement: dict[str, Any], asked: Request, version: str = "2012-10-17") -> bool:
+def identity_allows(statement: dict[str, Any], asked: AccessRequest, version: str = "2012-10-17") -> bool:
     return evaluate(asked, Policies((policy(statement, version=version),))).allowed
 
 
@@ -316,8 +318,8 @@ def test_what_is_not_understood_lets_nobody_in(condition: dict, caplog: pytest.L
 
 
 def test_a_key_that_is_known_and_absent_is_understood(caplog: pytest.LogCaptureFixture):
-    context = Context({}, known=["aws:SourceVpce", "aws:PrincipalTag/*"])
-    asked = Request(Requester(USER), "s3:GetObject", OBJECT, context)
+    context = RequestContext({}, known=["aws:SourceVpce", "aws:PrincipalTag/*"])
+    asked = AccessRequest(Requester(USER), "s3:GetObject", OBJECT, context)
     conditions = {"StringNotEquals": {"AWS:sourcevpce": "vpce-1"}, "Null": {"aws:PrincipalTag/team": "true"}}
     assert identity_allows(allow(Condition=conditions), asked)
     assert not caplog.records
@@ -358,7 +360,7 @@ def test_an_unknown_condition_that_another_one_rules_out_is_no_doubt():
 )
 def test_principals_as_in_the_page_on_principal(principal: Any, requester: Requester, named: bool):
     """ "AWS JSON policy elements: Principal". An account leaves it to the policies of its users."""
-    asked = Request(requester, "s3:GetObject", OBJECT, account=ACCOUNT)
+    asked = AccessRequest(requester, "s3:GetObject", OBJECT, account=ACCOUNT)
     trusting = Policies(resource=policy(allow(Principal=principal)), trust=True)  # even the account needs to be named
     assert evaluate(asked, trusting).allowed is named
 
@@ -399,7 +401,7 @@ READ, READ_ALL = policy(allow("s3:GetObject")), policy(allow("s3:GetObject", Pri
 NOTHING = policy()
 
 
-def to(who: str) -> Policy:
+def to(who: str) -> PolicyDocument:
     return policy(allow("s3:GetObject", Principal={"AWS": who}))
 
 
@@ -529,14 +531,14 @@ def test_across_accounts_the_resource_is_named_first():
 )
 def test_what_is_no_policy_is_refused(document: Any):
     with pytest.raises(PolicyError):
-        Policy.parse(document)
+        PolicyDocument.parse(document)
 
 
 def test_a_document_may_be_text_or_in_percent_signs_and_its_statement_alone():
     document = {"Version": "2008-10-17", "Id": "own", "Statement": allow(Sid="one")}
     text = json.dumps(document)
     for given_as in (document, text, text.encode(), text.replace("{", "%7B").replace('"', "%22")):
-        parsed = Policy.parse(given_as)
+        parsed = PolicyDocument.parse(given_as)
         assert (parsed.id, parsed.version, parsed.statements[0].sid) == ("own", "2008-10-17", "one")
 
 
@@ -569,7 +571,7 @@ CALLERS = st.sampled_from([USER, SESSION, ROOT, ELSEWHERE, FEDERATED, None])
 FACTS = {"aws__username": "JohnDoe", "aws__SecureTransport": "true", "aws__TagKeys": ["a", "b"]}
 
 
-def own(statements: list[dict[str, Any]]) -> tuple[Policy, ...]:
+def own(statements: list[dict[str, Any]]) -> tuple[PolicyDocument, ...]:
     """The same statements, as an identity's policies."""
     return (policy(*({key: value for key, value in each.items() if key != "Principal"} for each in statements)),)
 
