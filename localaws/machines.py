@@ -34,7 +34,7 @@ def out_of_memory(child: Child, instance_type: str) -> str | None:
     limit = memory_bytes(instance_type)
     if limit is None or not child.running:
         return None
-    used = child.memory_bytes()
+    used = child.memory_bytes(enough=limit)
     if used <= limit:
         return None
     sizes = f"{used / 1024**3:.1f} GiB, and an {instance_type} has {limit / 1024**3:.1f} GiB"

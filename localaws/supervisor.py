@@ -19,6 +19,7 @@ from pathlib import Path
 
 MARK = "LOCALAWS_PROCESS"
 POLL_SECONDS = 0.05
+LOOK_SECONDS = 5.0  # between two searches for the processes of a child whose memory is watched
 REAP_SECONDS = 5.0
 
 
@@ -62,6 +63,13 @@ def _memory_bytes(pid: int) -> int:
     return 0
 
 
+def _resident_bytes(pid: int) -> int:
+    """The resident set size of a process, 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def _alive(processes: set[tuple[int, str]]) -> set[tuple[int, str]]:
     return {(pid, began) for pid, began in processes if start_time(pid) == began}
 
@@ -86,6 +94,8 @@ class Child:
         self._process = process
         self._ended = threading.Event()
         self._reaped = False
+        self._members: set[tuple[int, str]] = set()
+        self._look_again = 0.0
         self._family: set[tuple[int, str]] = set()  # seen when a signal was sent, with and without the mark
         self._lock = threading.Lock()
 
@@ -108,9 +118,18 @@ class Child:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, number)
 
-    def memory_bytes(self) -> int:
+    def memory_bytes(self, enough: int = 0) -> int:
         """The memory of the process and of all that it started: each one's own, and its part of what they share.
-        0 on a system that does not tell."""
+        0 on a system that does not report it.
+
+        The resident memory, which counts what is shared once per process, is cheap to read and never less. It is the
+        answer if it is at most `enough`, from the processes that were found within the last seconds.
+        """
+        now = time.monotonic()
+        if now >= self._look_again:
+            self._members, self._look_again = _carriers(self.token), now + LOOK_SECONDS
+        if (resident := sum(_resident_bytes(pid) for pid, _ in self._members)) <= enough:
+            return resident
         return sum(_memory_bytes(pid) for pid, _ in _carriers(self.token))
 
     def _end(self) -> int:

@@ -156,3 +156,20 @@ threading.Event().wait()
         os.kill(int(pid), signal.SIGKILL)
         pytest.skip("this user may not create a network namespace")
     assert start_time(int(pid)) is None
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="this system does not report memory by process"
+)
+def test_memory_is_that_of_the_whole_family_and_never_less_than_the_exact_sum(run):
+    held = 60_000_000
+    child = run(
+        f"import subprocess, sys, time; own = b'x' * {held}; "
+        f'worker = \'held = b"x" * {held}; print("ready", flush=True); import time; time.sleep(1000)\'; '
+        "subprocess.Popen([sys.executable, '-c', worker], start_new_session=True); time.sleep(1000)"
+    )
+
+    exact, bound = child.memory_bytes(), child.memory_bytes(enough=10**12)
+
+    assert 2 * held <= exact <= bound
+    assert child.memory_bytes(enough=held) <= bound, "more than enough: the exact sum"
