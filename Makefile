@@ -26,6 +26,7 @@ argument = $${$(1):+"$$$(1)"}
 run_options = $(foreach each,DATA:data ARCH:arch EPOCHS:epochs PATIENCE:patience BATCH:batch LR:lr \
 	WEIGHT_DECAY:weight-decay DROPOUT:dropout AUGMENT:augment SEED:seed PRECISION:precision MAX_MINUTES:max-minutes RUN:run,\
 	$(call option,$(word 1,$(subst :, ,$(each))),$(word 2,$(subst :, ,$(each))))) $(if $(FINE_TUNE),--fine-tune)
+train_options = $(run_options) $(call option,INSTANCES,instances) $(if $(SPOT),--spot) $(call option,RESUME,resume)
 
 ##@ Start here
 .PHONY: help setup images up
@@ -41,12 +42,8 @@ setup: ## Prepare this checkout: packages from the hashed lock, Terraform, its p
 images: setup ## Prepare the environments of all AWS images that the rehearsal runs: 5 GB more, for training jobs
 	@$(PY) -m localaws.images prepare
 
-up: setup $(if $(or $(REHEARSE),$(filter local,$(ENV))),local-up) ## From nothing to a URL: deploy, train on the sample, promote, ask
-	@$(MAKE) apply
-	@$(MAKE) data
-	@$(MAKE) train
-	@$(MAKE) promote
-	@$(PY) -m deploy.commands.curl --run
+up: setup ## From nothing to a URL: deploy, train on the sample, promote, ask; what train takes, V=1 shows everything
+	@$(PY) -m deploy.commands.up $(if $(V),--verbose) $(train_options)
 
 ##@ Infrastructure
 .PHONY: plan apply destroy output package upload
@@ -68,8 +65,7 @@ upload: setup ## Upload the packages to the artifacts bucket, skipping what is t
 data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=1; default: the built-in sample
 	@$(PY) -m deploy.commands.data $(call argument,DATA)
 train: setup ## Train in SageMaker: DATA= ARCH= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
-	@$(PY) -m deploy.commands.train $(run_options) $(call option,INSTANCES,instances) $(if $(SPOT),--spot) \
-		$(call option,RESUME,resume)
+	@$(PY) -m deploy.commands.train $(train_options)
 tune: setup ## Tune in SageMaker: what train takes, ARCH=a,b AUGMENT=a,b; JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job
 	@$(PY) -m deploy.commands.tune $(run_options) $(call option,JOBS,jobs) $(call option,PARALLEL,parallel) \
 		$(call option,STRATEGY,strategy) $(call option,WARM_START,warm-start)

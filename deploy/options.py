@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from classifier.settings import HYPERPARAMETERS, boolean, several, units, whole_number
 
@@ -19,15 +19,15 @@ STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
 CHOICES = ("arch", "augment")  # of which a tuning job may choose among several
 
 
-def training() -> argparse.Namespace:
-    """The options of `make train`."""
+def training(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of `make train`, from the command line or from `given`."""
     parser = console.Parser(description="Train in SageMaker.")
     add_run(parser, MOST_MINUTES_SAGEMAKER)
     parser.add_argument("--instances", type=whole_number(1, MOST_INSTANCES), default=1)
     parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
     parser.add_argument("--run", metavar="JOB", help="a training job to follow; starts nothing")
     parser.add_argument("--resume", metavar="JOB", help="start an interrupted spot job again from its checkpoints")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     refuse_others(parser, arguments, "run")
     refuse_others(parser, arguments, "resume")
     require_networks(parser, arguments)
