@@ -75,11 +75,13 @@ promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s
 	@$(PY) -m deploy.commands.promote $(call argument,MODEL)
 
 ##@ Use
-.PHONY: predict url curl report notebook status logs
+.PHONY: predict url page curl report notebook status logs
 predict: setup ## Ask the URL about a picture: IMAGE=file-or-url TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
 	@$(PY) -m deploy.commands.url
+page: setup ## Open the function's page in a browser: signs its requests on this machine, until Ctrl-C; PORT=
+	@$(PY) -m deploy.commands.page $(call option,PORT,port)
 curl: setup ## Print a ready curl line: IMAGE=file
 	@$(PY) -m deploy.commands.curl $(call option,IMAGE,image)
 report: setup ## Fetch and open a run's report: JOB=run|tuning-job; default: the last run

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy import reports, runs
+from deploy.browser import open_in_browser
 from deploy.console import Failure
 from deploy.sagemaker import training, trial_report
 from deploy.sagemaker.trials import Trial
@@ -107,7 +108,7 @@ def headless(monkeypatch):
 
 
 def test_without_a_screen_no_browser_is_started(headless, tmp_path):
-    assert reports.open_in_browser(tmp_path / "a.html") is False
+    assert open_in_browser((tmp_path / "a.html").as_uri()) is False
 
 
 def test_the_systems_browser_gets_the_file_and_nothing_waits_for_it(headless, monkeypatch, tmp_path):
@@ -116,7 +117,7 @@ def test_the_systems_browser_gets_the_file_and_nothing_waits_for_it(headless, mo
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(browser))
 
-    assert reports.open_in_browser(tmp_path / "a report.html") is True
+    assert open_in_browser((tmp_path / "a report.html").as_uri()) is True
 
     deadline = time.monotonic() + 120
     while not told.exists():
