@@ -94,11 +94,13 @@ logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
 	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
 
 ##@ The local AWS
-.PHONY: local-up local-down
+.PHONY: local-up local-down local-reset
 local-up: setup ## Start the local AWS on 127.0.0.1:4566, with REHEARSE=1 on 4567 (LOCALAWS_PORT)
 	@$(PY) -m localaws up
 local-down: setup ## Stop it, with every process that it started; its state stays in .local/
 	@$(PY) -m localaws down
+local-reset: setup ## Stop it and delete its state, datasets and models included: asks, or CONFIRM=yes
+	@$(PY) -m deploy.commands.local_reset
 
 ##@ Development
 .PHONY: test test-fast test-terraform bench lint fmt docs lock clean

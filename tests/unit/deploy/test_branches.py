@@ -31,6 +31,7 @@ REASONS = {
     "deploy/environment.py: point_at_local_aws": "what reaches the local AWS and nothing else",
     "deploy/function.py: connect": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
     "deploy/signing_proxy.py: SigningProxy.__init__": "the proxy's own name on this machine, wherever the function is",
+    "deploy/commands/local_reset.py: main": "AWS has no state on this machine that could be emptied",
     "deploy/terraform.py: Stack._inputs": "Terraform gets the rehearsal's account and the way it addresses buckets",
     "deploy/commands/destroy.py: confirm_destroy": "see Environment.asks_before_destroy",
     "deploy/commands/status.py: image_rows": "on AWS nothing stands in for an image",
