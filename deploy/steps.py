@@ -27,6 +27,7 @@ KILL_AT = 3  # the Ctrl-C that no longer asks
 PLANNED = re.compile(r"\s*Plan: (\d+) to add, (\d+) to change, (\d+) to destroy")
 CHANGED = re.compile(r"\s*module\.\S+: (Creation|Modifications|Destruction) complete")
 DONE = "✓ "  # how a command's last words begin (deploy.console.done)
+MESSAGES = ("✗ ", "! ")  # and its warnings and failures
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class Steps:
             print(f"=== exit status {code} after {time.monotonic() - began:.1f} s", file=log)
         seconds = f"{time.monotonic() - began:.0f} s"
         if interrupted:
-            self._show_end()
+            for line in self._said if not self.verbose else ():
+                if line.startswith(MESSAGES):  # what still runs, for instance; the rest is what broke off
+                    console.err.print(f"  {line}", markup=False)
             raise Interrupted
         if code:
             console.fail(f"{step.title} ({seconds}). Its last lines, all in {shown(self.log)}:")

@@ -78,8 +78,9 @@ def main() -> None:
         console.done(f"There is nothing to delete for {env}.")
         return
     confirm(env, paths)
-    if subprocess.run([sys.executable, "-m", "localaws", "down"]).returncode:
-        raise Failure("The local AWS could not be stopped. Nothing was deleted.")
+    down = subprocess.run([sys.executable, "-m", "localaws", "down"], capture_output=True, text=True)
+    if down.returncode:
+        raise Failure(f"The local AWS could not be stopped. Nothing was deleted. {down.stderr[-500:]}".strip())
     for path in paths:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     console.done(f"The rehearsal is empty. Begin again: {console.make('up')}")

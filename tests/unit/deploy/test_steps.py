@@ -107,14 +107,18 @@ def test_ctrl_c_reaches_the_step_and_waits_until_it_has_ended_in_order(tmp_path:
         log,
         "import time, pathlib\n"
         "try:\n    print('waiting', flush=True); time.sleep(600)\n"
-        f"except KeyboardInterrupt:\n    time.sleep(1); pathlib.Path({str(orderly)!r}).touch()",
+        f"except KeyboardInterrupt:\n    time.sleep(1); pathlib.Path({str(orderly)!r}).touch(); print('✗ it goes on')",
+        stderr=subprocess.PIPE,
+        text=True,
     )
     waiting(log)
 
     process.send_signal(signal.SIGINT)
 
-    assert process.wait(WAIT) == 130
+    _, said = process.communicate(timeout=WAIT)
+    assert process.returncode == 130
     assert orderly.exists()
+    assert said == "  ✗ it goes on\n", "its last message, and not what broke off"
 
 
 def test_what_the_step_started_ends_too(tmp_path: Path):
