@@ -28,6 +28,7 @@ argument = $${$(1):+"$$$(1)"}
 run_options = $(foreach each,DATA:data ARCH:arch EPOCHS:epochs PATIENCE:patience BATCH:batch LR:lr \
 	WEIGHT_DECAY:weight-decay DROPOUT:dropout AUGMENT:augment SEED:seed PRECISION:precision MAX_MINUTES:max-minutes RUN:run,\
 	$(call option,$(word 1,$(subst :, ,$(each))),$(word 2,$(subst :, ,$(each))))) $(if $(FINE_TUNE),--fine-tune)
+train_options = $(run_options) $(call option,INSTANCES,instances) $(if $(SPOT),--spot) $(call option,RESUME,resume)
 
 ##@ Start here
 .PHONY: help setup images up
@@ -43,12 +44,8 @@ setup: ## Prepare this checkout: packages from the hashed lock, Terraform, its p
 images: setup ## Prepare the environments of all AWS images that the rehearsal runs (9 GB more)
 	@$(PY) -m localaws.images prepare
 
-up: setup $(if $(or $(REHEARSE),$(filter local,$(ENV))),local-up) ## From nothing to a URL: deploy, train on the sample, promote, predict
-	@$(MAKE) apply
-	@$(MAKE) data
-	@$(MAKE) train
-	@$(MAKE) promote
-	@$(PY) -m deploy.commands.curl --run
+up: setup ## From nothing to a URL: deploy, train on the sample, promote, predict; the variables of train, V=1 shows everything
+	@$(PY) -m deploy.commands.up $(if $(V),--verbose) $(train_options)
 
 ##@ Infrastructure
 .PHONY: plan apply destroy output package upload
@@ -70,8 +67,7 @@ upload: setup ## Upload the packages that the artifacts bucket does not have
 data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=1; default: the built-in sample
 	@$(PY) -m deploy.commands.data $(call argument,DATA)
 train: setup ## Train in SageMaker: DATA= ARCH= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
-	@$(PY) -m deploy.commands.train $(run_options) $(call option,INSTANCES,instances) $(if $(SPOT),--spot) \
-		$(call option,RESUME,resume)
+	@$(PY) -m deploy.commands.train $(train_options)
 tune: setup ## Tune in SageMaker: the variables of train, ARCH=a,b AUGMENT=a,b JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job
 	@$(PY) -m deploy.commands.tune $(run_options) $(call option,JOBS,jobs) $(call option,PARALLEL,parallel) \
 		$(call option,STRATEGY,strategy) $(call option,WARM_START,warm-start)
@@ -81,11 +77,13 @@ promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s
 	@$(PY) -m deploy.commands.promote $(call argument,MODEL)
 
 ##@ Use
-.PHONY: predict url curl report notebook status logs
+.PHONY: predict url page curl report notebook status logs
 predict: setup ## Classify an image with the function URL: IMAGE=file-or-url TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
 	@$(PY) -m deploy.commands.url
+page: setup ## Open the function's page in a browser, through a proxy that signs, until Ctrl-C: PORT=
+	@$(PY) -m deploy.commands.page $(call option,PORT,port)
 curl: setup ## Print a curl command for the function URL: IMAGE=file
 	@$(PY) -m deploy.commands.curl $(call option,IMAGE,image)
 report: setup ## Fetch and open the report of a run: RUN=run|tuning-job; default: the last run
@@ -98,11 +96,13 @@ logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
 	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
 
 ##@ The local AWS
-.PHONY: local-up local-down
+.PHONY: local-up local-down local-reset
 local-up: setup ## Start the local AWS on 127.0.0.1:4566, or on 4567 with REHEARSE=1 (LOCALAWS_PORT)
 	@$(PY) -m localaws up
 local-down: setup ## Stop the local AWS and every process that it started; its state stays in .local/
 	@$(PY) -m localaws down
+local-reset: setup ## Stop it and delete its state, datasets and models included: asks, or CONFIRM=yes
+	@$(PY) -m deploy.commands.local_reset
 
 ##@ Development
 .PHONY: test test-all test-fast test-terraform bench lint fmt docs lock clean

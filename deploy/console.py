@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from rich.console import Console
+from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -19,6 +20,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 class Failure(Exception):
     """A command cannot go on. The message names the thing that is wrong and the way out."""
+
+    code = 1  # the command's exit status
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,13 +53,17 @@ def warn(message: str) -> None:
     _say(err, "[bold yellow]![/] ", message)
 
 
+def fail(message: str) -> None:
+    _say(err, "[bold red]✗[/] ", message)
+
+
 def _say(where: Console, sign: str, message: str) -> None:
     where.print(sign, end="")
     where.print(message, markup=False)  # it may hold anything that a file can be called
 
 
-def show(table: Table) -> None:
-    """Print a table whole: where it is wider than the terminal its lines wrap, but no value is cut off."""
+def show(table: Table | Panel) -> None:
+    """Print a table or a box whole: if it is wider than the terminal its lines wrap, but no value is cut off."""
     needed = Console(width=1000).measure(table).maximum
     Console(highlight=False, width=max(out.width, needed)).print(table)
 
@@ -78,8 +85,8 @@ def run(command: Callable[[], int | None]) -> None:
         message = explain(error)
         if message is None:
             raise
-        _say(err, "[bold red]✗[/] ", message)
-        sys.exit(1)
+        fail(message)
+        sys.exit(error.code if isinstance(error, Failure) else 1)
 
 
 def explain(error: Exception) -> str | None:

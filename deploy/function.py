@@ -128,3 +128,11 @@ def curl_line(deployment: Deployment, image: Path) -> str:
         deployment.function_url,
     ]
     return " ".join(parts)
+
+
+def credentials_hint(deployment: Deployment) -> str | None:
+    """How a shell gets the credentials that the curl line reads; None if it needs none."""
+    if deployment.env.rehearsed or deployment.predictor_auth_type != "AWS_IAM":
+        return None
+    export = 'eval "$(aws configure export-credentials --format env)"'
+    return f"# the line reads your credentials from the environment: {export}"

@@ -21,7 +21,30 @@ CHOICES = ("arch", "augment")  # of which a tuning job may choose among several
 
 def training() -> argparse.Namespace:
     """The options of `make train`."""
-    parser = console.Parser(description="Train in SageMaker.")
+    parser = training_parser("Train in SageMaker.")
+    arguments = parser.parse_args()
+    check_training(parser, arguments)
+    return arguments
+
+
+def up() -> tuple[argparse.Namespace, list[str]]:
+    """The options of `make up`, and those that `make train` gets: not the dataset, which is uploaded first."""
+    parser = training_parser("From nothing to a URL that answers.")
+    parser.add_argument("--verbose", action="store_true", help="show everything that the steps print")
+    arguments = parser.parse_args()
+    check_training(parser, arguments)
+    given: list[str] = []
+    for option, action in parser._option_string_actions.items():
+        value = getattr(arguments, action.dest, None)
+        if option in ("--verbose", "--data") or value == parser.get_default(action.dest) or action.dest == "help":
+            continue
+        given += [option] if value is True else [option, str(value)]
+    return arguments, given
+
+
+def training_parser(description: str) -> argparse.ArgumentParser:
+    """The parser of what a training job in SageMaker takes."""
+    parser = console.Parser(description=description)
     add_run(parser, MOST_MINUTES_SAGEMAKER)
     parser.add_argument(
         "--instances",
@@ -32,11 +55,14 @@ def training() -> argparse.Namespace:
     parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
     parser.add_argument("--run", metavar="JOB", help="a training job to follow; starts nothing")
     parser.add_argument("--resume", metavar="JOB", help="start an interrupted spot job again from its checkpoints")
-    arguments = parser.parse_args()
+    return parser
+
+
+def check_training(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Refuse options that exclude one another, and a network that does not exist."""
     refuse_others(parser, arguments, "run")
     refuse_others(parser, arguments, "resume")
     require_networks(parser, arguments)
-    return arguments
 
 
 def tuning() -> argparse.Namespace:

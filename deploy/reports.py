@@ -1,15 +1,11 @@
-"""Fetch the report of a training run and open it: the last run's, or that of the run that is named.
+"""Fetch the report of a training run: the last run's, or that of the run that is named.
 
 A run's report.html lies in its output.tar.gz, beside model.tar.gz. Only that file is taken out of the archive, to
-`.local/<env>/reports/<run>.html`. The path is always printed; where there is a browser to open it in, that is done in a
-process of its own, so that nothing here waits for a browser or fails with it.
+`.local/<env>/reports/<run>.html`.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -63,18 +59,3 @@ def extract(archive) -> bytes | None:
                 content = tar.extractfile(member)
                 return content.read() if content else None
     return None
-
-
-def open_in_browser(path: Path) -> bool:
-    """Hand the file to the system's browser, where it has one that would open a window; whether it was handed over."""
-    graphical = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if not graphical and not os.environ.get("BROWSER"):  # webbrowser would take a text browser, and this terminal
-        return False
-    subprocess.Popen(
-        [sys.executable, "-m", "webbrowser", path.as_uri()],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    return True

@@ -22,12 +22,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
+# Measured on 2026-11-25 on x86_64 with an empty cache of uv. PyTorch's GPU libraries are 2.5 GB of it (SURPRISES.md).
+SIZES = "3.6 GB to download, as far as they are not in uv's cache, and 7 GB on the disk"
 SERVING_IMAGE = "ray:serve-ml-sagemaker-cpu-v1.4"
 
 
@@ -64,9 +70,57 @@ def sync_environment() -> None:
             only_uv.flush()
             install = ["-m", "pip", "install", "-q", "--require-hashes", "-r", only_uv.name]
             subprocess.run([VENV / "bin" / "python", *install], check=True)
-    print("Installing the packages of requirements.lock (the first time: about 6 GB) …", flush=True)
-    environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
-    subprocess.run([uv, "pip", "sync", "--require-hashes", str(LOCK)], check=True, env=environment)
+    print(f"Installing the packages of requirements.lock: {SIZES} …", flush=True)
+    run_uv([str(uv), "pip", "sync", "--require-hashes", str(LOCK)])
+
+
+def run_uv(command: list[str]) -> None:
+    """Run uv and print one line when it has ended; on a terminal, what it has downloaded until then.
+
+    Raises SystemExit with its last lines if it fails.
+    """
+    began = time.monotonic()
+    said: deque[str] = deque(maxlen=15)
+    under_way: dict[str, float] = {}
+    downloaded, installed = 0.0, "the packages"
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "VIRTUAL_ENV": str(VENV)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process, one_line() as show:
+        for line in process.stdout:
+            said.append(line)
+            if found := re.match(r"Downloading (\S+) \(([\d.]+)([KMG])iB\)", line):
+                under_way[found[1]] = float(found[2]) * {"K": 2**10, "M": 2**20, "G": 2**30}[found[3]]
+            elif found := re.match(r" Downloaded (\S+)", line):
+                downloaded += under_way.pop(found[1], 0)
+            elif found := re.match(r"Installed (\d+ packages?) ", line):
+                installed = found[1]
+            names = sorted(under_way, key=lambda name: under_way[name], reverse=True)[:3]
+            show(f"  {downloaded / 1e6:,.0f} MB downloaded{', now ' if names else ''}{', '.join(names)}")
+    if process.returncode:
+        raise SystemExit(f"uv failed with exit status {process.returncode}. Its last lines:\n{''.join(said)}".rstrip())
+    print(f"Installed {installed} in {time.monotonic() - began:.0f} s.", flush=True)
+
+
+@contextmanager
+def one_line() -> Generator[Callable[[str], None]]:
+    """What shows a text in the terminal's last line, over the one before; nothing if there is no terminal."""
+    terminal = sys.stdout.isatty()
+
+    def show(text: str) -> None:
+        if terminal:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{text[:width]}", end="", flush=True)
+
+    try:
+        yield show
+    finally:
+        show("")
 
 
 def prepare_serving() -> None:
@@ -74,7 +128,10 @@ def prepare_serving() -> None:
     that the image lacks. Afterwards nothing needs a network."""
     python = str(VENV / "bin" / "python")
     prepare = [python, "-m", "localaws.images", "prepare", "--if-possible", SERVING_IMAGE]
-    subprocess.run(prepare, check=True, cwd=ROOT)
+    result = subprocess.run(prepare, cwd=ROOT, stderr=subprocess.PIPE, text=True)  # without a terminal uv is quiet
+    print(result.stderr, end="", file=sys.stderr, flush=True)
+    if result.returncode:
+        raise SystemExit(f"The serving image could not be prepared (exit status {result.returncode}).")
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'payloads' / 'shared'}"}
     subprocess.run([python, "-m", "deploy.build.serving_runtime"], check=True, cwd=ROOT, env=environment)
 

@@ -134,11 +134,21 @@ class Stack:
         """Run Terraform, showing what it changes and what goes wrong, without its plan (which `make plan` shows in
         full), its warnings and its outputs."""
         argv = self._terraform.generate_cmd_string(command, **arguments, no_color=IsFlagged)
+        error = interrupted = False
         with subprocess.Popen(argv, cwd=TERRAFORM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
-            error = False
             assert run.stdout is not None
-            for line in run.stdout:
-                error = error or line.startswith("Error")
-                if error or PROGRESS.match(line):
-                    console.out.print(f"  {line.rstrip()}", markup=False)
+            while True:
+                try:
+                    for line in run.stdout:
+                        error = error or line.startswith("Error")
+                        if error or PROGRESS.match(line):
+                            console.out.print(f"  {line.rstrip()}", markup=False)
+                    break
+                except KeyboardInterrupt:
+                    # Terraform got it too. It finishes what it has begun and writes its state; if nobody read what it
+                    # says meanwhile, the closed pipe would end it before that.
+                    interrupted = True
+                    console.warn("Terraform finishes what it has begun, and keeps its state.")
+        if interrupted:
+            raise KeyboardInterrupt
         return run.returncode

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from deploy import console, environment, runs
-from deploy.reports import ARCHIVE, fetch, open_in_browser
+from deploy.browser import open_in_browser
+from deploy.reports import ARCHIVE, fetch
 from deploy.terraform import Stack
 
 
@@ -14,7 +15,7 @@ def main() -> None:
     deployment = Stack(environment.current()).require_deployment()
     run = runs.find(deployment, wanted, ARCHIVE)
     path = fetch(deployment, run)
-    opened = "" if open_in_browser(path) else ": open it in a browser"
+    opened = "" if open_in_browser(path.as_uri()) else ": open it in a browser"
     console.done(f"The report of {run}{opened}\n  {path}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -23,9 +24,15 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 def test_up_ends_with_a_line_that_answers_the_plan_is_empty_and_destroy_leaves_nothing(ordinary: Deployment):
-    line = next(line for line in ordinary.make("up", timeout=3600).splitlines() if line.startswith("curl "))
+    printed = ordinary.make("up", timeout=3600).splitlines()
+    assert len(printed) <= 40, "what the steps print is in the log"
+    [line] = [line for line in printed if line.startswith("curl ")]
     answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=300, check=True)
     assert json.loads(answer.stdout)["model"]["classes"] == 10
+    label = json.loads(answer.stdout)["predictions"][0]["label"]
+    assert any(re.match(rf"│ {label} +[0-9.]+% ", line) for line in printed), "the box has the same answer"
+    [log] = (ordinary.home / "local" / "logs").iterdir()
+    assert "test accuracy" in log.read_text() and "Apply complete!" in log.read_text()
     assert "No changes." in ordinary.make("plan")
 
     ordinary.make("destroy")

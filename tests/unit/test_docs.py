@@ -14,7 +14,7 @@ DOCUMENTS = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*
 PROMISED_TARGETS = {
     *("help", "setup", "up", "plan", "apply", "destroy", "output", "package", "upload", "data", "train", "train-ec2"),
     *("tune", "promote", "predict", "url", "curl", "report", "notebook", "status", "logs", "local-up", "local-down"),
-    *("test", "test-fast", "lint", "fmt", "docs", "clean"),
+    *("page", "local-reset", "test", "test-fast", "lint", "fmt", "docs", "clean"),
 }
 
 

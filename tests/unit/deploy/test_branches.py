@@ -18,7 +18,7 @@ REASONS = {
     "Makefile: DRESS": "the local AWS of a dress rehearsal has a port and a home of its own",
     "Makefile: LOCALAWS_PORT": "the same",
     "Makefile: export LOCALAWS_HOME": "the same",
-    "Makefile: up": "a rehearsal starts the local AWS first; AWS runs already",
+    "deploy/commands/up.py: steps": "a rehearsal starts the local AWS first; AWS runs already",
     "deploy/console.py: make": "a command to be pasted names ENV and REHEARSE only if they are not the default",
     "deploy/environment.py: Environment.__str__": "the same",
     "deploy/environment.py: Environment.asks_before_destroy": "nobody is asked before ENV=local is destroyed: its "
@@ -32,11 +32,13 @@ REASONS = {
     "deploy/environment.py: current": "this is where ENV and REHEARSE are read, and the caller's keys replaced",
     "deploy/environment.py: point_at_local_aws": "what reaches the local AWS and nothing else",
     "deploy/function.py: connect": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
+    "deploy/signing_proxy.py: SigningProxy.__init__": "the proxy's own name on this machine, wherever the function is",
+    "deploy/commands/local_reset.py: main": "AWS has no state on this machine that could be emptied",
     "deploy/terraform.py: Stack._inputs": "Terraform gets the rehearsal's account and the way it addresses buckets",
     "deploy/commands/destroy.py: confirm_destroy": "see Environment.asks_before_destroy",
     "deploy/commands/status.py: image_rows": "on AWS nothing stands in for an image",
     "deploy/function.py: curl_line": "the keys of the local AWS are known; those of AWS are the caller's, in the shell",
-    "deploy/commands/curl.py: main": "the hint at how a shell gets the caller's keys",
+    "deploy/function.py: credentials_hint": "the hint at how a shell gets the caller's keys",
 }
 
 ATTRIBUTES = {"is_local", "is_aws", "rehearsed", "is_dress_rehearsal", "asks_before_destroy"}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy import reports, runs
+from deploy.browser import open_in_browser
 from deploy.console import Failure
 from deploy.sagemaker import training, trial_report
 from deploy.sagemaker.trials import Trial
@@ -77,7 +78,10 @@ def test_a_report_that_is_a_link_is_refused(account):
         fetch(account)
 
 
-@pytest.mark.parametrize("content", [b"no archive", archive(**{"report.html": PAGE * 99})[:60]])
+# The ids are given: those of bytes would hold the time, and differ between the workers that collect them.
+@pytest.mark.parametrize(
+    "content", [b"no archive", archive(**{"report.html": PAGE * 99})[:60]], ids=["not an archive", "cut off"]
+)
 def test_a_broken_archive_is_named(account, content):
     put(account, "run-1", content)
 
@@ -107,7 +111,7 @@ def headless(monkeypatch):
 
 
 def test_without_a_screen_no_browser_is_started(headless, tmp_path):
-    assert reports.open_in_browser(tmp_path / "a.html") is False
+    assert open_in_browser((tmp_path / "a.html").as_uri()) is False
 
 
 def test_the_systems_browser_gets_the_file_and_nothing_waits_for_it(headless, monkeypatch, tmp_path):
@@ -116,7 +120,7 @@ def test_the_systems_browser_gets_the_file_and_nothing_waits_for_it(headless, mo
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(browser))
 
-    assert reports.open_in_browser(tmp_path / "a report.html") is True
+    assert open_in_browser((tmp_path / "a report.html").as_uri()) is True
 
     deadline = time.monotonic() + 120
     while not told.exists():

@@ -111,3 +111,15 @@ def test_what_goes_on_takes_no_settings_but_its_own(monkeypatch, target, option)
 
     with pytest.raises(Failure, match="leave out FINE_TUNE, BATCH, LR"):
         parsed(monkeypatch, target, option, "pawprint-1", "--lr", "0.1", "--fine-tune", "--batch", "8")
+
+
+def test_up_passes_on_what_train_takes_except_the_dataset(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["up", "--data", "my photos", "--epochs", "3", "--fine-tune", "--verbose"])
+
+    arguments, training = options.up()
+
+    assert (arguments.data, arguments.verbose) == ("my photos", True)
+    assert sorted(training) == ["--epochs", "--fine-tune", "3"]
+    monkeypatch.setattr(sys, "argv", ["up", "--epochs", "0"])
+    with pytest.raises(Failure, match=r"^EPOCHS: "):
+        options.up()

@@ -87,3 +87,46 @@ def test_a_terraform_on_path_is_preferred(tmp_path: Path, monkeypatch: pytest.Mo
     setup.install_terraform()
 
     assert not (tmp_path / "venv" / "bin" / "terraform").exists()
+
+
+def fake_uv(folder: Path, *said: str, status: int = 0) -> list[str]:
+    program = folder / "uv"
+    program.write_text("#!/bin/sh\n" + "".join(f"echo '{line}' >&2\n" for line in said) + f"exit {status}\n")
+    program.chmod(0o755)
+    return [str(program)]
+
+
+DOWNLOADS = (
+    "Resolved 2 packages in 3ms",
+    "Downloading torch (529.0MiB)",
+    "Downloading rich (1.0MiB)",
+    " Downloaded rich",
+    "Prepared 2 packages in 1s",
+    "Installed 2 packages in 8ms",
+    *(f" + package-{number}==1.0" for number in range(300)),
+)
+
+
+def test_what_uv_prints_becomes_one_line(tmp_path: Path, capfd: pytest.CaptureFixture):
+    setup.run_uv(fake_uv(tmp_path, *DOWNLOADS))
+
+    assert capfd.readouterr() == ("Installed 2 packages in 0 s.\n", "")
+
+
+def test_on_a_terminal_one_line_says_what_is_downloaded(tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+
+    setup.run_uv(fake_uv(tmp_path, *DOWNLOADS))
+
+    said = capfd.readouterr().out
+    assert said.count("\n") == 1
+    assert "\r\x1b[K  0 MB downloaded, now torch, rich\r" in said
+    assert "\r\x1b[K  1 MB downloaded, now torch\r" in said
+    assert said.endswith("\r\x1b[KInstalled 2 packages in 0 s.\n")
+
+
+def test_if_uv_fails_its_last_lines_are_shown(tmp_path: Path):
+    with pytest.raises(SystemExit, match=r"exit status 2(?s:.*)hash mismatch") as failure:
+        setup.run_uv(fake_uv(tmp_path, *(f"line {number}" for number in range(50)), "hash mismatch", status=2))
+
+    assert "line 0\n" not in failure.value.code

@@ -20,7 +20,8 @@ from botocore.exceptions import ClientError
 
 from deploy.deployment import Deployment
 from deploy.environment import Environment
-from deploy.function import curl_line
+from deploy.function import Signer, curl_line
+from deploy.signing_proxy import SigningProxy
 
 CODE = """
 import base64, json
@@ -363,6 +364,21 @@ def test_the_line_that_make_curl_prints_works_as_it_stands(closed, credentials, 
     assert answer["requestContext"]["authorizer"]["iam"]["accessKey"] == credentials[kind]["AWS_ACCESS_KEY_ID"]
     if kind == "user":  # an unset variable and an empty one are the same
         assert "body" in paste(shell, line, {**credentials[kind], "AWS_SESSION_TOKEN": ""})
+
+
+@pytest.mark.parametrize("kind", ["user", "role"])
+@pytest.mark.parametrize(("method", "body", "query"), [("GET", b"", ""), ("POST", BODY, "?top_k=3")])
+def test_what_make_page_signs_is_accepted(closed, credentials, monkeypatch, kind, method, body, query):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, credentials[kind].get(name, ""))
+    with SigningProxy(closed.url, Signer("us-east-1")) as proxy:
+        answer = proxy.forward(method, f"/{query}", body, {"Content-Type": "image/jpeg"})
+
+    assert answer.status == 201
+    event = json.loads(answer.body)
+    assert base64.b64decode(event.get("body", "")) == body
+    assert event["rawQueryString"] == query.removeprefix("?")
+    assert event["requestContext"]["authorizer"]["iam"]["accessKey"] == credentials[kind]["AWS_ACCESS_KEY_ID"]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")

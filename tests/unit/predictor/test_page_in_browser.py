@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 from PIL import Image
 from predictor_support import Context, Server, respond
 
-from localaws.services.lambda_.http_event import HttpRequest, make_event, read_result
+from deploy.function import Signer
+from deploy.signing_proxy import SigningProxy
+from localaws.services.lambda_.http_event import UrlRequest, make_event, read_result
 
 pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason="there is no Chromium here (on Debian: apt install chromium; or set CHROMIUM)"
@@ -40,7 +44,7 @@ def address(serve, predictor, fake_endpoint) -> str:
         body = handler.rfile.read(int(handler.headers["content-length"] or 0))
         path, _, query = handler.path.partition("?")
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        request = HttpRequest(handler.command, path, query, headers, body, "HTTP/1.1", "127.0.0.1", "localhost")
+        request = UrlRequest(handler.command, path, query, headers, body, "HTTP/1.1", "127.0.0.1", "localhost")
         event = make_event(request, "id", str(uuid.uuid4()), "123456789012", None)
         said = read_result(json.dumps(predictor.answer(event, Context())).encode())
         respond(handler, said.status, dict(said.headers), said.body)
@@ -172,3 +176,44 @@ def test_what_is_no_picture_is_refused_in_words(open_page, tmp_path):
     page.until("!document.querySelector('#failure').hidden")
     assert "cannot read the file as a picture" in page.js("document.querySelector('#reason').textContent")
     assert page.js("document.querySelector('#again').hidden"), "trying again would not help"
+
+
+def test_through_the_signing_proxy_the_page_works_and_so_does_its_curl_line(browser, address, photo, fake_endpoint):
+    """As `make page` serves it: the page's own address is the proxy's, which signs what the page and curl send."""
+    url = address.replace("127.0.0.1", "function.localhost")
+    with SigningProxy(url, Signer("us-east-1")) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        page = browser.page(proxy.address)
+        page.drop(photo, "#drop")
+        answered(page)
+        line = page.js("document.querySelector('#command').textContent")
+        complaints = page.complaints
+        page.close()
+        assert proxy.address in line
+        pasted = subprocess.run(["/bin/sh", "-c", f"{line} -sS"], cwd=photo.parent, capture_output=True, timeout=120)
+        proxy.shutdown()
+
+    assert complaints == []
+    assert [received.body for received in fake_endpoint.received] == [photo.read_bytes()] * 2
+    assert json.loads(pasted.stdout)["predictions"][0]["label"] == "002.Beagle"
+
+
+def test_a_page_of_another_site_gets_nothing_through_the_signing_proxy(browser, address, serve, fake_endpoint):
+    """A browser refuses what has no permission to be read, but would send it: the proxy does not forward it."""
+    said: list[str] = []
+    url = address.replace("127.0.0.1", "function.localhost")
+    with SigningProxy(url, Signer("us-east-1"), say=said.append) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        evil = serve(lambda handler: respond(handler, 200, {"content-type": "text/html"}, b"<title>evil</title>"))
+        page = browser.page(f"http://evil.example:{evil.port}/")
+        sent = f"fetch({json.dumps(proxy.address)}, {{method: 'POST', mode: 'no-cors', body: 'x'}}).catch(() => 0)"
+        page.js(f"{sent}.then(() => 0)")
+        rebound = browser.page(f"http://evil.example:{proxy.port}/")
+        shown = rebound.js("document.body.innerText")
+        page.close()
+        rebound.close()
+        proxy.shutdown()
+
+    assert fake_endpoint.received == []
+    assert "wrong_host" in shown
+    assert any(words.startswith("POST '/' refused with 403") for words in said), "it did arrive"

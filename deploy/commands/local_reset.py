@@ -1,0 +1,90 @@
+"""`make local-reset`: stop the local AWS and delete the rehearsal's state, datasets and models included."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy import console, environment
+from deploy.console import Failure
+from deploy.deployment import Deployment
+from deploy.environment import Environment
+from deploy.terraform import Stack
+
+KEPT = "logs"  # of the commands: what they said about a rehearsal that is gone may be of use
+
+
+def doomed(env: Environment) -> list[Path]:
+    """What a reset deletes: the state of the local AWS, and what this machine remembers about the environment."""
+    remembered = [path for path in env.home.iterdir() if path.name != KEPT]
+    home = Path(os.environ["LOCALAWS_HOME"])
+    return sorted({*remembered, *([home] if home.exists() else [])})
+
+
+def size(paths: list[Path]) -> tuple[int, int]:
+    """How many files there are below the paths, and their bytes; links are not followed."""
+    files = [
+        Path(folder, name) for path in paths if path.is_dir() for folder, _, names in os.walk(path) for name in names
+    ]
+    files += [path for path in paths if not path.is_dir()]
+    return len(files), sum(file.lstat().st_size for file in files)
+
+
+def counts(env: Environment) -> str | None:
+    """The datasets and models that a reset deletes, in words; None if the local AWS does not say."""
+    try:
+        env.require_own_local_aws()
+        deployment = Stack(env).deployment()
+        if not deployment.has("artifacts_bucket"):
+            return None
+        datasets, models = folders(deployment, "datasets/"), folders(deployment, "models/")
+    except (Failure, ClientError, BotoCoreError):
+        return None
+    return f"{datasets} {'dataset' if datasets == 1 else 'datasets'}, {models} {'run' if models == 1 else 'runs'}"
+
+
+def folders(deployment: Deployment, prefix: str) -> int:
+    pages = deployment.client("s3").get_paginator("list_objects_v2")
+    listed = pages.paginate(Bucket=deployment.artifacts_bucket, Prefix=prefix, Delimiter="/")
+    return sum(len(page.get("CommonPrefixes", [])) for page in listed)
+
+
+def confirm(env: Environment, paths: list[Path]) -> None:
+    """Say what is lost, and ask for a yes. Raises Failure if none is given."""
+    files, total = size(paths)
+    console.warn(
+        f"This stops the local AWS of {env} and deletes its state and Terraform's record of it: "
+        f"{', '.join(filter(None, [counts(env), f'{files:,} files', f'{total / 1e6:,.1f} MB']))}, in"
+    )
+    for path in paths:
+        console.err.print(f"  {path}", markup=False)
+    if os.environ.get("CONFIRM") == "yes":
+        return
+    if not sys.stdin.isatty() or input("Type yes to go on: ").strip() != "yes":
+        raise Failure(f"Nothing was deleted. To confirm without a terminal: {console.make('local-reset CONFIRM=yes')}")
+
+
+def main() -> None:
+    env = environment.current()
+    if not env.rehearsed:
+        raise Failure(f"{env} is on AWS and has no local state. What is deployed there: {console.make('destroy')}")
+    paths = doomed(env)
+    if not paths:
+        console.done(f"There is nothing to delete for {env}.")
+        return
+    confirm(env, paths)
+    down = subprocess.run([sys.executable, "-m", "localaws", "down"], capture_output=True, text=True)
+    if down.returncode:
+        raise Failure(f"The local AWS could not be stopped. Nothing was deleted. {down.stderr[-500:]}".strip())
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+    console.done(f"The rehearsal is empty. Begin again: {console.make('up')}")
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,60 @@
+"""Ctrl-C in an apply: what reads Terraform's output stays until Terraform has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+WAIT = 120.0
+# Stands for Terraform: at an interrupt it goes on for a while, reports that, and only then writes its state.
+TERRAFORM = """
+import pathlib, sys, time
+print("Plan: 1 to add", flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    for _ in range(3):
+        time.sleep(0.5)
+        print("module.a.b: Still creating...", flush=True)
+    pathlib.Path(sys.argv[1]).touch()
+"""
+READER = """
+import sys
+from deploy.terraform import Stack
+stack = Stack.__new__(Stack)
+class Fake:
+    def generate_cmd_string(self, *_, **__):
+        return [sys.executable, "-c", sys.argv[1], sys.argv[2]]
+stack._terraform = Fake()
+try:
+    stack._run_briefly("apply")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_terraform_writes_its_state_before_the_command_ends(tmp_path: Path):
+    state = tmp_path / "state"
+    process = subprocess.Popen(
+        [sys.executable, "-c", READER, TERRAFORM, str(state)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'payloads' / 'shared'}"},
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    assert "Plan" in process.stdout.readline()
+    time.sleep(0.5)  # it prints before it sleeps
+
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everybody in the group gets it
+
+    said, _ = process.communicate(timeout=WAIT)
+    assert process.returncode == 130
+    assert state.exists()
+    assert said.count("Still creating") == 3
