@@ -8,6 +8,7 @@ from uuid import uuid4
 from xml.sax.saxutils import escape
 
 from botocore.exceptions import UnknownServiceError
+from moto.core.model import OperationModel
 from moto.core.request import Request
 from moto.core.routing import NotFound, get_service_router
 from moto.core.utils import get_service_model
@@ -41,11 +42,20 @@ def operation_of(service: str, environ: dict[str, Any]) -> str | None:
         return target.rpartition(".")[2]
     if get_service_model(service).protocol not in _REST:
         return None
-    try:
-        operation, _ = get_service_router(service).match(Request(environ, populate_request=False))
-    except (NotFound, NotImplementedError):
-        return None
-    return operation.name
+    operation, _ = matched(service, environ)
+    return operation and operation.name
+
+
+def matched(service: str, environ: dict[str, Any]) -> tuple[OperationModel | None, dict[str, Any]]:
+    """The operation of a request to a REST service, or None, and the labels in its path. Found once per request."""
+    known = environ.get("localaws.matched")
+    if known is None or known[0] != service:
+        try:
+            found = get_service_router(service).match(Request(environ, populate_request=False))
+        except (NotFound, NotImplementedError):
+            found = None, {}
+        known = environ["localaws.matched"] = service, found
+    return known[1]
 
 
 def answer(service: str, code: str, message: str, status: int = 400, protocol: str | None = None) -> Answer:

@@ -103,7 +103,8 @@ def _first_of(found: list[Breach], breach: Breach) -> Breach:
 
 def _sentence(service: str, breach: Breach) -> str:
     constraint = breach.constraint.words
-    if service == "lambda" and breach.constraint.kind == "nested":  # [LS] lambda, architectures
+    # [LS] lambda: architectures and weights, but not the keys of weights.
+    if service == "lambda" and breach.constraint.kind == "nested" and not constraint.startswith("Map keys"):
         constraint = f"{constraint[:-1]}, {NULL}]"
     if breach.value is None:
         value = " null"
@@ -137,7 +138,7 @@ def _as_java(shape: Member, value: Any) -> str:
             f"{name[:1].lower()}{name[1:]}={_as_java(each, value.get(name))}" for name, each in shape.members.items()
         ]
         return f"{shape.shape.name}({', '.join(parts)})"
-    return str(value)
+    return shape.number(value) if isinstance(value, int | float) else str(value)
 
 
 def _by_ecr(breach: Breach) -> Refused:

@@ -19,11 +19,9 @@ from xml.etree import ElementTree
 from botocore.model import Shape
 from botocore.parsers import BaseCBORParser, ResponseParserError
 from moto.core.model import OperationModel
-from moto.core.request import Request
-from moto.core.routing import NotFound, get_service_router
 from moto.core.utils import get_service_model
 
-from localaws.errors import CBOR, protocol_of
+from localaws.errors import CBOR, matched, protocol_of
 
 NUMBERS = ("integer", "long", "short", "byte", "float", "double")
 
@@ -284,9 +282,8 @@ def scalar(kind: str, text: str, name: str) -> Any:
 
 
 def _read_rest(service: str, protocol: str, environ: dict[str, Any]) -> ApiRequest | None:
-    try:
-        operation, labels = get_service_router(service).match(Request(environ, populate_request=False))
-    except (NotFound, NotImplementedError):
+    operation, labels = matched(service, environ)
+    if operation is None:
         return None
     shape = operation.input_shape
     if shape is None:

@@ -1,11 +1,15 @@
 """Rules that AWS documents or enforces, and that its service models do not state: a table for each service.
 
 A rule is a function of the request's parameters alone. A rule that depends on what exists is in its service's module.
+[LS] is an answer of AWS that is recorded in LocalStack's snapshots.
 `NOT_QUOTED` marks words for which no quotation of AWS was found.
 """
 
+import base64
+import io
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -160,7 +164,7 @@ SAGEMAKER = (
 
 # --- Lambda ---
 
-ZIP_BYTES = 52_428_800
+ZIP_BYTES, UNZIPPED_BYTES = 52_428_800, 262_144_000
 ENVIRONMENT_BYTES = 4096
 NAME_LENGTH = 64
 
@@ -170,6 +174,16 @@ def _package(params: Params) -> str | None:
     if len(content) * 3 // 4 - content[-2:].count("=") <= ZIP_BYTES:
         return None
     return f"Zipped size must be smaller than {ZIP_BYTES} bytes"
+
+
+def _unpacked(params: Params) -> str | None:
+    content = (params.get("Code") or params).get("ZipFile") or ""
+    try:
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(content))) as archive:
+            size = sum(each.file_size for each in archive.infolist())
+    except (ValueError, zipfile.BadZipFile):
+        return None  # refused by Lambda itself
+    return f"Unzipped size must be smaller than {UNZIPPED_BYTES} bytes" if size >= UNZIPPED_BYTES else None
 
 
 def _environment(params: Params) -> str | None:
@@ -194,7 +208,25 @@ def _function_name(params: Params) -> str | None:
     )
 
 
+def _weights(params: Params) -> str | None:
+    weights = (params.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    if len(weights) > 1:
+        return "Number of items in AdditionalVersionWeights cannot be greater than 1"
+    version = params.get("FunctionVersion")
+    if version not in weights:
+        return None
+    return (
+        f"Invalid function version {version}. Function version {version} is already included in routing configuration."
+    )
+
+
 LAMBDA = (
+    Rule(
+        ("CreateAlias", "UpdateAlias"),
+        "InvalidParameterValueException",
+        _weights,
+        "[LS] test_notfound_and_invalid_routingconfigs::routing_config_exc_toomany, routing_config_exc_sameversion",
+    ),
     Rule(
         ("CreateFunction",),
         "InvalidParameterValueException",
@@ -207,6 +239,12 @@ LAMBDA = (
         _package,
         "[LS] lambda: Zipped size must be smaller than 52428800 bytes",
         status=413,
+    ),
+    Rule(
+        ("CreateFunction", "UpdateFunctionCode"),
+        "InvalidParameterValueException",
+        _unpacked,
+        "[LS] lambda: Unzipped size must be smaller than 262144000 bytes. An archive in S3 is not looked into",
     ),
     Rule(
         ("CreateFunction", "UpdateFunctionConfiguration"),

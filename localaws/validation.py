@@ -82,15 +82,21 @@ class Member:
         kind, words = ("length", "length") if sized else ("range", "value")
         found = []
         if self.most is not None:
-            found.append(Constraint(kind, f"Member must have {words} less than or equal to {_number(self.most)}"))
+            found.append(Constraint(kind, f"Member must have {words} less than or equal to {self.number(self.most)}"))
         if self.least is not None:
-            found.append(Constraint(kind, f"Member must have {words} greater than or equal to {_number(self.least)}"))
+            found.append(
+                Constraint(kind, f"Member must have {words} greater than or equal to {self.number(self.least)}")
+            )
         if self.enum:
             found.append(Constraint("enum", f"Member must satisfy enum value set: [{', '.join(self.enum)}]"))
         if self.pattern is not None:
             text = f"Member must satisfy regular expression pattern: {self.expression}"
             found.append(Constraint("pattern", text))
         return tuple(found)
+
+    def number(self, value: float) -> str:
+        """A number as Java prints it."""
+        return str(float(value) if self.kind in ("double", "float") else int(value))
 
     def broken(self, value: Any) -> Iterator[Constraint]:
         """The constraints on a value itself that it breaks."""
@@ -198,10 +204,6 @@ def _of_map(member: Member, value: dict, path: tuple[str, ...]) -> Iterator[Brea
 def _nested(subject: str, member: Member) -> Constraint:
     words = ", ".join(each.words for each in member.constraints)
     return Constraint("nested", f"{subject} must satisfy constraint: [{words}]")
-
-
-def _number(limit: float) -> str:
-    return str(int(limit)) if float(limit).is_integer() else str(limit)
 
 
 def _size(kind: str, value: Any) -> float | None:

@@ -7,6 +7,7 @@ for each constraint that it can break. They are written by botocore's serializer
 import functools
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -413,7 +414,7 @@ def test_a_malformed_training_job_is_refused_in_sagemakers_words(changes: dict[s
 
 
 FUNCTION = {"FunctionName": "a", "Role": ROLE, "Runtime": "python3.12", "Handler": "a.b", "Code": {"ZipFile": b"x"}}
-GROUP = {"GroupName": "a", "Description": "a"}
+ALIAS = {"FunctionName": "a", "Name": "live", "FunctionVersion": "1"}
 SET = "less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
 ALARM = {
     "AlarmName": "a",
@@ -436,6 +437,18 @@ TARGET = {
     "ResourceId": "endpoint/a/variant/v",
     "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
 }
+
+
+def packed(size: int) -> bytes:
+    """An archive that holds so many bytes of nothing."""
+    buffer = io.BytesIO()
+    archive = zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with archive, archive.open("zeros", "w") as file:
+        for _ in range(0, size, 1 << 20):
+            file.write(bytes(1 << 20))
+    return buffer.getvalue()
+
+
 IN_THEIR_WORDS = [
     (
         "ec2",
@@ -491,6 +504,43 @@ IN_THEIR_WORDS = [
         "InvalidParameterValueException",
         "Lambda was unable to configure your environment variables because the environment variables you have provided "
         f'exceeded the 4KB limit. String measured: {{"AB":"{"x" * 4096}"}}',
+    ),
+    (
+        "lambda",
+        "CreateFunction",
+        {**FUNCTION, "Code": {"ZipFile": packed(262_144_000)}},
+        "InvalidParameterValueException",
+        "Unzipped size must be smaller than 262144000 bytes",
+    ),
+    (
+        "lambda",
+        "CreateFunction",
+        {**FUNCTION, "Code": {"ZipFile": b"a" * 52_428_801}},
+        "RequestEntityTooLargeException",
+        "Zipped size must be smaller than 52428800 bytes",
+    ),
+    (
+        "lambda",
+        "CreateAlias",
+        {**ALIAS, "RoutingConfig": {"AdditionalVersionWeights": {"2": 2}}},
+        "ValidationException",
+        "1 validation error detected: Value '{2=2.0}' at 'routingConfig.additionalVersionWeights' failed to satisfy "
+        "constraint: Map value must satisfy constraint: [Member must have value less than or equal to 1.0, Member must "
+        "have value greater than or equal to 0.0, Member must not be null]",
+    ),
+    (
+        "lambda",
+        "CreateAlias",
+        {**ALIAS, "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.5, "3": 0.2}}},
+        "InvalidParameterValueException",
+        "Number of items in AdditionalVersionWeights cannot be greater than 1",
+    ),
+    (
+        "lambda",
+        "CreateAlias",
+        {**ALIAS, "RoutingConfig": {"AdditionalVersionWeights": {"1": 0.5}}},
+        "InvalidParameterValueException",
+        "Invalid function version 1. Function version 1 is already included in routing configuration.",
     ),
     (
         "logs",
@@ -563,7 +613,11 @@ IN_THEIR_WORDS = [
 ]
 
 
-@pytest.mark.parametrize(("service", "operation", "params", "code", "message"), IN_THEIR_WORDS)
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "code", "message"),
+    IN_THEIR_WORDS,
+    ids=[f"{operation}-{message[:60]}" for _, operation, _, _, message in IN_THEIR_WORDS],
+)
 def test_a_refusal_has_the_services_words(service, operation, params, code, message, ask):
     error = ask(service, operation, params)
     assert (error["Code"], error["Message"]) == (code, message)
