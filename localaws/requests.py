@@ -22,6 +22,7 @@ from moto.core.model import OperationModel
 from moto.core.utils import get_service_model
 
 from localaws.errors import CBOR, matched, protocol_of
+from localaws.validation import UNREAD
 
 NUMBERS = ("integer", "long", "short", "byte", "float", "double")
 
@@ -300,7 +301,7 @@ def _read_rest(service: str, protocol: str, environ: dict[str, Any]) -> ApiReque
     elif shape.members[payload].type_name in ("structure", "list", "map"):
         params |= _read_payload(shape.members[payload], payload, protocol, environ)
     else:
-        params[payload] = b""  # the payload itself, which stays unread
+        params[payload] = UNREAD
     return ApiRequest(service, operation, protocol, params)
 
 
@@ -343,7 +344,7 @@ def _read_rest_body(shape: Shape, protocol: str, environ: dict[str, Any]) -> dic
 
 def _read_payload(shape: Shape, member: str, protocol: str, environ: dict[str, Any]) -> dict[str, Any]:
     if "aws-chunked" in environ.get("HTTP_CONTENT_ENCODING", ""):
-        return {member: {}}
+        return {member: UNREAD}
     body = _body(environ)
     if not body.strip():
         return {}

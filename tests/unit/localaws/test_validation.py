@@ -17,11 +17,12 @@ import pytest
 import regex
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.loaders import Loader
 from botocore.serialize import create_serializer
 from moto.core.utils import get_service_model
 from werkzeug.test import EnvironBuilder
 
-from localaws import refusals
+from localaws import refusals, rules
 from localaws.operations import OPERATIONS, REFUSED, RUNS, SERVICES, level
 from localaws.validation import Breach, Member, breaches, compiled
 from tests.unit.localaws.pattern_samples import sample
@@ -177,6 +178,31 @@ def test_each_constraint_that_is_broken_is_found(service: str):
             assert any(each.constraint.kind == kind and each.path[0] == where for each in found), (name, where, kind)
 
 
+# Examples of AWS's own that AWS refuses: placeholders and a blank.
+FAULTY_EXAMPLES = {
+    "ModifySpotFleetRequest": "'NoTermination ' is not in the enum",
+    "CreateCustomKeyStore": "a cluster's id has no 1",
+    "UpdateCustomKeyStore": "the same",
+    "UpdateEventSourceMapping": "1234xCy789012 is not a UUID",
+}
+
+
+def test_the_documented_examples_are_accepted():
+    """botocore ships the requests of AWS's API references."""
+    loader, accepted = Loader(), 0
+    for service in SERVICES:
+        model = get_service_model(service)
+        if service not in loader.list_available_services("examples-1"):
+            continue
+        for name, examples in loader.load_service_model(service, "examples-1")["examples"].items():
+            member = compiled(model.operation_model(name)) if name in model.operation_names else None
+            for params in [each.get("input", {}) for each in examples if member and name not in FAULTY_EXAMPLES]:
+                assert list(breaches(member, params)) == [], (service, name)
+                assert rules.broken(service, name, params) is None, (service, name)
+                accepted += 1
+    assert accepted > 300
+
+
 # --- through the protocols ---
 
 
@@ -246,6 +272,19 @@ def test_a_payload_is_left_unread(service: str, operation: str, params: dict[str
     environ = environ_of(service, operation, params, protocols(service)[0])
     environ["wsgi.input"] = Untouchable()
     assert refusals.refusal(service, environ) is None
+
+
+def test_a_body_in_chunks_of_aws_is_left_to_s3():
+    params = {"Bucket": "bucket", "Delete": {"Objects": [{"Key": "a"}]}}
+    environ = environ_of("s3", "DeleteObjects", params, "rest-xml")
+    environ |= {"HTTP_CONTENT_ENCODING": "aws-chunked", "wsgi.input": Untouchable()}
+    assert refusals.refusal("s3", environ) is None
+
+
+def test_the_body_is_there_for_the_next_reader():
+    environ = environ_of("sagemaker", "DescribeTrainingJob", {"TrainingJobName": "a"}, "json")
+    assert refusals.refusal("sagemaker", environ) is None
+    assert json.loads(environ["wsgi.input"].read()) == {"TrainingJobName": "a"}
 
 
 # --- through the server, in AWS's words ---
