@@ -8,6 +8,7 @@ from uuid import uuid4
 from xml.sax.saxutils import escape
 
 from botocore.exceptions import UnknownServiceError
+from moto.core.model import OperationModel
 from moto.core.request import Request
 from moto.core.routing import NotFound, get_service_router
 from moto.core.utils import get_service_model
@@ -17,6 +18,7 @@ from localaws.operations import SERVICES, SIGNING_NAMES
 Answer = tuple[int, dict[str, str], bytes]
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]*/([a-z0-9-]+)/aws4_request")
+CBOR = "smithy-rpc-v2-cbor"
 _CONTENT_TYPES = {"rest-json": "application/json", "json": "application/x-amz-json-1.1"}
 _REST = ("rest-json", "rest-xml")
 
@@ -40,16 +42,29 @@ def operation_of(service: str, environ: dict[str, Any]) -> str | None:
         return target.rpartition(".")[2]
     if get_service_model(service).protocol not in _REST:
         return None
-    try:
-        operation, _ = get_service_router(service).match(Request(environ, populate_request=False))
-    except (NotFound, NotImplementedError):
-        return None
-    return operation.name
+    operation, _ = matched(service, environ)
+    return operation and operation.name
+
+
+def matched(service: str, environ: dict[str, Any]) -> tuple[OperationModel | None, dict[str, Any]]:
+    """The operation of a request to a REST service, or None, and the labels in its path. Found once per request."""
+    known = environ.get("localaws.matched")
+    if known is None or known[0] != service:
+        try:
+            found = get_service_router(service).match(Request(environ, populate_request=False))
+        except (NotFound, NotImplementedError):
+            found = None, {}
+        known = environ["localaws.matched"] = service, found
+    return known[1]
 
 
 def answer(service: str, code: str, message: str, status: int = 400, protocol: str | None = None) -> Answer:
     """An error answer as `service` would give it: status, headers, body."""
     protocol = protocol or _protocol(service)
+    if protocol == CBOR:
+        fields = {"__type": code, "message": message}
+        content = b"\xa2" + b"".join(_cbor_text(text) for pair in fields.items() for text in pair)
+        return status, {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}, content
     headers = {"Content-Type": _CONTENT_TYPES.get(protocol, "text/xml")}
     if protocol in _CONTENT_TYPES:
         body = json.dumps({"__type": code, "message": message, "Message": message})
@@ -70,10 +85,11 @@ def answer(service: str, code: str, message: str, status: int = 400, protocol: s
 def unsupported(service: str, operation: str | None, environ: dict[str, Any]) -> Answer:
     """The answer to an operation, or to a whole service, that the local AWS does not have."""
     subject = f"{service} {operation}" if operation else f"this {service} request"
-    protocol = None
     if service not in SERVICES:
         subject = f"the service {service}"
         protocol = _guessed_protocol(environ)
+    else:
+        protocol = protocol_of(service, environ)
     message = f"The local AWS does not support {subject}. docs/LOCALAWS.md lists what it does."
     return answer(service, "UnknownOperationException", message, protocol=protocol)
 
@@ -86,6 +102,24 @@ def relabelled(service: str, headers: list[tuple[str, str]]) -> list[tuple[str, 
 
 def status_line(status: int) -> str:
     return f"{status} {HTTPStatus(status).phrase}"
+
+
+def protocol_of(service: str, environ: dict[str, Any]) -> str:
+    """The protocol that a request speaks: a service may have several."""
+    model = get_service_model(service)
+    spoken = model.metadata.get("protocols", [model.protocol])
+    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
+        wanted: str = CBOR
+    elif "HTTP_X_AMZ_TARGET" in environ:
+        wanted = "json"
+    else:
+        wanted = "ec2" if "ec2" in spoken else "query"
+    return wanted if wanted in spoken else str(model.protocol)
+
+
+def _cbor_text(text: str) -> bytes:
+    content = text.encode()
+    return b"\x7a" + len(content).to_bytes(4, "big") + content
 
 
 def _protocol(service: str) -> str:

@@ -31,7 +31,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import make_server
 from werkzeug.wsgi import LimitedStream
 
-from localaws import errors, state
+from localaws import errors, refusals, state
 from localaws.operations import REFUSED, SERVICES, level, refuses
 from localaws.services import SERVICE_MODULES
 
@@ -74,6 +74,9 @@ class Application:
             return _send((200, {"Content-Type": "application/json"}, body), environ, start_response)
         for plane in self._data_planes:
             if plane.matches(environ):
+                named = getattr(plane, "API", None)  # the service of which a plane serves an operation
+                if named and (refused := refusals.refusal(named, environ)):
+                    return _send(refused, environ, start_response)
                 return plane.application(environ, start_response)
         service = errors.service_of(environ)
         if service not in SERVICES or path.startswith(NOT_AWS):
@@ -82,6 +85,8 @@ class Application:
             operation = errors.operation_of(service, environ)
             if operation is None or level(service, operation) == REFUSED:
                 return _send(errors.unsupported(service, operation, environ), environ, start_response)
+        if refused := refusals.refusal(service, environ):
+            return _send(refused, environ, start_response)
         return self._ask_moto(service, environ, start_response)
 
     def _ask_moto(self, service: str, environ: dict, start_response: Callable) -> Iterable[bytes]:

@@ -48,7 +48,11 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
         return urls
 
     def register_scalable_target(self, namespace: str, r_id: str, dimension: str, **settings: Any) -> Any:
+        registered = self.targets.get(dimension, {}).get(r_id)
         low, high = settings.get("min_capacity"), settings.get("max_capacity")
+        if registered is not None:  # what a request leaves out stays as it was registered
+            low = registered.min_capacity if low is None else low
+            high = registered.max_capacity if high is None else high
         if low is not None and high is not None and low > high:
             raise AWSValidationException("Maximum capacity cannot be less than minimum capacity")
         target = super().register_scalable_target(namespace, r_id, dimension, **settings)

@@ -14,7 +14,9 @@ from localaws.services.sagemaker.training.api import TrainingOperations
 from localaws.services.sagemaker.tuning import api as tuning
 from localaws.services.sagemaker.tuning.api import TuningOperations
 
-__all__ = ["application", "install", "matches"]
+__all__ = ["API", "application", "install", "matches"]
+
+API = "sagemaker-runtime"  # InvokeEndpoint is a data plane, and an operation of this service
 
 
 class LocalSageMaker(MetadataOperations, NotebookOperations, EndpointOperations, TrainingOperations, TuningOperations):

@@ -99,14 +99,14 @@ def test_a_request_that_runs_during_an_update_is_finished(function, tmp_path, wa
 
 
 def test_a_version_keeps_its_code_and_configuration(function):
-    function.call("update_function_configuration", Environment={"Variables": {"A": "1"}}, MemorySize=256)
+    function.call("update_function_configuration", Environment={"Variables": {"AB": "1"}}, MemorySize=256)
     assert function.publish() == "1"
     function.update("two")
     function.call("update_function_configuration", Environment={"Variables": {}}, MemorySize=512)
     assert function.invoke(Qualifier="1")[0] == "one"
     version = function.call("get_function_configuration", Qualifier="1")
     assert version["MemorySize"] == 256
-    assert version["Environment"]["Variables"] == {"A": "1"}
+    assert version["Environment"]["Variables"] == {"AB": "1"}
     assert "Environment" not in function.call("get_function_configuration")
 
 

@@ -192,7 +192,7 @@ def test_a_read_that_met_a_change_is_done_again(monkeypatch):
         "HTTP_AUTHORIZATION": signed("sagemaker")["Authorization"],
         "HTTP_X_AMZ_TARGET": "SageMaker.ListModels",
         "CONTENT_LENGTH": "9",
-        "wsgi.input": io.BytesIO(b"{'a': 1}\n"),
+        "wsgi.input": io.BytesIO(b'{"a": 1}\n'),
     }
     assert application(environ, lambda status, headers: answers.append(status)) == [b"{}"]
-    assert (answers, asked) == (["200 OK"], [b"{'a': 1}\n"] * 3)
+    assert (answers, asked) == (["200 OK"], [b'{"a": 1}\n'] * 3)
