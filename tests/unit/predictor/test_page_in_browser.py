@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from predictor_support import Context, Server, respond
 
-from localaws.services.lambda_.http_event import HttpRequest, make_event, read_result
+from localaws.services.lambda_.http_event import UrlRequest, make_event, read_result
 
 pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason="there is no Chromium here (on Debian: apt install chromium; or set CHROMIUM)"
@@ -40,7 +40,7 @@ def address(serve, predictor, fake_endpoint) -> str:
         body = handler.rfile.read(int(handler.headers["content-length"] or 0))
         path, _, query = handler.path.partition("?")
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        request = HttpRequest(handler.command, path, query, headers, body, "HTTP/1.1", "127.0.0.1", "localhost")
+        request = UrlRequest(handler.command, path, query, headers, body, "HTTP/1.1", "127.0.0.1", "localhost")
         event = make_event(request, "id", str(uuid.uuid4()), "123456789012", None)
         said = read_result(json.dumps(predictor.answer(event, Context())).encode())
         respond(handler, said.status, dict(said.headers), said.body)
