@@ -31,7 +31,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import make_server
 from werkzeug.wsgi import LimitedStream
 
-from localaws import errors, refusals, state
+from localaws import browser_guard, errors, refusals, state
 from localaws.operations import REFUSED, SERVICES, level, refuses
 from localaws.services import SERVICE_MODULES
 
@@ -52,6 +52,13 @@ class Dispatcher(DomainDispatcherApplication):
         super().__init__(create_backend_app)
         self.get_backend_for_host = functools.lru_cache(super().get_backend_for_host)
 
+    def infer_service_region_host(self, environ: dict[str, Any], path: str) -> str | None:
+        """Moto finds any service by an unsigned path, `/ec2_us-east-1/`. Here an unsigned request is S3's or STS's."""
+        inferred = super().infer_service_region_host(environ, path)
+        if environ.get("HTTP_AUTHORIZATION") or (inferred or "").startswith("sts."):
+            return inferred
+        return None
+
 
 class Application:
     """The WSGI application: data planes of the control modules first, then moto."""
@@ -69,15 +76,17 @@ class Application:
                 start_response("400 Bad Request", [("Content-Type", "text/plain"), ("Connection", "close")])
                 return [b"Content-Length is no number.\n"]
             environ["wsgi.input"] = LimitedStream(environ["wsgi.input"], int(length))
+        plane = next((each for each in self._data_planes if each.matches(environ)), None)
+        if words := browser_guard.refusal(environ, public=getattr(plane, "OPEN_TO_PAGES", False)):
+            return _send(browser_guard.answer(words), environ, start_response)
         if path == HEALTH_PATH:
             body = json.dumps(self._health()).encode()
             return _send((200, {"Content-Type": "application/json"}, body), environ, start_response)
-        for plane in self._data_planes:
-            if plane.matches(environ):
-                named = getattr(plane, "API", None)  # the service of which a plane serves an operation
-                if named and (refused := refusals.refusal(named, environ)):
-                    return _send(refused, environ, start_response)
-                return plane.application(environ, start_response)
+        if plane is not None:
+            named = getattr(plane, "API", None)  # the service of which a plane serves an operation
+            if named and (refused := refusals.refusal(named, environ)):
+                return _send(refused, environ, start_response)
+            return plane.application(environ, start_response)
         service = errors.service_of(environ)
         if service not in SERVICES or path.startswith(NOT_AWS):
             return _send(errors.unsupported(service, None, environ), environ, start_response)
@@ -115,7 +124,8 @@ class Application:
                 return _send(errors.unsupported(service, None, environ), environ, start_response)
             body = [text]
             given["headers"] = errors.relabelled(service, given["headers"])  # Flask's label for what has none
-        start_response(given["status"], given["headers"])
+        passive = browser_guard.PASSIVE if service == "s3" else []
+        start_response(given["status"], [*given["headers"], *passive])
         return body
 
     def _read_moto(self, environ: dict, start_response: Callable) -> Iterable[bytes]:

@@ -8,6 +8,7 @@ operations, and registers with `localaws.state` what must be restored at start a
 SERVICE_MODULES = [
     "s3.api",
     "s3.bucket_policy",
+    "s3.cors",
     "sagemaker.api",
     "lambda_.api",
     "lambda_.function_url",

@@ -13,13 +13,13 @@ import secrets
 import shutil
 import sys
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from localaws import logs
+from localaws.archives import ArchiveError, unpack_zip
 from localaws.context import context
 from localaws.services.lambda_.runtime_api import ERROR, EXIT, INIT_ERROR, READY, Event, Invocation, RuntimeApi
 
@@ -80,15 +80,13 @@ def unpack(archive: bytes, root: Path) -> None:
     if root.exists():
         return
     part = root.with_name(f"{root.name}.{secrets.token_hex(4)}")
-    with zipfile.ZipFile(io.BytesIO(archive)) as package:
-        for entry in package.infolist():
-            target = Path(package.extract(entry, part))  # drops `..` and leading slashes by itself
-            if not entry.is_dir():
-                target.chmod((entry.external_attr >> 16) & 0o755 | 0o644)
     try:
+        unpack_zip(io.BytesIO(archive), part)
         part.rename(root)
-    except OSError:  # another request was faster
-        shutil.rmtree(part)
+    except (ArchiveError, OSError):
+        shutil.rmtree(part, ignore_errors=True)
+        if not root.exists():  # else another request was faster
+            raise
 
 
 class ExecutionEnvironment:

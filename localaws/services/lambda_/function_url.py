@@ -26,6 +26,7 @@ from localaws.services.lambda_.urls import UrlConfig
 _HOST = re.compile(r"([a-z0-9]+)\.lambda-url\.[a-z0-9-]+\.")
 _PATH = re.compile(r"/lambda-url/([a-z0-9]+)(?=/|$)")
 _CHUNK = 1 << 20
+OPEN_TO_PAGES = True  # its own CORS rules and AuthType decide, as on AWS
 
 
 def install() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from moto.awslambda.exceptions import InvalidParameterValueException
 from moto.awslambda.models import LambdaAlias, LambdaFunction, LambdaStorage, lambda_backends
 
+from localaws.archives import ArchiveError, ArchiveTooLarge, check_zip
 from localaws.services.lambda_.environment import Revision, unpack
 
 RESERVED_VARIABLES = {
@@ -20,6 +21,7 @@ RESERVED_VARIABLES = {
 }  # fmt: skip
 # What moto's function keeps and its update leaves out, by the attribute that holds it.
 UPDATABLE = {"TracingConfig": "tracing_config", "KMSKeyArn": "kms_key_arn", "LoggingConfig": "logging_config"}
+UNZIPPED_BYTES = 262_144_000  # Lambda's limit
 VOLATILE = ("FunctionArn", "Version", "LastModified", "LastUpdateStatus")
 
 
@@ -110,6 +112,16 @@ class LocalFunction(LambdaFunction):
                 raise InvalidParameterValueException(
                     "Could not unzip uploaded file. Please check your file, then try to upload again."
                 )
+            try:
+                check_zip(io.BytesIO(self.code_bytes), UNZIPPED_BYTES)
+            except ArchiveTooLarge:
+                raise InvalidParameterValueException(
+                    f"Unzipped size must be smaller than {UNZIPPED_BYTES} bytes"
+                ) from None
+            except ArchiveError as error:
+                raise InvalidParameterValueException(
+                    f"Could not unzip uploaded file. Please check your file, then try to upload again. ({error})"
+                ) from None
         except InvalidParameterValueException:
             vars(self).update(before)
             raise

@@ -121,7 +121,7 @@ def test_only_this_machine_can_ask(localaws):
 
 def test_a_length_that_is_no_number_is_a_bad_request(localaws):
     with socket.create_connection(("127.0.0.1", localaws.port), timeout=60) as connection:
-        connection.sendall(b"POST /lambda-url/x/ HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n")
+        connection.sendall(b"POST /lambda-url/x/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: abc\r\n\r\n")
         answer = connection.recv(4096)
 
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -165,7 +165,7 @@ def test_an_answer_comes_in_one_part(localaws):
     """The provider's client hung up after the head now and then, where the body came later, and asked once more."""
     with socket.create_connection(("127.0.0.1", localaws.port), timeout=60) as connection:
         for _ in range(20):
-            connection.sendall(b"GET /_localaws/health HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /_localaws/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
             assert b"HTTP/1.1 200 " in head
             assert json.loads(body)["service"] == "localaws"

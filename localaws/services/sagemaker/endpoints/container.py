@@ -5,7 +5,6 @@ import http.client
 import secrets
 import shutil
 import signal
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from urllib.parse import urlparse
 from botocore.exceptions import ClientError
 
 from localaws import images, logs, machines
+from localaws.archives import ArchiveError, unpack_tar
 from localaws.context import context
 from localaws.supervisor import Child
 
@@ -52,14 +52,14 @@ def unpack_model(variant: Variant, folder: Path, region: str) -> None:
     (folder / "model").mkdir(parents=True, exist_ok=True)
     try:
         context().client("s3", region).download_file(url.netloc, url.path.lstrip("/"), str(archive))
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder / "model", filter="data")
+        unpack_tar(archive, folder / "model")
     except ClientError as error:
         raise HostingError(
             f'Failed to download model data for variant "{variant.name}" from URL "{variant.model_data_url}". '
             f"Please ensure that there is an object located at the URL. ({error.response['Error']['Code']})"
         ) from error
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (ArchiveError, OSError) as error:
+        shutil.rmtree(folder / "model", ignore_errors=True)
         raise HostingError(
             f'Failed to extract model data archive for variant "{variant.name}" from URL '
             f'"{variant.model_data_url}". Please ensure that it is a valid tar.gz archive. ({error})'

@@ -36,6 +36,7 @@ OWN_HYPERPARAMETERS = {
     "sagemaker_s3_output",
 }
 GROUP = "homogeneousCluster"
+LAUNCHER = Path(__file__).with_name("launch_on_loopback.py")
 # A path inside the code folder, without anything that a shell or an interpreter would read as something else.
 _SAFE_PROGRAM = re.compile(r"^[A-Za-z0-9._][A-Za-z0-9._+-]*(/[A-Za-z0-9._+-]+)*$")
 
@@ -95,7 +96,7 @@ class Host:
             "instance_groups": [
                 {"instance_group_name": GROUP, "instance_type": self.instance_type, "hosts": list(self.names)}
             ],
-            "network_interface_name": "lo" if Path("/sys/class/net/lo").exists() else "lo0",
+            "network_interface_name": loopback_interface(),
         }
         (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
         (config / "inputdataconfig.json").write_text(json.dumps(channels))
@@ -189,6 +190,13 @@ def command(host: Host, python: str, master_port: int) -> list[str]:
     return ["/bin/sh", "-c", './"$0" "$@"', program, *arguments]
 
 
+def on_loopback(argv: list[str], python: str) -> list[str]:
+    """A command, with a launcher in the place of torchrun that listens on 127.0.0.1 only. Others stay as they are."""
+    if Path(argv[0]).name != "torchrun":
+        return argv
+    return [python, "-P", str(LAUNCHER), *argv[1:]]
+
+
 def check_program(host: Host, program: object) -> str:
     """The program's name, if it is one that exists in the code folder. Raises ContractError."""
     if not program:
@@ -249,6 +257,11 @@ def failure_reason(host: Host, returncode: int, error: str = "ExecuteUserScriptE
 def processors(host: Host) -> int:
     """How many processors a host has for itself: the instances of a job share this machine's."""
     return max(1, (os.cpu_count() or 1) // len(host.names))
+
+
+def loopback_interface() -> str:
+    """The network interface on which the hosts of a job find each other. gloo and NCCL listen on it."""
+    return "lo" if Path("/sys/class/net/lo").exists() else "lo0"
 
 
 def count_gpus() -> int:

@@ -223,6 +223,7 @@ class TrainingJob(Record):
             "TRAINING_JOB_ARN": self.arn,
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
+            **dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), container.loopback_interface()),
             "PYTHONPATH": f"{host.code}:{host.packages}",
             **({"OMP_NUM_THREADS": str(container.processors(host))} if len(host.names) > 1 else {}),
         }
@@ -231,7 +232,7 @@ class TrainingJob(Record):
             self.region, chosen.python, **own | container.environment(host) | given
         )
         container.say(host, f"Invoking script with the following command:\n\n{' '.join(argv)}\n")
-        return self._spawn(host, argv, environment)
+        return self._spawn(host, container.on_loopback(argv, chosen.python), environment)
 
     def _install(self, host: Host, python: str, missing: list[str]) -> None:
         """Install requirements.txt into the host's own folder. Raises JobFailed."""

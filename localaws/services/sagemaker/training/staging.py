@@ -11,6 +11,7 @@ from urllib.parse import urlparse
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 
+from localaws.archives import ArchiveError, unpack_tar
 from localaws.context import context
 from localaws.services.s3 import api as s3
 from localaws.services.sagemaker.training import container
@@ -101,10 +102,11 @@ def _fetch_code(host: Host, location: str) -> None:
     if not archives:
         raise JobFailed(f"ClientError: the source directory {location} is not there.")
     try:
-        with tarfile.open(archives[0].path) as tar:
-            tar.extractall(host.code, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise JobFailed(f"ClientError: the source directory {location} is no tar.gz archive: {error}") from error
+        unpack_tar(archives[0].path, host.code)
+    except ArchiveError as error:
+        raise JobFailed(f"ClientError: the source directory {location} cannot be unpacked: {error}.") from error
+    except OSError as error:
+        raise JobFailed(f"InternalServerError: the source directory {location} cannot be written: {error}.") from error
 
 
 @contextlib.contextmanager
