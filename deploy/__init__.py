@@ -1,1 +1,1 @@
-"""What the make targets call."""
+"""The commands behind the make targets."""

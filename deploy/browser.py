@@ -8,12 +8,12 @@ import sys
 
 
 def open_in_browser(address: str) -> bool:
-    """Hand an address to the system's browser, if it has one that would open a window; whether it was handed over.
+    """Open an address in a graphical browser. Returns whether the system has one.
 
-    The browser runs in a process of its own: nothing here waits for it or fails with it.
+    The browser runs in its own process: this program neither waits for it nor fails with it.
     """
     graphical = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if not graphical and not os.environ.get("BROWSER"):  # webbrowser would take a text browser, and this terminal
+    if not graphical and not os.environ.get("BROWSER"):  # webbrowser would open a text browser in this terminal
         return False
     subprocess.Popen(
         [sys.executable, "-m", "webbrowser", address],

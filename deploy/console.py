@@ -1,4 +1,4 @@
-"""What the person at the keyboard sees: progress, tables, and errors that name the way out."""
+"""Output for the user: progress, tables, and errors that name the way out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Failure(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """The arguments of a make target, mistakes in which are told in the target's words: EPOCHS, not --epochs."""
+    """A parser for the arguments of a make target. Its errors name make variables: EPOCHS, not --epochs."""
 
     def error(self, message: str) -> NoReturn:
         words = re.sub(r"--([a-z][a-z-]*)", lambda option: option[1].upper().replace("-", "_"), message)
@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def make(target: str) -> str:
-    """The command for a make target in the environment at hand, to be pasted as it stands."""
+    """The command for a make target in the current environment, ready to paste."""
     env = os.environ.get("ENV") or "local"
     where = "" if env == "local" else f" ENV={env}"
     rehearsal = " REHEARSE=1" if where and os.environ.get("REHEARSE") else ""
@@ -41,7 +41,7 @@ def make(target: str) -> str:
 
 
 def step(message: str) -> None:
-    """Say what happens now."""
+    """Print the step that starts now."""
     _say(out, "[bold cyan]▸[/] ", message)
 
 
@@ -59,23 +59,23 @@ def fail(message: str) -> None:
 
 def _say(where: Console, sign: str, message: str) -> None:
     where.print(sign, end="")
-    where.print(message, markup=False)  # it may hold anything that a file can be called
+    where.print(message, markup=False)  # the message may contain a file name with brackets
 
 
 def show(table: Table | Panel) -> None:
-    """Print a table or a box whole: if it is wider than the terminal its lines wrap, but no value is cut off."""
+    """Print a table or a box in full. If it is wider than the terminal, its lines wrap; values are not truncated."""
     needed = Console(width=1000).measure(table).maximum
     Console(highlight=False, width=max(out.width, needed)).print(table)
 
 
 def progress() -> Progress:
-    """A progress bar for a counted number of things; nothing where there is no terminal."""
+    """A progress bar for `total` items. Without a terminal, it prints nothing."""
     columns = TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     return Progress(*columns, console=err, disable=not sys.stderr.isatty())
 
 
 def run(command: Callable[[], int | None]) -> None:
-    """Run a command's `main`, turning failures into one clear message and exit status 1."""
+    """Run a command's `main`. A failure becomes one message and exit status 1."""
     try:
         sys.exit(command() or 0)
     except KeyboardInterrupt:
@@ -90,21 +90,21 @@ def run(command: Callable[[], int | None]) -> None:
 
 
 def explain(error: Exception) -> str | None:
-    """The message for an error that a person can do something about; None for a fault of this program."""
+    """The message for an error that the user can fix. None for a bug in this program."""
     if isinstance(error, Failure):
         return str(error)
-    # Imported here because half of the commands never need botocore, and it takes longer than they do.
+    # Imported here because half of the commands never need botocore, and the import takes longer than they do.
     from botocore import exceptions
     from classifier.prices import PriceError
 
     if isinstance(error, PriceError):
         return str(error)
     if isinstance(error, exceptions.NoCredentialsError):
-        return "No AWS credentials were found. Log in first (aws sso login, aws configure)."
+        return "AWS credentials are missing. Log in first (aws sso login, aws configure)."
     if isinstance(error, exceptions.EndpointConnectionError):
         address = str(error.kwargs.get("endpoint_url"))
         start = f" Start the local AWS: {make('local-up')}" if address.startswith("http://127.0.0.1:") else ""
-        return f"Nothing answers at {address}.{start}"
+        return f"No server answers at {address}.{start}"
     if isinstance(error, exceptions.ClientError | exceptions.BotoCoreError):
         return str(error)
     return None

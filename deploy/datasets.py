@@ -1,8 +1,8 @@
 """Check a folder of labelled photographs and upload it.
 
-The folder is an ImageFolder with its splits: `{train,valid,test}/<class>/*.jpg`. Without one, the built-in sample
-is made: real handwritten digits from scikit-learn. Nothing is uploaded before the whole folder has passed the
-check. A photograph that is in two splits stops it, unless ALLOW_DUPLICATES is set in the environment.
+The folder is an ImageFolder with its splits: `{train,valid,test}/<class>/*.jpg`. Without a folder, the built-in sample
+is used: handwritten digits from scikit-learn. The upload starts after the whole folder has passed the check. A
+photograph in two splits stops it, unless the environment variable ALLOW_DUPLICATES is set.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ ALLOW_DUPLICATES = "ALLOW_DUPLICATES"
 
 @dataclass(frozen=True)
 class Uploaded:
-    """A dataset in the artifacts bucket; `uri` ends without a slash and holds train/, valid/ and test/."""
+    """A dataset in the artifacts bucket; `uri` has no slash at its end; train/, valid/ and test/ are below it."""
 
     name: str
     uri: str
 
 
 def resolve(deployment: Deployment, wanted: str | None) -> Uploaded:
-    """The dataset to train on: a name in the bucket, a folder (uploaded now), or by default the last uploaded.
+    """The dataset to train on: a name in the bucket, a folder (uploaded now), or by default the latest upload.
 
-    Where nothing was ever uploaded, the sample is. Raises Failure for a name that is neither.
+    If the bucket has no dataset, the sample is uploaded. Raises Failure if the name is neither.
     """
     bucket = deployment.artifacts_bucket
     known = uploaded(deployment)
@@ -45,17 +45,17 @@ def resolve(deployment: Deployment, wanted: str | None) -> Uploaded:
         return put(deployment, Path(wanted))
     if wanted and wanted not in known:
         there = ", ".join(known) or "none yet"
-        raise Failure(f"{wanted} is neither a folder here nor a dataset in the bucket (there: {there}).")
+        raise Failure(f"{wanted} is neither a folder here nor a dataset in the bucket. The bucket has: {there}.")
     name = wanted or next(iter(known), None)
     if name:
         console.done(f"dataset {name}")
         return Uploaded(name, f"s3://{bucket}/datasets/{name}")
-    console.step("No dataset was uploaded yet: using the built-in sample, handwritten digits")
+    console.step("The bucket has no dataset yet; using the built-in sample of handwritten digits")
     return put_sample(deployment)
 
 
 def uploaded(deployment: Deployment) -> list[str]:
-    """Names of the datasets in the bucket, the last uploaded first."""
+    """Names of the datasets in the bucket, the latest upload first."""
     s3 = deployment.client("s3")
     bucket = deployment.artifacts_bucket
     folders = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="datasets/", Delimiter="/")
@@ -64,7 +64,7 @@ def uploaded(deployment: Deployment) -> list[str]:
         try:
             found[folder.split("/")[1]] = s3.head_object(Bucket=bucket, Key=f"{folder}dataset.json")["LastModified"]
         except s3.exceptions.ClientError:
-            continue  # an upload that never ended is no dataset
+            continue  # an upload that did not finish is not a dataset
     return sorted(found, key=lambda name: found[name], reverse=True)
 
 
@@ -78,20 +78,22 @@ def put_sample(deployment: Deployment) -> Uploaded:
 
 
 def put(deployment: Deployment, root: Path, shown: str | None = None) -> Uploaded:
-    """Check the folder, then make `datasets/<name>/` in the bucket equal to it.
+    """Check the folder, then synchronize `datasets/<name>/` in the bucket with it.
 
-    Raises Failure that names the file or class at fault, before anything was uploaded.
+    Raises Failure, which names the wrong file or class, before anything is uploaded.
     """
     name = dataset_name(root)
     if not name:
-        raise Failure(f"The folder {root} needs a name with letters or digits: it becomes the dataset's name.")
+        raise Failure(
+            f"The folder name {root} has neither letters nor digits. Rename it: it becomes the dataset's name."
+        )
     console.step(f"Checking {shown or root}")
     dataset = check(root)
     for split in dataset.splits.values():
         console.out.print(f"  {split.name:<6} {len(split.samples):>7,} images in {len(dataset.classes)} classes")
     if dataset.ignored:
         some = ", ".join(str(path.relative_to(root)) for path in dataset.ignored[:3])
-        console.warn(f"{len(dataset.ignored):,} files are no images and are passed over: {some}")
+        console.warn(f"{len(dataset.ignored):,} files are not images and are skipped: {some}")
 
     files = {
         f"datasets/{name}/{split.name}/{path.parent.name}/{path.name}": path
@@ -117,9 +119,9 @@ def put(deployment: Deployment, root: Path, shown: str | None = None) -> Uploade
 
 
 def check(root: Path):
-    """The dataset in `root`, its images decoded and held against one another; warns of what is odd about it.
+    """Read the dataset in `root`: decode its images, compare them with one another, and warn about problems.
 
-    Raises Failure that names the file or class at fault.
+    Raises Failure, which names the wrong file or class.
     """
     from classifier.dataset import checks
     from classifier.dataset.folders import DatasetError, inspect_dataset
@@ -141,20 +143,19 @@ def check(root: Path):
             console.warn(str(finding))
     if stopping:
         raise Failure(
-            "\n".join(map(str, stopping))
-            + "\nNothing was uploaded. A model is examined on photographs that it has not "
-            f"learnt from: keep each in one split only. Or, to take them as they are, add {ALLOW_DUPLICATES}=1."
+            "\n".join(map(str, stopping)) + "\nNothing was uploaded. A model must be tested on photographs that it was "
+            f"not trained on: keep each in one split only. To upload them unchanged, add {ALLOW_DUPLICATES}=1."
         )
     return dataset
 
 
 def dataset_name(root: Path) -> str:
-    """The folder's name in letters and digits of any script, lower case, joined by hyphens; empty if it has none."""
+    """The folder's name in lower case: letters and digits of any script, joined by hyphens. It may be empty."""
     return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", root.resolve().name).lower()).strip("-")
 
 
 def mirror(deployment: Deployment, prefix: str, files: dict[str, Path]) -> tuple[int, int, int]:
-    """Make the objects under a prefix equal to `files` (key to path); returns counts (sent, kept, removed)."""
+    """Synchronize the objects under a prefix with `files` (key to path). Returns counts (sent, kept, removed)."""
     bucket = deployment.artifacts_bucket
     s3 = deployment.client("s3", max_pool_connections=16)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -180,11 +181,11 @@ def mirror(deployment: Deployment, prefix: str, files: dict[str, Path]) -> tuple
 def holds(s3, bucket: str, listed: dict, content: bytes) -> bool:
     """Whether a listed object has this content.
 
-    The ETag of an object that was put in one piece is its MD5, which the listing has at no further cost; so it is with
-    every object of a version of this program that kept no SHA-256. Under a KMS key the ETag is something else. There
-    the object's SHA-256 decides: S3's own checksum and not user metadata, because S3 compares it with the bytes when
-    they arrive, and makes it again for a copy. An object that somebody uploaded in parts has only a checksum of its
-    parts' checksums, which never equals one of the whole: such an object is sent again, once.
+    If an object was uploaded in one part, its ETag is its MD5, and the listing contains it at no extra cost. This
+    includes objects of older versions of this program, which did not store a SHA-256. Under a KMS key the ETag is not
+    the MD5, so the object's SHA-256 is compared. It is S3's own checksum and not user metadata: S3 checks it against
+    the bytes that arrive, and computes it again for a copy. An object uploaded in several parts has only a checksum of
+    checksums, which never equals that of the whole, so it is sent again once.
     """
     if listed["Size"] != len(content):
         return False

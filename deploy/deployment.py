@@ -1,4 +1,4 @@
-"""A deployment: the environment that it belongs to, and what Terraform made there."""
+"""A deployment: its environment and the outputs of its Terraform stack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 class Output(Generic[T]):
     """One output of the stack, under its name in `terraform/outputs.tf`.
 
-    Reading it raises Failure if it does not exist, because the apply that would have made it failed or was interrupted.
+    Reading it raises Failure if it does not exist because an apply failed or was interrupted.
     """
 
     def __init__(self, what: str):
@@ -34,13 +34,13 @@ class Output(Generic[T]):
         value = deployment.outputs.get(self.name)
         if value is None:
             raise Failure(
-                f"The {self.what} does not exist: the last apply did not finish. Repeat it: {console.make('apply')}"
+                f"The {self.what} does not exist: the last apply did not finish. Run it again: {console.make('apply')}"
             )
         return value
 
 
 class Deployment:
-    """The outputs of one environment's stack as typed attributes, and clients for its region."""
+    """The outputs of one environment's stack as typed attributes, and AWS clients for its region."""
 
     name = Output[str]("stack")
     region = Output[str]("stack")

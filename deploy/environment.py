@@ -1,12 +1,12 @@
 """Where a command runs: the rehearsal on this machine (`ENV=local`, the default) or AWS (`ENV=aws`).
 
 `ENV` chooses the settings, `terraform/environments/<ENV>.tfvars`, and the code path that goes with them. `REHEARSE=1`
-runs those of AWS against the local AWS of this machine, in a home of their own. So there are two questions, and they
-are asked here only: `name` (whose settings?) and `rehearsed` (the local AWS?). Where another module of `deploy` acts
-by one of them, `tests/unit/deploy/test_branches.py` has the place and the reason.
+runs the settings of AWS against the local AWS of this machine, with a separate home. So this module defines two
+properties: `name` (the settings) and `rehearsed` (whether the local AWS is used). `tests/unit/deploy/test_branches.py`
+lists each use of them in another module of `deploy`, with its reason.
 
-A rehearsal can never reach AWS: credentials, profiles and endpoints of the caller are replaced before the first
-client is made, and the Terraform provider accepts the local account only (`allowed_account_ids`).
+A rehearsal can never reach AWS. The caller's credentials, profiles and endpoints are replaced before the first client
+is made. The Terraform provider accepts the local account only (`allowed_account_ids`).
 """
 
 from __future__ import annotations
@@ -26,35 +26,36 @@ BUILD = ROOT / "build"
 TERRAFORM = ROOT / "terraform"
 
 
-# The ordinary rehearsal's port, and that of the dress rehearsal: each has a local AWS of its own, at the same time.
+# The ports of the ordinary rehearsal and the dress rehearsal. Each has its own local AWS; both can run at once.
 PORTS = {"local": "4566", "rehearsal": "4567"}
-ACCOUNT = "123456789012"  # the local AWS's invented one
+ACCOUNT = "123456789012"  # the invented account of the local AWS
 
-# The only values of Terraform's with which a dress rehearsal differs from a real run. They stand behind the settings of
-# the environment, so they win; local.tfvars has such values itself.
+# The only Terraform values that differ between a dress rehearsal and a real run. They follow the settings of the
+# environment, so they override them. local.tfvars has its own values of this kind.
 REHEARSAL_VARIABLES = {
-    # With the endpoint and the keys replaced this is the third lock: no other account is read or changed.
+    # The third lock, after the replaced endpoint and keys: no other account is read or changed.
     "allowed_account_ids": [ACCOUNT],
-    # A bucket of the local AWS has no host name of its own.
+    # A bucket of the local AWS does not have its own host name.
     "s3_use_path_style": True,
-    # The notebook's watch is what only Amazon Linux has, and would change this machine itself: a timer of systemd and a
-    # file in /usr/local/bin. It stands for the whole block of the settings; its other values are the defaults of
+    # The notebook's idle watch needs Amazon Linux and would change this machine: a systemd timer and a file in
+    # /usr/local/bin. This value replaces the whole block of settings, so the others are the defaults of
     # terraform/variables.tf.
     "notebook": {"idle_minutes": 0},
 }
-# So does the instance's system, unless `make images` has prepared one: without it there is neither dnf nor python3.12.
+# The instance's user data needs Amazon Linux too, unless `make images` has prepared it: otherwise dnf and python3.12
+# are missing.
 WITHOUT_AMAZON_LINUX = {"ec2": {"packages": [], "python": "python3"}}
 
 
 def rehearsal_variables() -> dict:
-    """What Terraform gets in a dress rehearsal besides AWS's settings."""
+    """The Terraform values of a dress rehearsal in addition to the settings of AWS."""
     prepared = images.environment(images.AMAZON_LINUX).image is not None
     return REHEARSAL_VARIABLES if prepared else REHEARSAL_VARIABLES | WITHOUT_AMAZON_LINUX
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One deployment target. `home` keeps what this machine remembers about it, and is never committed."""
+    """One deployment target. `home` has this machine's files for it and is never committed."""
 
     name: str
     home: Path
@@ -65,7 +66,7 @@ class Environment:
 
     @property
     def is_dress_rehearsal(self) -> bool:
-        """Whether the settings are those of AWS, and the AWS is this machine's."""
+        """Whether the settings are those of AWS but the local AWS is used."""
         return self.rehearsed and self.name != "local"
 
     @property
@@ -74,23 +75,22 @@ class Environment:
 
     @property
     def asks_before_destroy(self) -> bool:
-        """Whether a person must name the stack to destroy it: not in `ENV=local`, where nothing costs anything."""
+        """Whether a user must type the stack's name to destroy it. Not in `ENV=local`, which costs nothing."""
         return self.name != "local"
 
     def poll_seconds(self, on_aws: float) -> float:
-        """How long to wait until a status is asked for again. The local AWS is near, answers at once and has no
-        request limits."""
+        """How long to wait between two requests for a status. The local AWS answers at once and has no request
+        limits."""
         return min(on_aws, 1.0) if self.rehearsed else on_aws
 
     def patience_seconds(self, on_aws: float) -> float:
-        """How long to wait for a connection that is lost. A local AWS that does not answer was stopped."""
+        """How long to wait for a lost connection. If the local AWS does not answer, it has been stopped."""
         return min(on_aws, 20.0) if self.rehearsed else on_aws
 
     def require_access(self) -> None:
-        """Raise if the local AWS of a rehearsal does not run, or if the caller has no AWS credentials; say whose
-        account it is.
+        """Print the account. Raise if the rehearsal's local AWS is not running or if AWS credentials are missing.
 
-        Asked before anything is packaged, since Terraform would only find out later and go on trying.
+        This check runs before anything is packaged, because Terraform would fail later, after many retries.
         """
         self.require_own_local_aws()
         import boto3
@@ -100,7 +100,7 @@ class Environment:
         console.step(f"{where} {account['Account']} as {account['Arn'].rsplit(':', 1)[-1]}")
 
     def require_own_local_aws(self) -> None:
-        """Raise Failure if no local AWS answers, or another home's does. Nothing to check on AWS."""
+        """In a rehearsal, raise Failure if no local AWS answers or if it belongs to another home."""
         if not self.rehearsed:
             return
         up = console.make("local-up")
@@ -115,14 +115,14 @@ class Environment:
             connection.close()
         if found.get("home") != home:
             raise Failure(
-                f"The local AWS on 127.0.0.1:{port} is another one's ({found.get('home')}). "
+                f"The local AWS on 127.0.0.1:{port} belongs to another home ({found.get('home')}). "
                 f"Start one of your own on another port: export LOCALAWS_PORT={port + 10}; {up}"
             )
 
     def client(self, service: str, region: str, **config):
-        """A boto3 client. It finds AWS or the local AWS by `AWS_ENDPOINT_URL` alone; botocore addresses a bucket by
-        path if the endpoint is a number and by host name if not."""
-        # Imported here: packaging and Terraform itself do without.
+        """A boto3 client. `AWS_ENDPOINT_URL` alone decides between AWS and the local AWS. botocore addresses a bucket
+        by path if the endpoint is an IP address, otherwise by host name."""
+        # Imported here because packaging and Terraform do not need it.
         import boto3
         from botocore.config import Config
 
@@ -130,14 +130,14 @@ class Environment:
 
 
 def current() -> Environment:
-    """The environment that `ENV` and `REHEARSE` name, with this process's AWS settings made to fit it.
+    """The environment that `ENV` and `REHEARSE` name. Changes the AWS settings of this process to match it.
 
-    Raises Failure for a name without a tfvars file.
+    Raises Failure if the name has no tfvars file.
     """
     name = os.environ.get("ENV") or "local"
     if not (TERRAFORM / "environments" / f"{name}.tfvars").is_file():
         known = " and ".join(sorted(path.stem for path in (TERRAFORM / "environments").glob("*.tfvars")))
-        raise Failure(f"ENV={name} is not an environment of this project. There are {known}.")
+        raise Failure(f"ENV={name} is not an environment of this project. Use one of: {known}.")
     rehearsed = name == "local" or bool(os.environ.get("REHEARSE"))
     home = Path(os.environ.get("PAWPRINT_HOME") or ROOT / ".local").resolve()
     environment = Environment(name, home / name, rehearsed)
@@ -152,7 +152,7 @@ def current() -> Environment:
 
 
 def point_at_local_aws(default_port: str, home: Path) -> None:
-    """Replace every AWS setting of the caller's; `home` is the local AWS's."""
+    """Replace all AWS settings of the caller. `home` is the home of the local AWS."""
     port = os.environ.get("LOCALAWS_PORT") or default_port
     for variable in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[variable]

@@ -1,6 +1,6 @@
-"""Follow what runs on AWS to its end, through lost connections, throttling and credentials that expire.
+"""Follow a process on AWS until it ends, despite lost connections, throttling and expired credentials.
 
-What is followed runs whether or not a command follows it: following only reads, and can begin again at any time.
+The process does not depend on the command that follows it. Following only reads, and can start again at any time.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from deploy.deployment import Deployment
 
 T = TypeVar("T")
 
-PATIENCE = 300.0  # seconds without a connection until following ends
+PATIENCE = 300.0  # seconds without a connection before following ends
 LONGEST_PAUSE = 15.0  # seconds between two attempts to connect
 
-# What ends by itself: the services' ways to say "later", and credentials that the user is about to renew.
+# Temporary errors: throttling and outages of a service, and credentials that the user can renew.
 PASSING = {
     *("Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "TooManyRequestsException"),
     *("ServiceUnavailable", "ServiceUnavailableException", "InternalError", "InternalServerError", "RequestTimeout"),
@@ -27,10 +27,10 @@ PASSING = {
 
 
 class Follow:
-    """One thing that is followed: `what` names it in sentences, `again` is the command that follows it again, and
-    `end` says how to end it, if that needs saying.
+    """A process to follow. `what` names it in messages, `again` is the command that follows it again, and `end` is the
+    command that ends it.
 
-    Its clients give up soon, so that this class decides how long to wait.
+    Its clients have short timeouts, so this class decides how long to wait.
     """
 
     def __init__(
@@ -47,20 +47,20 @@ class Follow:
         self._patience = deployment.env.patience_seconds(PATIENCE) if patience is None else patience
         self._sleep = sleep
         self._clients: dict[str, Any] = {}
-        self._lost: float | None = None  # since when there is no connection
+        self._lost: float | None = None  # the time at which the connection was lost
         self._failures = 0
 
     def client(self, service: str) -> Any:
-        """A client of the deployment's region. Ask for it at each use: credentials may have been renewed."""
+        """A client of the deployment's region. Call this at each use, because credentials may have been renewed."""
         if service not in self._clients:
             self._clients[service] = self._deployment.client(service, connect_timeout=5, read_timeout=15)
         return self._clients[service]
 
     def until(self, look: Callable[[], T | None], seconds: float) -> T:
-        """Call `look` every `seconds` until it returns something, and return that.
+        """Call `look` every `seconds` until it returns a value, and return the value.
 
-        Raises Failure after PATIENCE without a connection and at Ctrl-C, each with the command that follows it again;
-        and what `look` raises, unless trying again may help.
+        Raises Failure at Ctrl-C and after PATIENCE seconds without a connection; the message has the command that
+        follows the process again. Other exceptions of `look` are raised, unless a retry may help.
         """
         try:
             while True:
@@ -76,13 +76,13 @@ class Follow:
                     return found
                 self._sleep(self._deployment.env.poll_seconds(seconds))
         except KeyboardInterrupt:
-            end = f" To end it: {self._end}" if self._end else ""
+            end = f" To stop it: {self._end}" if self._end else ""
             raise Failure(
-                f"Stopped watching; {self._what} goes on. To watch it again: {self._again}.{end}".removesuffix(".")
+                f"Stopped watching; {self._what} continues. To watch it again: {self._again}.{end}".removesuffix(".")
             ) from None
 
     def connected(self) -> None:
-        """Say that the connection is back, if it was lost. A `look` of many requests may call it between them."""
+        """Print that the connection is back, if it was lost. A `look` with many requests may call this between them."""
         if self._lost is not None:
             console.step("Connected again")
             self._lost, self._failures = None, 0
@@ -92,24 +92,24 @@ class Follow:
         if self._lost is None:
             self._lost = now
             console.warn(
-                f"No connection to AWS ({reason(error)}). {self._what} goes on without it; "
-                f"trying again for {self._patience:.0f} s"
+                f"No connection to AWS ({reason(error)}). {self._what} continues without it; "
+                f"retrying for {self._patience:.0f} s"
             )
         elif now - self._lost >= self._patience:
-            self._deployment.env.require_own_local_aws()  # a rehearsal's message is another: the local AWS has gone
+            self._deployment.env.require_own_local_aws()  # a better message if the local AWS has stopped
             raise Failure(
                 f"No connection to AWS for {(now - self._lost) / 60:.0f} minutes ({reason(error)}). "
-                f"{self._what} goes on. To watch it again: {self._again}"
+                f"{self._what} continues. To watch it again: {self._again}"
             ) from None
         else:
-            console.warn(f"Still no connection ({reason(error)}), {now - self._lost:.0f} s now")
+            console.warn(f"Still no connection after {now - self._lost:.0f} s ({reason(error)})")
         self._sleep(min(LONGEST_PAUSE, 2.0**self._failures))
         self._failures += 1
         if not is_network(error):
             self._renew_credentials()
 
     def _renew_credentials(self) -> None:
-        """Let the next clients read the credentials from their files again."""
+        """Make the next clients read the credentials from their files again."""
         import boto3
 
         boto3.setup_default_session()
@@ -117,7 +117,7 @@ class Follow:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether trying again may help: no network, a service that is overloaded or down, credentials that ran out."""
+    """Whether a retry may help: the network or the service is down, or credentials have expired."""
     from botocore import exceptions, parsers
 
     if isinstance(error, exceptions.ClientError):
@@ -128,7 +128,7 @@ def is_passing(error: Exception) -> bool:
 
 
 def is_network(error: Exception) -> bool:
-    """Whether there was no answer at all."""
+    """Whether the request got no answer."""
     from botocore import exceptions
 
     return isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError)

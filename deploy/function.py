@@ -1,7 +1,6 @@
-"""Ask the function URL what is on a picture; print the JSON it answers.
+"""Send a picture to the function URL and print the JSON answer.
 
-The request is what `make curl` prints, made by hand: signed with the caller's credentials where the URL asks for
-AWS_IAM.
+The request is the one that `make curl` prints. It is signed with the caller's credentials if the URL requires AWS_IAM.
 """
 
 from __future__ import annotations
@@ -19,20 +18,21 @@ from deploy import environment
 from deploy.console import Failure
 from deploy.deployment import Deployment
 
-# The header of temporary credentials, and nothing for those of a user: curl signs an empty header but does not send it,
-# and AWS refuses that (IncompleteSignature). It is one word, "-HName: value": zsh does not split what it expands.
+# The header of temporary credentials. A user's own credentials need no header: curl would sign an empty one without
+# sending it, and AWS rejects that (IncompleteSignature). It is one word, "-HName: value", because zsh does not split
+# expanded variables.
 IF_TEMPORARY = '${AWS_SESSION_TOKEN:+"-HX-Amz-Security-Token: $AWS_SESSION_TOKEN"}'
 
 
 class LoopbackConnection(http.client.HTTPConnection):
-    """HTTP to a `*.localhost` name, which is this machine by RFC 6761, whatever the system's resolver says."""
+    """HTTP to a `*.localhost` name. By RFC 6761 it is this machine, even if the system's resolver disagrees."""
 
     def connect(self) -> None:
         self.sock = socket.create_connection(("127.0.0.1", self.port), self.timeout)
 
 
 def connect(url: str, timeout: float = 60) -> http.client.HTTPConnection:
-    """A connection to the function URL's host; it opens with the first request."""
+    """A connection to the host of the function URL. The first request opens it."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     kind = LoopbackConnection if host.endswith(".localhost") else http.client.HTTPSConnection
@@ -42,7 +42,7 @@ def connect(url: str, timeout: float = 60) -> http.client.HTTPConnection:
 class Signer:
     """Signs requests to the function URL with the caller's credentials (Signature Version 4).
 
-    Raises Failure if there are none. Temporary credentials are renewed when they expire.
+    Raises Failure if there are no credentials. Temporary credentials are renewed when they expire.
     """
 
     def __init__(self, region: str):
@@ -51,10 +51,10 @@ class Signer:
         self._region = region
         self._credentials = boto3.Session().get_credentials()
         if self._credentials is None:
-            raise Failure("The URL asks for a signed request, and no AWS credentials were found.")
+            raise Failure("The URL requires a signed request, and AWS credentials are missing. Log in first.")
 
     def sign(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
-        """The headers with date and signature added, and the token of temporary credentials."""
+        """The headers plus the date, the signature and the token of temporary credentials."""
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
 
@@ -64,12 +64,12 @@ class Signer:
 
 
 def signer(deployment: Deployment) -> Signer | None:
-    """What signs requests to the function URL; None if the URL is open to everybody."""
+    """The signer for the function URL. None if the URL is public."""
     return Signer(deployment.region) if deployment.predictor_auth_type == "AWS_IAM" else None
 
 
 def ask(deployment: Deployment, body: bytes, content_type: str, query: str = "") -> tuple[int, bytes]:
-    """POST to the function URL; returns the status and the body."""
+    """Send a POST request to the function URL. Returns the status and the body."""
     url = deployment.function_url + query
     headers = {"Content-Type": content_type}
     if signing := signer(deployment):
@@ -102,17 +102,17 @@ def sample_image() -> Path:
 
 
 def payload(image: str | None) -> tuple[bytes, str]:
-    """The request's body and content type for a file or a URL. Raises Failure where there is no such file."""
+    """The request's body and content type for a file or a URL. Raises Failure if the file does not exist."""
     if image and image.startswith(("http://", "https://")):
         return json.dumps({"url": image}).encode(), "application/json"
     path = Path(image) if image else sample_image()
     if not path.is_file():
-        raise Failure(f"There is no file {path}.")
+        raise Failure(f"The file {path} does not exist.")
     return path.read_bytes(), mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
 def curl_line(deployment: Deployment, image: Path) -> str:
-    """A command that can be pasted into a shell: it signs the request where the URL asks for AWS_IAM."""
+    """A curl command to paste into a shell. It signs the request if the URL requires AWS_IAM."""
     parts = ["curl -sS"]
     if deployment.predictor_auth_type == "AWS_IAM":
         parts.append(f"--aws-sigv4 aws:amz:{deployment.region}:lambda")
@@ -131,8 +131,8 @@ def curl_line(deployment: Deployment, image: Path) -> str:
 
 
 def credentials_hint(deployment: Deployment) -> str | None:
-    """How a shell gets the credentials that the curl line reads; None if it needs none."""
+    """The shell command that exports the credentials for the curl command. None if it needs none."""
     if deployment.env.rehearsed or deployment.predictor_auth_type != "AWS_IAM":
         return None
     export = 'eval "$(aws configure export-credentials --format env)"'
-    return f"# the line reads your credentials from the environment: {export}"
+    return f"# the command reads your credentials from the environment: {export}"

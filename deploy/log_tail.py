@@ -1,4 +1,4 @@
-"""New lines of CloudWatch Logs as they come."""
+"""Read new lines of CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 class LogTail:
     """The lines of all streams of a log group that begin with a prefix, each line once.
 
-    CloudWatch Logs has no blocking read: `poll` returns what has come since the last call. If a call fails midway, the
-    next one goes on after the last page that came whole. `client` gives the client of CloudWatch Logs, at each call, so
-    that it may be a new one with other credentials.
+    CloudWatch Logs has no blocking read, so `poll` returns the lines since the last call. If a call fails midway, the
+    next one continues after the last complete page. `client` returns the client of CloudWatch Logs. It is called each
+    time, so the client may be a new one with other credentials.
     """
 
     def __init__(self, client: Callable[[], Any], group: str, prefix: str = ""):
@@ -19,7 +19,7 @@ class LogTail:
         self._tokens: dict[str, str] = {}
 
     def poll(self) -> Iterator[tuple[str, str]]:
-        """Yield (stream, line) for every new line; nothing while the group or its streams do not exist yet."""
+        """Yield (stream, line) for every new line. Yields nothing if the group or its streams do not exist yet."""
         for stream in self._streams():
             while True:
                 token = self._tokens.get(stream)
@@ -32,7 +32,7 @@ class LogTail:
                 for event in page["events"]:
                     yield stream, event["message"].rstrip("\n")
                 self._tokens[stream] = page["nextForwardToken"]
-                # The same token twice is CloudWatch's way to say that there is no more for now.
+                # CloudWatch returns the same token twice if there are no more lines for now.
                 if page["nextForwardToken"] == token or not page["events"]:
                     break
 

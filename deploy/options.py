@@ -1,4 +1,5 @@
-"""The options of `make train`, `make tune` and `make train-ec2`, checked before anything is packaged or sent."""
+"""The options of `make train`, `make tune` and `make train-ec2`, which are checked before anything is packaged or
+sent."""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ from deploy import console
 # SageMaker's and SSM's own limits: MaxRuntimeInSeconds is at most 28 days, and a command runs for at most 48 hours.
 MOST_MINUTES_SAGEMAKER = 28 * 24 * 60
 MOST_MINUTES_SSM = 48 * 60
-MOST_INSTANCES = 100  # of one training job: more is a slip of the finger
+MOST_INSTANCES = 100  # of one training job; more is a typing error
 MOST_TRIALS = 750  # of a tuning job (SageMaker's quotas, "Maximum number of training jobs per tuning job")
-MOST_PARALLEL = 100  # (the same quotas)
+MOST_PARALLEL = 100  # the same quotas
 STRATEGIES = ("Bayesian", "Random", "Grid", "Hyperband")
-CHOICES = ("arch", "augment")  # of which a tuning job may choose among several
+CHOICES = ("arch", "augment")  # hyperparameters for which a tuning job accepts several values
 
 
 def training() -> argparse.Namespace:
@@ -28,9 +29,9 @@ def training() -> argparse.Namespace:
 
 
 def up() -> tuple[argparse.Namespace, list[str]]:
-    """The options of `make up`, and those that `make train` gets: not the dataset, which is uploaded first."""
-    parser = training_parser("From nothing to a URL that answers.")
-    parser.add_argument("--verbose", action="store_true", help="show everything that the steps print")
+    """The options of `make up`, and the part for `make train`: all but the dataset, which is uploaded first."""
+    parser = training_parser("Deploy, upload, train, promote and request a prediction.")
+    parser.add_argument("--verbose", action="store_true", help="show all output of the steps")
     arguments = parser.parse_args()
     check_training(parser, arguments)
     given: list[str] = []
@@ -43,7 +44,7 @@ def up() -> tuple[argparse.Namespace, list[str]]:
 
 
 def training_parser(description: str) -> argparse.ArgumentParser:
-    """The parser of what a training job in SageMaker takes."""
+    """The parser of the options of a training job in SageMaker."""
     parser = console.Parser(description=description)
     add_run(parser, MOST_MINUTES_SAGEMAKER)
     parser.add_argument(
@@ -53,13 +54,13 @@ def training_parser(description: str) -> argparse.ArgumentParser:
         help="instances that share the job (%(default)s)",
     )
     parser.add_argument("--spot", action="store_true", help="managed spot capacity, with checkpoints in S3")
-    parser.add_argument("--run", metavar="JOB", help="a training job to follow; starts nothing")
+    parser.add_argument("--run", metavar="JOB", help="a training job to follow; starts no job")
     parser.add_argument("--resume", metavar="JOB", help="start an interrupted spot job again from its checkpoints")
     return parser
 
 
 def check_training(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Refuse options that exclude one another, and a network that does not exist."""
+    """Reject options that exclude one another, and unknown networks."""
     refuse_others(parser, arguments, "run")
     refuse_others(parser, arguments, "resume")
     require_networks(parser, arguments)
@@ -69,14 +70,17 @@ def tuning() -> argparse.Namespace:
     """The options of `make tune`."""
     parser = console.Parser(description="Tune hyperparameters in SageMaker.")
     parser.add_argument(
-        "--jobs", type=whole_number(1, MOST_TRIALS), help="trials in all (8; of a grid, all its combinations)"
+        "--jobs", type=whole_number(1, MOST_TRIALS), help="number of trials (8; for a grid, all its combinations)"
     )
     parser.add_argument(
-        "--parallel", type=whole_number(1, MOST_PARALLEL), default=2, help="trials at a time (%(default)s)"
+        "--parallel",
+        type=whole_number(1, MOST_PARALLEL),
+        default=2,
+        help="trials that run at once (%(default)s)",
     )
     parser.add_argument("--strategy", choices=STRATEGIES, default=STRATEGIES[0])
-    parser.add_argument("--warm-start", metavar="JOB", help="an earlier tuning job to learn from")
-    parser.add_argument("--run", metavar="JOB", help="a tuning job to follow, or to report on; starts nothing")
+    parser.add_argument("--warm-start", metavar="JOB", help="an earlier tuning job to start from")
+    parser.add_argument("--run", metavar="JOB", help="a tuning job to follow or to report on; starts no job")
     add_run(parser, MOST_MINUTES_SAGEMAKER, several_of=CHOICES)
     arguments = parser.parse_args()
     refuse_others(parser, arguments, "run")
@@ -88,8 +92,8 @@ def training_on_ec2() -> argparse.Namespace:
     """The options of `make train-ec2`."""
     parser = console.Parser(description="Train on the EC2 instance.")
     add_run(parser, MOST_MINUTES_SSM)
-    parser.add_argument("--threads", type=units, help="threads that compute; default: found by autotuning")
-    parser.add_argument("--workers", type=units, help="threads that decode images; default: found by autotuning")
+    parser.add_argument("--threads", type=units, help="compute threads; default: found by autotuning")
+    parser.add_argument("--workers", type=units, help="image decoding threads; default: found by autotuning")
     parser.add_argument("--run", help="a run to watch, or to start again if it was interrupted")
     arguments = parser.parse_args()
     refuse_others(parser, arguments, "run")
@@ -98,20 +102,20 @@ def training_on_ec2() -> argparse.Namespace:
 
 
 def add_run(parser: argparse.ArgumentParser, most_minutes: int, several_of: Container[str] = ()) -> None:
-    """What every kind of training takes: a dataset, the hyperparameters, a time limit.
+    """Add the options of every kind of training: the dataset, the hyperparameters, the time limit.
 
-    A hyperparameter that is not given stays None: the training program has the defaults. Those in `several_of` take
-    several values with commas between them.
+    A hyperparameter that is not given stays None, because the training program has the defaults. Those in `several_of`
+    accept several values, separated by commas.
     """
-    parser.add_argument("--data", help="a dataset's name or a folder; default: the last one uploaded, or the sample")
+    parser.add_argument("--data", help="a dataset's name or a folder; default: the latest upload, or the sample")
     for each in HYPERPARAMETERS:
-        option = f"--{each.variable.lower().replace('_', '-')}"  # the name of its make variable
+        option = f"--{each.variable.lower().replace('_', '-')}"  # named after its make variable
         if each.check is boolean:
             parser.add_argument(option, dest=each.key, action="store_true", help=each.help)
         else:
             check, text = each.check, each.help
             if each.name in several_of:
-                check, text = several(each.check), f"{each.help}; several with commas between them"
+                check, text = several(each.check), f"{each.help}; several values separated by commas"
             parser.add_argument(option, dest=each.key, type=check, help=text)
     parser.add_argument(
         "--max-minutes", type=whole_number(1, most_minutes), default=120, help="time limit of one run (%(default)s)"
@@ -119,17 +123,17 @@ def add_run(parser: argparse.ArgumentParser, most_minutes: int, several_of: Cont
 
 
 def refuse_others(parser: argparse.ArgumentParser, arguments: argparse.Namespace, name: str) -> None:
-    """Refuse every other option if `name` is given: what goes on has its own settings."""
+    """Reject every other option if `name` is given, because an existing run has its own settings."""
     if not getattr(arguments, name):
         return
     others = [key for key, value in vars(arguments).items() if key != name and value != parser.get_default(key)]
     if others:
         given = ", ".join(variable(each) for each in others)
-        parser.error(f"--{name} takes everything from the run itself; leave out {given}")
+        parser.error(f"--{name} takes all settings from the run; leave out {given}")
 
 
 def require_networks(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Refuse a network that there is not: the job would find out minutes later, and cost money until then."""
+    """Reject an unknown network now. The job would fail minutes later and cost money until then."""
     if not arguments.arch:
         return
     from classifier.network.model import ModelError, require_architecture  # imports torch
@@ -148,6 +152,6 @@ def variable(key: str) -> str:
 
 
 def hyperparameters(arguments: argparse.Namespace) -> dict[str, str]:
-    """The hyperparameters that were given, by name; the training program has the defaults of the rest."""
+    """The given hyperparameters by name. The training program has the defaults of the others."""
     given = {each.name: getattr(arguments, each.key, None) for each in HYPERPARAMETERS}
     return {name: str(value) for name, value in given.items() if value is not None and value is not False}

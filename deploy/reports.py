@@ -1,6 +1,6 @@
-"""Fetch the report of a training run: the last run's, or that of the run that is named.
+"""Download the report of a training run: the named run, or the last one.
 
-A run's report.html lies in its output.tar.gz, beside model.tar.gz. Only that file is taken out of the archive, to
+report.html is in the run's output.tar.gz, which is in the same folder as model.tar.gz. Only this file is extracted, to
 `.local/<env>/reports/<run>.html`.
 """
 
@@ -16,12 +16,13 @@ from deploy.deployment import Deployment
 
 ARCHIVE = "output.tar.gz"
 REPORT = "report.html"
-MAX_BYTES = 20 * 1024**2  # ten times what a report needs
-MAX_MEMBERS = 10_000  # that are looked at for it
+MAX_BYTES = 20 * 1024**2  # ten times the size of a report
+MAX_MEMBERS = 10_000  # that are searched for the report
 
 
 def fetch(deployment: Deployment, run: str) -> Path:
-    """The run's report as a file of this machine. Raises Failure where it left none, or something else."""
+    """Download the run's report and return its path. Raises Failure if the archive has no report or not a regular
+    file."""
     s3 = deployment.client("s3")
     body = s3.get_object(Bucket=deployment.artifacts_bucket, Key=f"models/{run}/output/{ARCHIVE}")["Body"]
     try:
@@ -32,8 +33,8 @@ def fetch(deployment: Deployment, run: str) -> Path:
         body.close()
     if page is None:
         raise Failure(
-            f"{run} left no {REPORT}: it ended before it was judged, or an older version trained it. "
-            f"Another run's: {console.make('report JOB=…')}"
+            f"{run} has no {REPORT}: it ended before the test, or an older version trained it. "
+            f"To get another run's: {console.make('report JOB=…')}"
         )
     path = deployment.env.home / "reports" / f"{run}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +45,10 @@ def fetch(deployment: Deployment, run: str) -> Path:
 
 
 def extract(archive) -> bytes | None:
-    """The report in a .tar.gz that is read as a stream, None where it has none. Nothing is written.
+    """The report in a .tar.gz, which is read as a stream. None if it has no report. Nothing is written to disk.
 
-    Each host of a job may have a folder of its own in there, so the name alone counts. Raises TarError for a report
-    that is too large or no regular file, and what tarfile raises.
+    Only the file name is compared, because each host of a job may have its own folder in the archive. Raises TarError
+    if the report is too large or not a regular file, or if tarfile raises it.
     """
     with tarfile.open(fileobj=archive, mode="r|gz") as tar:
         for number, member in enumerate(tar):
@@ -55,7 +56,7 @@ def extract(archive) -> bytes | None:
                 return None
             if PurePosixPath(member.name).name == REPORT:
                 if not member.isfile() or member.size > MAX_BYTES:
-                    raise tarfile.TarError(f"its {REPORT} is no regular file of less than {MAX_BYTES >> 20} MiB")
+                    raise tarfile.TarError(f"its {REPORT} is not a regular file of less than {MAX_BYTES >> 20} MiB")
                 content = tar.extractfile(member)
                 return content.read() if content else None
     return None

@@ -1,7 +1,7 @@
-"""The built-in sample: real handwritten digits, as a folder of labelled images.
+"""Write the built-in sample: handwritten digits as a folder of labelled images.
 
-They are the 1,797 test digits of the UCI data set "Optical Recognition of Handwritten Digits" (E. Alpaydin, C.
-Kaynak), written by 13 people, which scikit-learn ships: nothing is downloaded.
+They are the 1,797 test digits of the UCI data set "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak),
+written by 13 people. scikit-learn contains them, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-SIDE = 32  # pixels: the digits come as 8 x 8, which hardly any viewer shows
-# Of every 20 digits of a class. They come ordered by writer: dealt out like this, every split has them all.
+SIDE = 32  # pixels; the originals are 8 x 8, too small for most viewers
+# The shares of each 20 digits of a class. The digits are ordered by writer, so this puts every writer into each split.
 DEAL = ("train",) * 14 + ("valid",) * 3 + ("test",) * 3
 
 
 def write_sample(root: Path) -> None:
-    """Write `root/{train,valid,test}/<digit>/*.png`: 1,797 images, 1.2 MB, the same ones every time."""
+    """Write `root/{train,valid,test}/<digit>/*.png`: 1,797 images, 1.2 MB, always the same."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -31,7 +31,7 @@ def write_sample(root: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the built-in sample: handwritten digits.")
-    parser.add_argument("directory", type=Path, help="receives train/, valid/ and test/")
+    parser.add_argument("directory", type=Path, help="the folder for train/, valid/ and test/")
     write_sample(parser.parse_args().directory)
 
 

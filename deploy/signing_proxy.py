@@ -1,17 +1,17 @@
 """A small HTTP server on 127.0.0.1 that signs requests and forwards them to the function URL.
 
-A browser cannot sign a request for AWS, so the page of a function URL that asks for AWS_IAM is out of its reach. This
-server stands between: it adds the signature of the caller's credentials (`deploy.function.Signer`).
+A browser cannot sign a request for AWS, so it cannot open the page of a function URL that requires AWS_IAM. This server
+adds the signature with the caller's credentials (`deploy.function.Signer`).
 
-It lends the caller's permission to whatever may send it requests, so it takes few of them:
+Every accepted request uses the caller's permission, so the server accepts few requests:
 
-- Its `Host` must be the server's own address. A page of another site that lets its name point to 127.0.0.1 (DNS
-  rebinding) sends its own name there.
-- A browser must not say that another site sent the request (`Origin`, `Sec-Fetch-Site`).
-- Only the function's methods and paths pass, with the one parameter that the function knows, and a body of limited
-  size. Of the headers only `Content-Type` and `Accept` are forwarded, and few come back.
+- `Host` must be the server's own address. If another site makes its name point to 127.0.0.1 (DNS rebinding), its page
+  sends that name.
+- `Origin` and `Sec-Fetch-Site` must not name another site.
+- The method, the path and the only parameter must be those of the function, and the body has a size limit. Only the
+  headers `Content-Type` and `Accept` are forwarded, and few headers are returned.
 
-Other users of the same machine can reach 127.0.0.1 too. While the server runs, they can ask the function.
+Other users of the same machine can reach 127.0.0.1 too. While the server runs, they can use the function.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from deploy.function import Signer, connect
 ADDRESS = "127.0.0.1"
 ROUTES = {"/": ("GET", "HEAD", "POST"), "/favicon.ico": ("GET", "HEAD")}
 QUERY = re.compile(r"top_k=[0-9]{1,9}")
-# Lambda takes events of 6 MiB. The function itself refuses an image of more than 4 MiB, in words.
+# Lambda accepts events of 6 MiB. The function rejects an image of more than 4 MiB with a message.
 MAX_BODY_BYTES = 6 * 1024**2
-UPSTREAM_SECONDS = 70  # the function has a minute
+UPSTREAM_SECONDS = 70  # the time limit of the function is one minute
 CLIENT_SECONDS = 30
 LINGER_SECONDS = 2
 REQUEST_HEADERS = ("Content-Type", "Accept")
@@ -68,7 +68,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the function answered: the status, the headers that are passed on, and the body."""
+    """The function's answer: the status, the forwarded headers and the body."""
 
     status: int
     headers: dict[str, str]
@@ -76,10 +76,10 @@ class Answer:
 
 
 class SigningProxy(ThreadingHTTPServer):
-    """The server. `signer` is None for a function URL that takes unsigned requests.
+    """The server. `signer` is None if the function URL accepts unsigned requests.
 
-    `say` gets one line for each question and for each refusal. Raises OSError if the port is taken; port 0 is any
-    free one.
+    `say` gets one line for each request and each refusal. Raises OSError if the port is in use. Port 0 means any free
+    port.
     """
 
     daemon_threads = True
@@ -92,7 +92,7 @@ class SigningProxy(ThreadingHTTPServer):
         self.address = f"http://{ADDRESS}:{self.port}/"
 
     def forward(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send a signed request to the function URL. Raises Refusal 502 if none can be made or no answer comes."""
+        """Send a signed request to the function URL. Raises Refusal 502 if it cannot be signed or gets no answer."""
         url = self.url + target
         connection = connect(url, UPSTREAM_SECONDS)
         try:
@@ -108,20 +108,20 @@ class SigningProxy(ThreadingHTTPServer):
             connection.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser may hang up: that is not an error of this program."""
+        """A browser may disconnect. That is not an error of this program."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection of a browser or of curl."""
+    """One connection from a browser or curl."""
 
     server: SigningProxy  # ty: ignore[incompatible-mutable-override] (the server that made it)
     protocol_version = "HTTP/1.1"
     timeout = CLIENT_SECONDS
 
     def answer(self) -> None:
-        """Check the request, forward it and pass the answer on."""
+        """Check the request, forward it and return the answer."""
         began = time.monotonic()
         try:
             length = self._check()
@@ -136,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
 
     def handle_expect_100(self) -> bool:
-        """Refuse before the body is sent, if curl asks first as it does with a large one."""
+        """Refuse the request before its body is sent. curl asks first if the body is large."""
         try:
             self._check()
         except Refusal as refusal:
@@ -145,21 +145,25 @@ class Handler(BaseHTTPRequestHandler):
         return super().handle_expect_100()
 
     def _check(self) -> int:
-        """The length of the body of a request that may be forwarded; raises Refusal for any other request."""
+        """The length of the body. Raises Refusal if the request must not be forwarded."""
         host = self.headers.get_all("Host") or []
         if len(host) != 1 or host[0].lower() not in self.server.hosts:
-            raise Refusal(421, "wrong_host", f"Only {self.server.address} is answered here.")
+            raise Refusal(421, "wrong_host", f"The request names another host. Open {self.server.address}.")
         own = f"http://{host[0].lower()}"
         origin, site = self.headers.get("Origin", own), self.headers.get("Sec-Fetch-Site", "none")
         if origin.lower() != own or site not in ("none", "same-origin"):
-            raise Refusal(403, "cross_site", "Another site sent this request; only this address's own page may ask.")
+            raise Refusal(
+                403, "cross_site", "Another site sent this request. Only the page of this address may send requests."
+            )
         path, _, query = self.path.partition("?")
         if path not in ROUTES:
-            raise Refusal(404, "not_found", "There is nothing here; everything is at /.")
+            raise Refusal(404, "not_found", "This path does not exist. Use /.")
         if self.command not in ROUTES[path]:
             raise Refusal(405, "method_not_allowed", "GET shows a page; POST an image, or JSON.")
         if "?" in self.path and not QUERY.fullmatch(query):
-            raise Refusal(400, "invalid_request", "The only parameter is top_k, a whole number.")
+            raise Refusal(
+                400, "invalid_request", "The query is not valid. The only parameter is top_k, a whole number."
+            )
         return self._length()
 
     def _length(self) -> int:
@@ -186,7 +190,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.say(f"{self.command} {self.path[:80]!r} refused with {refusal.status}: {refusal.message}")
         self.close_connection = True  # a body may be left unread
         self._send(refusal.status, {"Content-Type": "application/json", "Connection": "close"}, refusal.body())
-        # Bytes that nobody has read would reset the connection when it is closed, and the client would lose the answer.
+        # Unread bytes would reset the connection on close, and the client would lose the answer.
         deadline = time.monotonic() + LINGER_SECONDS
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
@@ -207,4 +211,4 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: `say` has what a person wants to see."""
+        """Log nothing, because `say` prints each request."""

@@ -1,4 +1,4 @@
-"""Run commands one after the other, each as one line on the screen, with everything that they print in a log file."""
+"""Run commands one after the other. Each is one line on the screen; a log file gets their whole output."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from rich.table import Column
 from deploy import console
 from deploy.console import Failure
 
-SHOWN_LINES = 15  # of a step that failed
-KILL_AT = 3  # the Ctrl-C that no longer asks
-# Terraform says how much there is to do, and each thing that it has done.
+SHOWN_LINES = 15  # of the output of a failed step
+KILL_AT = 3  # the third Ctrl-C kills the process
+# Terraform prints the number of planned changes, and a line for each completed change.
 PLANNED = re.compile(r"\s*Plan: (\d+) to add, (\d+) to change, (\d+) to destroy")
 CHANGED = re.compile(r"\s*module\.\S+: (Creation|Modifications|Destruction) complete")
-DONE = "✓ "  # how a command's last words begin (deploy.console.done)
-MESSAGES = ("✗ ", "! ")  # and its warnings and failures
+DONE = "✓ "  # how a command's message of success begins (deploy.console.done)
+MESSAGES = ("✗ ", "! ")  # how its warnings and failures begin
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command: what it is called on the screen, its arguments, and the make target that repeats it."""
+    """One command: its title on the screen, its arguments, and the make target that runs it alone."""
 
     title: str
     command: list[str]
@@ -40,7 +40,7 @@ class Step:
 
 
 class StepFailed(Failure):
-    """A step ended with another exit status than 0, which is `code`. What it last said was shown already."""
+    """A step failed with the exit status `code`. Its last lines are already on the screen."""
 
     def __init__(self, code: int, message: str):
         super().__init__(message)
@@ -48,19 +48,19 @@ class StepFailed(Failure):
 
 
 class Interrupted(Exception):
-    """The person at the keyboard ended a step, and it has ended."""
+    """The user interrupted a step, and it has ended."""
 
 
 @dataclass
 class Steps:
-    """A sequence of commands with one log. `verbose` shows every line of theirs too."""
+    """A sequence of commands with one log. `verbose` also prints every line of their output."""
 
     log: Path
     verbose: bool = False
     _said: deque[str] = field(default_factory=lambda: deque(maxlen=SHOWN_LINES))
 
     def run(self, step: Step) -> None:
-        """Run a command to its end. Raises StepFailed if it fails, Interrupted after Ctrl-C."""
+        """Run a command until it ends. Raises StepFailed if it fails, Interrupted after Ctrl-C."""
         self._said.clear()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
@@ -71,17 +71,17 @@ class Steps:
         seconds = f"{time.monotonic() - began:.0f} s"
         if interrupted:
             for line in self._said if not self.verbose else ():
-                if line.startswith(MESSAGES):  # what still runs, for instance; the rest is what broke off
+                if line.startswith(MESSAGES):  # for example what is still running; other lines are unfinished output
                     console.err.print(f"  {line}", markup=False)
             raise Interrupted
         if code:
             console.fail(f"{step.title} ({seconds}). Its last lines, all in {shown(self.log)}:")
             self._show_end()
-            raise StepFailed(code, f"{step.title} failed. Repeat the step alone: {console.make(step.target)}")
+            raise StepFailed(code, f"{step.title} failed. Run this step alone: {console.make(step.target)}")
         console.done(f"{step.title} ({seconds}){self._result()}")
 
     def _follow(self, step: Step, log, display: Display) -> tuple[int, bool]:
-        """Read what the command prints until it has ended; returns its exit status, and whether it was interrupted."""
+        """Read the command's output until it ends. Returns its exit status and whether it was interrupted."""
         process = subprocess.Popen(
             step.command,
             stdin=subprocess.DEVNULL,
@@ -90,7 +90,7 @@ class Steps:
             text=True,
             errors="replace",
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            process_group=0,  # so that Ctrl-C reaches it once, from here, and all that it started
+            process_group=0,  # so that the step and its child processes get Ctrl-C once, from here
         )
         interruptions = 0
         assert process.stdout is not None
@@ -106,10 +106,10 @@ class Steps:
                     break
                 except KeyboardInterrupt:
                     interruptions += 1
-                    display.line("It ends in order. A second Ctrl-C ends it at once and may leave half a change.")
+                    display.line("Stopping in order. A second Ctrl-C stops at once and may leave a change half done.")
                     send(process, signal.SIGINT if interruptions < KILL_AT else signal.SIGKILL)
         finally:
-            if process.poll() is None:  # a fault of this program, or a Ctrl-C outside of the reading
+            if process.poll() is None:  # after a bug in this program, or a Ctrl-C outside the read
                 send(process, signal.SIGTERM)
             process.stdout.close()
         return 128 - code if code < 0 else code, interruptions > 0
@@ -137,7 +137,7 @@ class Steps:
             yield Display()
 
     def _result(self) -> str:
-        """The first line of the last message of success in the command's own words."""
+        """The first line of the command's last message of success."""
         last = next((line for line in reversed(self._said) if line.startswith(DONE)), None)
         return f": {last.removeprefix(DONE)}" if last else ""
 
@@ -148,27 +148,27 @@ class Steps:
 
 
 def send(process: subprocess.Popen, number: signal.Signals) -> None:
-    """Send a signal to a process and to everything that it started in its group."""
+    """Send a signal to a process and to the child processes in its group."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 class Display:
-    """What shows a command's lines while it runs: nothing."""
+    """Shows the lines of a running command. This class shows none of them."""
 
     def line(self, text: str) -> None:
-        """Take the next line."""
+        """Handle the next line."""
 
 
 class Lines(Display):
-    """All of them."""
+    """Shows every line."""
 
     def line(self, text: str) -> None:
         console.out.print(f"  {text}", markup=False)
 
 
 class Bar(Display):
-    """The last one, behind a bar that Terraform's changes fill."""
+    """Shows the last line after a bar, which Terraform's changes fill."""
 
     def __init__(self, bar: Progress, task: TaskID):
         self._bar, self._task = bar, task
@@ -182,10 +182,10 @@ class Bar(Display):
 
 
 def shown(path: Path) -> str:
-    """A path as a person here would write it."""
+    """A path relative to the current folder, if it is below it."""
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def ends_like_ctrl_c(*_: object) -> None:
-    """A signal handler: what ends a session (SIGTERM, SIGHUP) ends a step in order, as Ctrl-C does."""
+    """A signal handler. SIGTERM and SIGHUP stop a step in order, like Ctrl-C."""
     raise KeyboardInterrupt

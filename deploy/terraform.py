@@ -1,8 +1,8 @@
-"""Terraform on freshly packaged payloads: `plan`, `apply`, `destroy`, `output`.
+"""Run Terraform on newly packaged payloads: `plan`, `apply`, `destroy`, `output`.
 
-The state and Terraform's working data live under the environment's home, so that the rehearsal and AWS never
-share either. `apply` and `promote` are the same operation with other releases; both end with a look at what really
-runs (`deploy.sagemaker.endpoint_check`).
+The state and Terraform's working data are in the environment's home, so the rehearsal and AWS share neither. `apply`
+and `promote` are the same operation with different releases. Both end with a check of the live endpoint
+(`deploy.sagemaker.endpoint_check`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from deploy.deployment import Deployment
 from deploy.environment import TERRAFORM, Environment
 from deploy.sagemaker import releases
 
-# What a person wants to see of an apply: each change when it is done, what takes long, and the sums.
+# The lines of an apply that are printed: each completed change, slow changes, and the totals.
 PROGRESS = re.compile(r"module\.\S+: (\w+ complete|Still)|Plan: |No changes|(Apply|Destroy) complete")
 
 
@@ -42,7 +42,7 @@ class Stack:
         self._terraform = Terraform(working_dir=str(TERRAFORM))
 
     def init(self) -> None:
-        """Initialise providers and state; silent and quick when that was done for these files."""
+        """Initialise providers and state. If that was done for the same files, return at once."""
         stamp = self.env.home / "terraform" / ".initialised"
         wanted = package.content_hash(
             [(path.name, path) for path in (TERRAFORM / ".terraform.lock.hcl", TERRAFORM / "terraform.tf")]
@@ -64,17 +64,17 @@ class Stack:
         stamp.write_text(wanted)
 
     def plan(self) -> int:
-        """Show what an apply would change. Returns Terraform's exit status: 0 also where there are changes."""
+        """Show what an apply would change. Returns Terraform's exit status, which is 0 even if there are changes."""
         with self._inputs() as arguments:
             return self._run("plan", **arguments)
 
     def apply(self) -> int:
-        """Apply everything without asking. Returns Terraform's exit status."""
+        """Apply everything without confirmation. Returns Terraform's exit status."""
         with self._inputs() as arguments:
             return self._run_briefly("apply", **arguments, auto_approve=IsFlagged)
 
     def apply_release(self, release: releases.Releases) -> int:
-        """Apply other releases to the endpoint, and nothing else. Returns Terraform's exit status."""
+        """Apply other releases to the endpoint only. Returns Terraform's exit status."""
         with self._inputs(release) as arguments:
             return self._run_briefly("apply", **arguments, auto_approve=IsFlagged, target=["module.endpoint"])
 
@@ -84,11 +84,11 @@ class Stack:
             return self._run_briefly("destroy", **arguments, auto_approve=IsFlagged)
 
     def deployment(self) -> Deployment:
-        """What is deployed; without any output if nothing is."""
+        """The deployment. It has no outputs if nothing is deployed."""
         return Deployment(self.env, self._outputs())
 
     def require_deployment(self) -> Deployment:
-        """What is deployed. Raises Failure if nothing is, or if the rehearsal's local AWS does not run."""
+        """The deployment. Raises Failure if nothing is deployed or if the rehearsal's local AWS is not running."""
         deployment = self.deployment()
         if not deployment.has("artifacts_bucket"):
             raise Failure(f"Nothing is deployed in {self.env}. Deploy it first: {console.make('apply')}")
@@ -97,7 +97,7 @@ class Stack:
 
     def _outputs(self) -> dict[str, Any]:
         if not (self.env.home / "terraform.tfstate").is_file() and not (TERRAFORM / "backend_override.tf").is_file():
-            return {}  # quicker than Terraform, which would have to be initialised to say so
+            return {}  # faster than Terraform, which would need to be initialised first
         self.init()
         code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
         if code:
@@ -118,21 +118,21 @@ class Stack:
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
 
     def _var_file(self, name: str, values: dict) -> Path:
-        """A file of variables for Terraform, in which a value may be of any type; of two files the later one wins."""
+        """A file of Terraform variables, whose values may have any type. A later file overrides an earlier one."""
         written = self.env.home / f"{name}.tfvars.json"
         written.write_text(json.dumps(values, indent=2))
         return written
 
     def _run(self, command: str, **arguments) -> int:
-        """Run Terraform on this terminal; returns its exit status."""
+        """Run Terraform on this terminal. Returns its exit status."""
         colour = {} if sys.stdout.isatty() else {"no_color": IsFlagged}
         sys.stdout.flush()
         code, _, _ = self._terraform.cmd(command, capture_output=False, **arguments, **colour)
         return code
 
     def _run_briefly(self, command: str, **arguments) -> int:
-        """Run Terraform, showing what it changes and what goes wrong, without its plan (which `make plan` shows in
-        full), its warnings and its outputs."""
+        """Run Terraform and show its changes and errors, but not its warnings, its outputs and its plan, which `make
+        plan` shows."""
         argv = self._terraform.generate_cmd_string(command, **arguments, no_color=IsFlagged)
         error = interrupted = False
         with subprocess.Popen(argv, cwd=TERRAFORM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
@@ -145,10 +145,10 @@ class Stack:
                             console.out.print(f"  {line.rstrip()}", markup=False)
                     break
                 except KeyboardInterrupt:
-                    # Terraform got it too. It finishes what it has begun and writes its state; if nobody read what it
-                    # says meanwhile, the closed pipe would end it before that.
+                    # Terraform gets Ctrl-C too. It finishes its running changes and writes its state. If its output
+                    # were not read meanwhile, the closed pipe would end it before that.
                     interrupted = True
-                    console.warn("Terraform finishes what it has begun, and keeps its state.")
+                    console.warn("Terraform finishes the changes in progress and saves its state.")
         if interrupted:
             raise KeyboardInterrupt
         return run.returncode

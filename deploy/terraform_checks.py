@@ -1,6 +1,6 @@
-"""Run the plan contracts of the Terraform stack (`terraform/tests`), with no provider credentials.
+"""Run the plan tests of the Terraform stack (`terraform/tests`) without credentials.
 
-They plan every module, so that what `terraform validate` finds is found here too.
+They plan every module, so they also find the errors that `terraform validate` finds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from deploy.environment import ROOT
 
 
 def environment() -> dict[str, str]:
-    """What Terraform needs to run the contracts. The region is made up: the providers are mocks and never ask AWS."""
+    """The environment for the plan tests. The region does not matter, because the providers are mocks and never call
+    AWS."""
     home = Path(os.environ.get("PAWPRINT_HOME") or ROOT / ".local").resolve()
     return {
         **os.environ,

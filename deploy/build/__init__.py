@@ -1,1 +1,1 @@
-"""Packages the payloads, and what they need beside our code."""
+"""Package the payloads and the libraries that they need."""

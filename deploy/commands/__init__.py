@@ -1,1 +1,1 @@
-"""One module per make target. Nothing else imports from here."""
+"""One module per make target. No other module imports from here."""

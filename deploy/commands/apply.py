@@ -1,4 +1,4 @@
-"""`make apply`: deploy the stack on freshly packaged payloads, then ask the endpoint for one prediction."""
+"""`make apply`: package the payloads, deploy the stack, then request one prediction from the endpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make curl`: print a curl line that asks the function URL about an image."""
+"""`make curl`: print a curl command that sends an image to the function URL."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from deploy.terraform import Stack
 
 
 def main() -> None:
-    parser = console.Parser(description="Print a curl line that asks the function URL.")
-    parser.add_argument("--image", type=Path, help="the file that the curl line sends; default: a digit of the sample")
+    parser = console.Parser(description="Print a curl command that sends an image to the function URL.")
+    parser.add_argument("--image", type=Path, help="the file to send; default: a digit of the sample")
     arguments = parser.parse_args()
     deployment = Stack(environment.current()).require_deployment()
     image = arguments.image or sample_image()
     if not image.is_file():
-        raise Failure(f"There is no file {image}.")
+        raise Failure(f"The file {image} does not exist.")
     print(curl_line(deployment, image))
     if hint := credentials_hint(deployment):
         print(hint, file=sys.stderr)

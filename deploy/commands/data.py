@@ -1,4 +1,4 @@
-"""`make data`: check a folder of labelled photographs and upload it; without a folder, the built-in sample."""
+"""`make data`: check a folder of labelled photographs and upload it. Without a folder, upload the built-in sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> None:
     directory = parser.parse_args().directory
     stack = Stack(environment.current())
     if directory and not directory.is_dir():
-        raise Failure(f"There is no folder {directory}.")
+        raise Failure(f"The folder {directory} does not exist.")
     deployment = stack.require_deployment()
     put(deployment, directory) if directory else put_sample(deployment)
 

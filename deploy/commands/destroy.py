@@ -1,4 +1,4 @@
-"""`make destroy`: stop what runs, and remove everything that was deployed."""
+"""`make destroy`: stop running jobs and remove everything that was deployed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from deploy.terraform import Stack
 
 
 def confirm_destroy(deployment: Deployment) -> None:
-    """With AWS's settings, ask for the stack's name: a destroy deletes every dataset and trained model too."""
+    """Ask for the stack's name if the settings are those of AWS, because a destroy deletes every dataset and trained
+    model."""
     if not deployment.env.asks_before_destroy or os.environ.get("CONFIRM") == deployment.name:
         return
     bucket = f", the bucket {deployment.artifacts_bucket} with its datasets and trained models included"
@@ -22,7 +23,7 @@ def confirm_destroy(deployment: Deployment) -> None:
         f"This deletes everything in the stack {deployment.name} ({deployment.region})"
         f"{bucket if deployment.has('artifacts_bucket') else ''}."
     )
-    if not sys.stdin.isatty() or input("Type the name of the stack to go on: ") != deployment.name:
+    if not sys.stdin.isatty() or input("Type the name of the stack to continue: ") != deployment.name:
         confirmed = console.make(f"destroy CONFIRM={deployment.name}")
         raise Failure(f"Nothing was destroyed. To confirm without a terminal: {confirmed}")
 
@@ -33,7 +34,7 @@ def main() -> int:
     package.build()
     stack = Stack(env)
     deployment = stack.deployment()
-    # An apply that failed before it made anything left no outputs: then there is nothing to stop and nothing to lose.
+    # If an apply failed before it made anything, there are no outputs, no running jobs and no data.
     if deployment.has("name", "region"):
         confirm_destroy(deployment)
         jobs.stop_all(deployment)

@@ -16,18 +16,18 @@ from deploy.deployment import Deployment
 from deploy.environment import Environment
 from deploy.terraform import Stack
 
-KEPT = "logs"  # of the commands: what they said about a rehearsal that is gone may be of use
+KEPT = "logs"  # the logs of the commands, which may still be useful after a reset
 
 
 def doomed(env: Environment) -> list[Path]:
-    """What a reset deletes: the state of the local AWS, and what this machine remembers about the environment."""
+    """What a reset deletes: the state of the local AWS and this machine's files for the environment."""
     remembered = [path for path in env.home.iterdir() if path.name != KEPT]
     home = Path(os.environ["LOCALAWS_HOME"])
     return sorted({*remembered, *([home] if home.exists() else [])})
 
 
 def size(paths: list[Path]) -> tuple[int, int]:
-    """How many files there are below the paths, and their bytes; links are not followed."""
+    """The number of files below the paths and their size in bytes. Links are not followed."""
     files = [
         Path(folder, name) for path in paths if path.is_dir() for folder, _, names in os.walk(path) for name in names
     ]
@@ -36,7 +36,7 @@ def size(paths: list[Path]) -> tuple[int, int]:
 
 
 def counts(env: Environment) -> str | None:
-    """The datasets and models that a reset deletes, in words; None if the local AWS does not say."""
+    """The datasets and models that a reset deletes, in words. None if the local AWS does not answer."""
     try:
         env.require_own_local_aws()
         deployment = Stack(env).deployment()
@@ -55,7 +55,7 @@ def folders(deployment: Deployment, prefix: str) -> int:
 
 
 def confirm(env: Environment, paths: list[Path]) -> None:
-    """Say what is lost, and ask for a yes. Raises Failure if none is given."""
+    """Print what a reset deletes and ask for confirmation. Raises Failure unless the answer is yes."""
     files, total = size(paths)
     console.warn(
         f"This stops the local AWS of {env} and deletes its state and Terraform's record of it: "
@@ -65,14 +65,14 @@ def confirm(env: Environment, paths: list[Path]) -> None:
         console.err.print(f"  {path}", markup=False)
     if os.environ.get("CONFIRM") == "yes":
         return
-    if not sys.stdin.isatty() or input("Type yes to go on: ").strip() != "yes":
+    if not sys.stdin.isatty() or input("Type yes to continue: ").strip() != "yes":
         raise Failure(f"Nothing was deleted. To confirm without a terminal: {console.make('local-reset CONFIRM=yes')}")
 
 
 def main() -> None:
     env = environment.current()
     if not env.rehearsed:
-        raise Failure(f"{env} is on AWS and has no local state. What is deployed there: {console.make('destroy')}")
+        raise Failure(f"{env} is on AWS and has no local state. To delete the deployment: {console.make('destroy')}")
     paths = doomed(env)
     if not paths:
         console.done(f"There is nothing to delete for {env}.")
@@ -83,7 +83,7 @@ def main() -> None:
         raise Failure(f"The local AWS could not be stopped. Nothing was deleted. {down.stderr[-500:]}".strip())
     for path in paths:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
-    console.done(f"The rehearsal is empty. Begin again: {console.make('up')}")
+    console.done(f"The rehearsal is empty. Start again: {console.make('up')}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Read the logs of what runs: the last training job, the endpoint, the function, the instance."""
+"""`make logs`: print the logs of the last training job, the endpoint, the function or the instance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHAT = ("train", "endpoint", "lambda", "ec2")
 
 
 def source(deployment: Deployment, what: str, job: str | None) -> tuple[str, str]:
-    """The log group and the stream prefix of one kind of log."""
+    """The log group and stream prefix of one kind of log."""
     if what == "train":
         name = job or jobs.last(deployment)
         if not name:
@@ -30,13 +30,13 @@ def main() -> None:
     parser = console.Parser(description="Print logs.")
     parser.add_argument("--what", choices=WHAT, default="train")
     parser.add_argument("--job", help="a training job's name; default: the last one")
-    parser.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument("--follow", action="store_true", help="print new lines until Ctrl-C")
     arguments = parser.parse_args()
     deployment = Stack(environment.current()).require_deployment()
     group, prefix = source(deployment, arguments.what, arguments.job)
     console.step(f"{group} {prefix}")
     command = f"logs WHAT={arguments.what} FOLLOW=1" + (f" JOB={arguments.job}" if arguments.job else "")
-    following = Follow(deployment, "What is logged", console.make(command))
+    following = Follow(deployment, "The program", console.make(command))
     tail = LogTail(lambda: following.client("logs"), group, prefix)
     shown = None
 

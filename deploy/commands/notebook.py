@@ -1,4 +1,4 @@
-"""`make notebook`: start the notebook instance if it is stopped, and print the URL that opens it."""
+"""`make notebook`: start the notebook instance if it is stopped, then open its URL or print it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from deploy.terraform import Stack
 
 
 def has_browser() -> bool:
-    """Whether a person sits here with a graphical browser: a browser of the terminal cannot show JupyterLab."""
+    """Whether a person uses this terminal on a machine with a graphical browser. A text browser cannot show
+    JupyterLab."""
     graphical = sys.platform == "darwin" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     return sys.stdout.isatty() and graphical
 
@@ -23,7 +24,7 @@ def main() -> None:
     sagemaker = deployment.client("sagemaker")
     answer = sagemaker.create_presigned_notebook_instance_url(NotebookInstanceName=deployment.notebook_name)
     url = answer["AuthorizedUrl"]
-    console.done("JupyterLab runs. Whoever has this URL is let in; open train_and_deploy.ipynb there.")
+    console.done("JupyterLab is running; open train_and_deploy.ipynb there. Keep the URL secret: it needs no password.")
     print(url)
     if has_browser():
         webbrowser.open(url)

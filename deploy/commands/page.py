@@ -1,4 +1,4 @@
-"""`make page`: open the function's page in a browser, with each of its requests signed on this machine."""
+"""`make page`: open the function's page in a browser, and sign its requests on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.terraform import Stack
 
 
 def port(text: str) -> int:
-    """A port number; 0 is any free one."""
+    """A port number. 0 means any free port."""
     number = int(text)
     if not 0 <= number < 65536:
         raise ValueError
@@ -31,21 +31,23 @@ def require_page(proxy: SigningProxy) -> None:
 
 def main() -> None:
     parser = console.Parser(description="Open the function's page.")
-    parser.add_argument("--port", type=port, default=0, help="the port on 127.0.0.1; default: any free one")
+    parser.add_argument("--port", type=port, default=0, help="the port on 127.0.0.1; default: any free port")
     wanted = parser.parse_args().port
     deployment = Stack(environment.current()).require_deployment()
     signing = signer(deployment)
     try:
         proxy = SigningProxy(deployment.function_url, signing, wanted, say=say)
     except OSError as error:
-        raise Failure(f"Port {wanted} cannot be used: {error.strerror}. Leave out PORT for any free one.") from error
+        raise Failure(
+            f"Port {wanted} cannot be used: {error.strerror}. Leave out PORT to use any free port."
+        ) from error
     with proxy:
         require_page(proxy)
         opened = "" if open_in_browser(proxy.address) else ": open it in a browser of this machine"
         console.done(f"{proxy.address} is the page of the function{opened}")
         if signing:
-            console.out.print("  Its requests are signed with your credentials here.")
-        console.out.print("  Ctrl-C ends it.")
+            console.out.print("  This machine signs its requests with your credentials.")
+        console.out.print("  To stop: Ctrl-C")
         try:
             proxy.serve_forever()
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`make predict`: ask the function URL about an image, and print the JSON that it answers."""
+"""`make predict`: send an image to the function URL and print the JSON answer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from deploy.terraform import Stack
 
 
 def main() -> int:
-    parser = console.Parser(description="Ask the function URL.")
+    parser = console.Parser(description="Send an image to the function URL.")
     parser.add_argument("image", nargs="?", help="a file or a URL; default: a digit of the sample data")
-    parser.add_argument("--top-k", type=int, help="how many classes the answer has")
+    parser.add_argument("--top-k", type=int, help="number of classes in the answer")
     arguments = parser.parse_args()
     body, content_type = payload(arguments.image)
     deployment = Stack(environment.current()).require_deployment()

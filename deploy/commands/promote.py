@@ -1,4 +1,4 @@
-"""`make promote`: put a trained model behind the URL, blue/green, and go back if it fails."""
+"""`make promote`: put a trained model behind the URL, blue/green, and roll back if that fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def main() -> None:
     if wanted == "previous":
         name = old.previous()
         if name is None:
-            raise Failure("There is no release before the current one.")
+            named = console.make("promote MODEL=<run>")
+            raise Failure(f"The current release has no previous release. Name a model: {named}")
         uri = old.models[name].model_data_url
     else:
         name, uri = None, find_model(deployment, wanted)
@@ -28,7 +29,7 @@ def main() -> None:
     card, etag = check_archive(deployment, uri)
     name = name or release_id(uri, etag)
     if name == old.current and serves(deployment, uri):
-        console.done(f"{name} is what the endpoint serves already.")
+        console.done(f"The endpoint already serves {name}.")
         return
 
     other = old.current if old.current != name else old.previous()
@@ -37,7 +38,7 @@ def main() -> None:
     console.step(f"Promoting {name}: {card.architecture}, {len(card.classes)} classes")
     switch(stack, old, new)
     releases.write(deployment, new)
-    console.done(f"{name} serves. Go back with: {console.make('promote MODEL=previous')}")
+    console.done(f"{name} is live. To roll back: {console.make('promote MODEL=previous')}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make report`: fetch a run's report and open it."""
+"""`make report`: download a run's report and open it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deploy.terraform import Stack
 
 
 def main() -> None:
-    parser = console.Parser(description="Fetch and open a training run's report.")
+    parser = console.Parser(description="Download and open a training run's report.")
     parser.add_argument("run", nargs="?", help="a run's or tuning job's name; default: the last run")
     wanted = parser.parse_args().run
     deployment = Stack(environment.current()).require_deployment()

@@ -1,4 +1,4 @@
-"""One screen about a deployment: the endpoint, the function, the instance, the last jobs."""
+"""`make status`: show the endpoint, the function, the instance and the last jobs of a deployment."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ def endpoint_row(deployment: Deployment) -> tuple[str, str, str]:
         f"{variant.get('CurrentInstanceCount', 0)} of {variant.get('DesiredInstanceCount', 0)} instances"
         for variant in variants
     )
-    # SageMaker keeps the reason of a change that it rolled back; beside a healthy endpoint it would only mislead.
+    # SageMaker keeps the reason of a change that it rolled back. It would mislead next to a healthy endpoint.
     reason = "" if endpoint["EndpointStatus"] == "InService" else endpoint.get("FailureReason", "")
     applied = endpoint["EndpointConfigName"] == deployment.endpoint_config_name
-    serves = deployment.release if applied else f"{endpoint['EndpointConfigName']}, which is not what was applied last"
+    serves = (
+        deployment.release
+        if applied
+        else f"{endpoint['EndpointConfigName']}, which is not the configuration of the last apply"
+    )
     details = [f"serves {serves}", counts, reason]
     return "endpoint", endpoint["EndpointStatus"], "; ".join(filter(None, details))
 
@@ -56,7 +60,7 @@ def instance_row(deployment: Deployment) -> tuple[str, str, str]:
 
 
 def image_rows(env: Environment) -> list[tuple[str, str, str]]:
-    """In a rehearsal, what stands in for each of AWS's images. On AWS they are the images."""
+    """In a rehearsal, the local replacement of each of AWS's images; on AWS, the images."""
     if not env.rehearsed:
         return []
     return [("image", name, words) for name, words in images.summary().items()]
@@ -70,7 +74,7 @@ def job_rows(deployment: Deployment) -> list[tuple[str, str, str]]:
     return rows
 
 
-# Each part of a deployment, and the outputs of the stack that its row needs.
+# The parts of a deployment, and the outputs of the stack that each row needs.
 PARTS = (
     ("endpoint", ("endpoint_name", "endpoint_config_name"), endpoint_row),
     ("function", ("function_name", "function_alias", "function_url"), function_row),
@@ -79,12 +83,12 @@ PARTS = (
 
 
 def rows(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
-    """What, status and details of each part, of each image, and of the last jobs."""
+    """Rows of name, status and details: the parts, the images and the last jobs."""
     for what, needed, row in PARTS:
         if deployment.has(*needed):
             yield row(deployment)
         else:
-            yield what, "missing", f"the last apply did not finish; repeat it: {console.make('apply')}"
+            yield what, "missing", f"the last apply did not finish; run it again: {console.make('apply')}"
     yield from image_rows(deployment.env)
     yield from job_rows(deployment)
 

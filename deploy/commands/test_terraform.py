@@ -1,4 +1,4 @@
-"""`make test-terraform`: run the plan contracts of the Terraform stack, without credentials."""
+"""`make test-terraform`: run the plan tests of the Terraform stack, without credentials."""
 
 from __future__ import annotations
 

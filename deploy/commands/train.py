@@ -1,4 +1,4 @@
-"""`make train`: train in SageMaker, and follow the job to its end."""
+"""`make train`: train in SageMaker and follow the job until it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make train-ec2`: train on the EC2 instance, and follow the run to its end."""
+"""`make train-ec2`: train on the EC2 instance and follow the run until it ends."""
 
 from __future__ import annotations
 

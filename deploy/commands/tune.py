@@ -1,4 +1,4 @@
-"""`make tune`: tune hyperparameters in SageMaker, and follow the trials to the end."""
+"""`make tune`: tune hyperparameters in SageMaker and follow the trials until they end."""
 
 from __future__ import annotations
 

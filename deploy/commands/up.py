@@ -1,4 +1,4 @@
-"""`make up`: from nothing to a URL that answers. It deploys, uploads, trains, promotes and asks, one line for each."""
+"""`make up`: deploy, upload, train, promote and request a prediction. Each step is one line on the screen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN_CLASSES = 3
 
 
 def steps(env: Environment, data: str | None, training: list[str]) -> list[Step]:
-    """What `make up` does, in order: each step is a command of its own, as its make target runs it."""
+    """The steps of `make up`, in order. Each step is the command that its make target runs."""
     start = [Step("Local AWS", module("localaws", "up"), "local-up")]
     photographs = f"data DATA={data}" if data else "data"
     return [
@@ -42,14 +42,14 @@ def module(name: str, *arguments: str) -> list[str]:
 
 
 def example(data: str | None) -> Path:
-    """A picture to ask about, which the model has not learnt from: one of the test photographs."""
+    """A photograph of the test split to send, because the model was not trained on it."""
     if not data:
         return sample_image()
     return next(path for path in sorted(Path(data, "test").resolve().glob("*/*")) if path.is_file())
 
 
 def question(deployment: Deployment, picture: Path) -> dict:
-    """The answer of the URL about a picture. Raises Failure if it is not a prediction."""
+    """Send a picture to the URL and return the answer. Raises Failure if it is not a prediction."""
     body, content_type = payload(str(picture))
     status, answer = ask(deployment, body, content_type)
     try:
@@ -62,26 +62,28 @@ def question(deployment: Deployment, picture: Path) -> dict:
 
 
 def box(deployment: Deployment, picture: Path, answer: dict) -> Panel:
-    """What there is now, and what to do next."""
+    """The URL, a prediction, and the commands to use next."""
     classes = Table("label", "probability", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for each in answer["predictions"][:SHOWN_CLASSES]:
         classes.add_row(Text(str(each["label"])), f"{each['probability']:.1%}")
     following = Table.grid(padding=(0, 3, 0, 0))
     for target, words in (
         ("page", "the same in your browser"),
-        ("report", "how well the model does"),
+        ("report", "how accurate the model is"),
         ("data DATA=photos", "your own photographs; then train and promote"),
-        ("destroy", "remove everything again"),
+        ("destroy", "delete everything"),
     ):
         following.add_row(console.make(target), words)
-    content = Group(Text(deployment.function_url), "", Text(f"It says about {shown(picture)}:"), classes, "", following)
+    content = Group(
+        Text(deployment.function_url), "", Text(f"Prediction for {shown(picture)}:"), classes, "", following
+    )
     return Panel(content, title=f"{deployment.name} answers", title_align="left", expand=False, padding=(0, 1))
 
 
 def main() -> None:
     arguments, training = options.up()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, ends_like_ctrl_c)
     env = environment.current()
     sequence = Steps(env.home / "logs" / f"up-{datetime.now():%Y%m%d-%H%M%S}.log", arguments.verbose)
@@ -91,7 +93,7 @@ def main() -> None:
             sequence.run(step)
     except Interrupted:
         console.warn(
-            f"Interrupted during: {step.title}. What was done before stays, and {console.make('up')} goes on from "
+            f"Interrupted during: {step.title}. Earlier steps keep their results; {console.make('up')} continues from "
             f"there. {console.make('destroy')} removes it."
         )
         raise KeyboardInterrupt from None

@@ -1,1 +1,1 @@
-"""The training instance: its preparation, and the runs that are sent to it."""
+"""The training instance: its preparation and its runs."""

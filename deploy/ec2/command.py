@@ -1,4 +1,4 @@
-"""Commands on the training instance through SSM: send one, list those that were sent, say how one ended."""
+"""Commands on the training instance, over SSM: send one, list them, describe how one ended."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from deploy.deployment import Deployment
 
 UNFINISHED = ("Pending", "InProgress", "Delayed", "Cancelling")
-INTERRUPTED = "Interrupted"  # not SSM's: its agent went away with the instance before it could report an end
+INTERRUPTED = "Interrupted"  # not a status of SSM: the instance stopped before its SSM agent could report an end
 
-KILLED = (-1, 137, 143)  # exit statuses of a shell whose program got SIGKILL or SIGTERM; -1: SSM knows of none
+KILLED = (-1, 137, 143)  # exit statuses of a shell whose program got SIGKILL or SIGTERM; -1: SSM has none
 # SSM's StatusDetails (Systems Manager user guide, "Understanding command statuses") in words.
 ENDS = {
     "Cancelled": "was cancelled",
-    "ExecutionTimedOut": "took longer than it may (MAX_MINUTES=), and was ended",
-    "DeliveryTimedOut": "was not taken by the instance in time: its SSM agent does not answer",
-    "Undeliverable": "could not be delivered: the instance is gone or its SSM agent does not answer",
-    "Terminated": "was ended by SSM before it ran",
+    "ExecutionTimedOut": "exceeded its time limit (MAX_MINUTES=) and was stopped",
+    "DeliveryTimedOut": "was not delivered in time: the instance's SSM agent does not answer",
+    "Undeliverable": "could not be delivered: the instance is terminated or its SSM agent does not answer",
+    "Terminated": "was cancelled by SSM before it started",
     "AccessDenied": "was refused: the instance's role does not allow it",
     "RateExceeded": "was refused: too many commands wait in this account",
     INTERRUPTED: "was interrupted, because the instance stopped",
@@ -29,7 +29,7 @@ ENDS = {
 
 @dataclass(frozen=True)
 class Command:
-    """A command as SSM remembers it, for 30 days."""
+    """A command in SSM's history, which covers 30 days."""
 
     id: str
     comment: str
@@ -67,7 +67,7 @@ def send(deployment: Deployment, lines: list[str], seconds: int, comment: str = 
 
 
 def sent(deployment: Deployment) -> list[Command]:
-    """The commands that this instance was sent, the newest first."""
+    """The commands that were sent to this instance, newest first."""
     pages = deployment.client("ssm").get_paginator("list_commands")
     found = [
         Command(
@@ -85,12 +85,12 @@ def sent(deployment: Deployment) -> list[Command]:
 
 
 def ending(result: dict) -> str:
-    """How a command ended, in words that follow its name: `was cancelled`; for a failure the end of its stderr."""
+    """How a command ended, as a predicate: `was cancelled`. For a failure it includes the end of its stderr."""
     details = result.get("StatusDetails") or result["Status"]
     if details.replace(" ", "") in ENDS:
         return ENDS[details.replace(" ", "")]
     if details == "Failed" and result.get("ResponseCode") in KILLED:
-        return "was killed: somebody ended it, or the instance has too little memory"
+        return "was killed: a user killed it, or the instance ran out of memory"
     lines = result.get("StandardErrorContent", "").strip().splitlines()
     last = "\n".join([line for line in lines if not line.startswith("Shutdown scheduled")][-5:])
-    return f"ended as {details}{': ' if last else ''}{last}"
+    return f"ended with the status {details}{': ' if last else ''}{last}"

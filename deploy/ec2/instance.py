@@ -1,4 +1,4 @@
-"""The training instance: wake it, see that it is prepared, and say what it costs."""
+"""The training instance: start it, make sure that it is prepared, and compute its cost."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from deploy.follow import Follow
 PREPARE = Path(__file__).with_name("prepare.sh")
 START_TIMEOUT = 600  # seconds for a cold instance to boot, run its user data and reach SSM
 SAY_AGAIN = 10  # seconds
-BOOT_SECONDS = 600  # until an instance that SSM reaches must have begun its user data
-PREPARE_SECONDS = 3600  # for SSM: the first boot's attempt, and one more
-SPARE_MINUTES = 15  # on top of the idle minutes: what preparing takes, as in the user data
+BOOT_SECONDS = 600  # the time in which an instance that SSM reaches must start its user data
+PREPARE_SECONDS = 3600  # for SSM: the attempt of the first boot and one more
+SPARE_MINUTES = 15  # added to the idle minutes for the preparation, as in the user data
 
 
 def describe(deployment: Deployment) -> dict:
-    """EC2's description of it."""
+    """EC2's description of the instance."""
     ec2 = deployment.client("ec2")
     return ec2.describe_instances(InstanceIds=[deployment.ec2_instance_id])["Reservations"][0]["Instances"][0]
 
@@ -43,14 +43,14 @@ def wake(deployment: Deployment) -> None:
         if state == "stopped":
             ec2.start_instances(InstanceIds=[instance])
         elif state in ("terminated", "shutting-down"):
-            raise Failure(f"The instance {instance} is {state}. Make a new one: {console.make('apply')}")
+            raise Failure(f"The instance {instance} is {state}. Create a new one: {console.make('apply')}")
         elif state == "running" and is_online(following.client("ssm"), instance):
             return True
         waited = time.monotonic() - began
         if waited > START_TIMEOUT:
             raise Failure(
                 f"The instance {instance} was not reachable over SSM within {START_TIMEOUT // 60} minutes. "
-                f"Its console: aws ec2 get-console-output --instance-id {instance}"
+                f"To read its console: aws ec2 get-console-output --instance-id {instance}"
             )
         waiting = {"stopped": "starting it", "running": "waiting for its SSM agent"}.get(state, "waiting")
         if state != said:
@@ -65,14 +65,14 @@ def wake(deployment: Deployment) -> None:
 
 
 def is_online(ssm: Any, instance: str) -> bool:
-    """Whether SSM reaches the instance's agent."""
+    """Whether SSM can reach the instance's agent."""
     filters = [{"Key": "InstanceIds", "Values": [instance]}]
     found = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
     return bool(found) and found[0]["PingStatus"] == "Online"
 
 
 def prepare_script(deployment: Deployment, payload: str) -> str:
-    """The shell script that ends when the instance is prepared: prepare.sh with its values."""
+    """prepare.sh with its values: a shell script that ends when the instance is prepared."""
     _, _, key = payload.removeprefix("s3://").partition("/")
     values = {
         "payload_key": key,
@@ -84,8 +84,8 @@ def prepare_script(deployment: Deployment, payload: str) -> str:
 
 
 def ensure_prepared(deployment: Deployment, payload: str) -> None:
-    """Wait until the instance's first boot has prepared it; where that failed, do it again with the payload at
-    `payload`, and show it. Raises Failure where that fails too."""
+    """Wait until the first boot has prepared the instance. If it failed, prepare the instance again with the payload at
+    `payload`, and print the output. Raises Failure if that fails too."""
     console.step("Waiting until the instance is prepared")
     lines = prepare_script(deployment, payload).splitlines()
     command = ec2_command.send(deployment, lines, seconds=PREPARE_SECONDS)
@@ -93,15 +93,15 @@ def ensure_prepared(deployment: Deployment, payload: str) -> None:
     if result["Status"] != "Success":
         instance = deployment.ec2_instance_id
         raise Failure(
-            f"The instance could not be prepared. The command that prepares it {ec2_command.ending(result)}\n"
-            f"To try once more: {console.make('train-ec2')}. What the first boot printed: "
+            f"The instance is not prepared: the command {ec2_command.ending(result)}\n"
+            f"To try again: {console.make('train-ec2')}. To read the output of the first boot: "
             f"aws ec2 get-console-output --instance-id {instance} --latest --output text\n"
             f"For a new instance: aws ec2 terminate-instances --instance-ids {instance}, then {console.make('apply')}"
         )
 
 
 def cost(deployment: Deployment, began: datetime, launched: datetime) -> str:
-    """One line: what the instance costs from `began`, or from its start where that was for this run alone, until it
+    """The cost of the instance in one line: from `began`, or from its start if it was started for this run, until it
     stops itself."""
     from classifier import prices
 
@@ -110,4 +110,4 @@ def cost(deployment: Deployment, began: datetime, launched: datetime) -> str:
     seconds = (now - began).total_seconds() + 60 * idle
     since = "its start" if began == launched else "the command"
     price = prices.sentence(deployment.ec2_instance_type, seconds)
-    return f"Cost on AWS: {price}; from {since} to {idle} idle minutes after the end"
+    return f"Cost on AWS: {price}; from {since} to {idle} idle minutes after the run ends"

@@ -1,6 +1,6 @@
-"""Runs on the training instance: the script of a new one, and what became of those that were started.
+"""Runs on the training instance: start one, find earlier ones.
 
-Nothing is kept here: a run is the commands that SSM remembers under its name, and its model in S3.
+This machine stores nothing about a run. SSM has its commands under its name, and S3 has its model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEEPER_SECONDS = 20
 def script(
     run: str, deployment: Deployment, payloads: dict, dataset: datasets.Uploaded, arguments: argparse.Namespace
 ) -> str:
-    """The shell script for the instance: run.sh with its values and the arguments of the trainer."""
+    """run.sh with its values and the arguments of the trainer: the shell script for the instance."""
     program = {
         "--run": run,
         "--dataset": dataset.uri,
@@ -55,19 +55,19 @@ def script(
 
 
 def commands(deployment: Deployment) -> list[Command]:
-    """The commands that train, the newest first; the comment of each is its run."""
+    """The training commands, newest first. The comment of each is the name of its run."""
     prefix = f"{deployment.name}-ec2-"
     return [command for command in ec2_command.sent(deployment) if command.comment.startswith(prefix)]
 
 
 def require_free(deployment: Deployment, known: list[Command], run: str | None = None) -> None:
-    """Raise Failure while the instance trains something else than `run`."""
+    """Raise Failure if the instance is training another run than `run`."""
     for command in known:
         if command.is_unfinished and command.comment != run and is_running(deployment):
             raise Failure(
-                f"The instance trains {command.comment}, and does one run at a time. "
-                f"To watch that: {console.make(f'train-ec2 RUN={command.comment}')}. "
-                f"To end it: aws ssm cancel-command --command-id {command.id}"
+                f"The instance is training {command.comment}, and it trains one run at a time. "
+                f"To watch that run: {console.make(f'train-ec2 RUN={command.comment}')}. "
+                f"To stop it: aws ssm cancel-command --command-id {command.id}"
             )
 
 
@@ -76,7 +76,7 @@ def is_running(deployment: Deployment) -> bool:
 
 
 def model_of(deployment: Deployment, run: str) -> str | None:
-    """The address of its model; None where it is not complete."""
+    """The address of the run's model. None if the run is not complete."""
     s3, bucket = deployment.client("s3"), deployment.artifacts_bucket
     key = f"models/{run}/output/model.tar.gz"
     found = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
@@ -84,24 +84,22 @@ def model_of(deployment: Deployment, run: str) -> str | None:
 
 
 def find(known: list[Command], run: str) -> Command:
-    """The last command of a run. Raises Failure that names those there are."""
+    """The last command of a run. If there is none, raises Failure with the names of the last runs."""
     for command in known:
         if command.comment == run:
             return command
     names = list(dict.fromkeys(command.comment for command in known))[:5]
-    raise Failure(
-        f"This instance knows no run {run}. Its last ones: {', '.join(names) or 'none'} (AWS forgets after 30 days)."
-    )
+    raise Failure(f"This instance has no run {run}. Its last ones: {', '.join(names) or 'none'} (AWS keeps 30 days).")
 
 
 def go_on(deployment: Deployment, known: list[Command], run: str) -> tuple[str, bool]:
-    """The command that trains the run now, and whether it ran already: found, or, where the run was interrupted, sent
-    again. Program, data and settings are its own: with others, its checkpoint would not fit. Raises Failure."""
+    """The command that trains the run, and whether it was already running. If the run was interrupted, send its command
+    again with the same program, data and settings, because its checkpoint fits no others. Raises Failure."""
     last = find(known, run)
     require_free(deployment, known, run)
     if last.is_unfinished and is_running(deployment):
         return last.id, True
-    if last.is_unfinished:  # or the agent might begin it a second time, when the instance is up again
+    if last.is_unfinished:  # otherwise the agent might start it a second time when the instance is running again
         deployment.client("ssm").cancel_command(CommandId=last.id)
     console.step(f"{run} was interrupted or failed; starting it again from its checkpoint")
     instance.wake(deployment)
@@ -110,6 +108,6 @@ def go_on(deployment: Deployment, known: list[Command], run: str) -> tuple[str, 
 
 
 def billed_from(known: list[Command], command: Command, launched: datetime) -> datetime:
-    """The instance's start where it was started for this command; otherwise the moment of the command."""
+    """The start of the instance if it was started for this command, otherwise the time of the command."""
     earlier = [each for each in known if launched <= each.requested < command.requested]
     return command.requested if earlier else min(launched, command.requested)

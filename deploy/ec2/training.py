@@ -1,9 +1,8 @@
-"""Train on the EC2 instance, over SSM: no open port, no key.
+"""Train on the EC2 instance over SSM, without an open port or a key.
 
-Starts the instance if it is stopped, prepares it if its first boot did not finish that, sends one shell script, and
-streams what it prints. The run needs no watcher: it goes on when the connection is lost or the command is left, and the
-instance stops itself. With --run, a run in progress is watched, one that was interrupted is started again from its
-checkpoint.
+The command starts the instance if it is stopped, prepares it if its first boot did not, sends one shell script and
+streams its output. The run is unattended: it continues if the connection is lost or the command ends, and the instance
+stops itself. With --run, the command watches a run in progress, or starts an interrupted run again from its checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from deploy.sagemaker import jobs
 
 
 def start(deployment: Deployment, arguments: argparse.Namespace) -> tuple[str, str]:
-    """Send a new run to the instance; returns its name and the command's id."""
+    """Send a new run to the instance. Returns its name and the command's id."""
     runs.require_free(deployment, runs.commands(deployment))
     payloads = upload(deployment)
     dataset = datasets.resolve(deployment, arguments.data)
@@ -37,7 +36,7 @@ def follow(deployment: Deployment, run: str, command: str, *, from_middle: bool 
     again = console.make(f"train-ec2 RUN={run}")
     result = watch.Watch(deployment, command, again, what=run).to_end(with_progress=not from_middle)
     if result["Status"] != "Success":
-        raise Failure(f"{run} {ec2_command.ending(result)}\nTo go on from its last epoch: {again}")
+        raise Failure(f"{run} {ec2_command.ending(result)}\nTo continue from its last epoch: {again}")
 
 
 def finish(deployment: Deployment, run: str, command: str) -> None:

@@ -1,4 +1,4 @@
-"""Watch a command on the training instance to its end."""
+"""Watch a command on the training instance until it ends."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from deploy.ec2.command import INTERRUPTED, UNFINISHED
 from deploy.follow import Follow
 from deploy.log_tail import LogTail
 
-QUIET = 10.0  # seconds without a line until it is said what is waited for
+QUIET = 10.0  # seconds without a log line until the reason is printed
 PROGRESS = re.compile(r" \d+/\d+$")
 GONE = ("stopping", "stopped", "shutting-down", "terminated")
 
 
 class Watch:
-    """One command, watched by its log and its status. `again` is the command that watches it again."""
+    """One SSM command, watched through its log and its status. `again` is the make command that watches it again."""
 
     def __init__(
         self,
@@ -38,10 +38,10 @@ class Watch:
         self._first = True
 
     def to_end(self, *, with_progress: bool = True) -> dict:
-        """Print the log until the command has ended; its invocation, with the Status INTERRUPTED if the instance
-        stopped under it. Raises Failure if the connection stays lost, and at Ctrl-C.
+        """Print the log until the command ends. Returns its invocation, with the status INTERRUPTED if the instance
+        stopped during the command. Raises Failure at Ctrl-C or if the connection stays lost.
 
-        Without `with_progress`, what was printed before is shown without its counting lines.
+        Without `with_progress`, earlier output is shown without its progress lines.
         """
         return self._follow.until(lambda: self._look(with_progress), seconds=3)
 
@@ -50,7 +50,7 @@ class Watch:
         lines = self._print_log(with_progress or not self._first)
         self._first = False
         if result["Status"] not in UNFINISHED:
-            if lines:  # its last lines may come after its end
+            if lines:  # the last lines may arrive after the end
                 return None
             return result if result["Status"] == "Success" else self._interrupted() or result
         if self._is_quiet():
@@ -63,7 +63,7 @@ class Watch:
         ssm, instance = self._follow.client("ssm"), self._deployment.ec2_instance_id
         try:
             return ssm.get_command_invocation(CommandId=self._command, InstanceId=instance)
-        except ssm.exceptions.InvocationDoesNotExist:  # for a moment after the command was accepted
+        except ssm.exceptions.InvocationDoesNotExist:  # for a moment after SSM accepted the command
             return {"Status": "Pending"}
 
     def _print_log(self, with_progress: bool) -> int:
@@ -80,13 +80,13 @@ class Watch:
         return time.monotonic() - self._spoke >= QUIET
 
     def _interrupted(self) -> dict | None:
-        """The end of a command whose instance is gone: SSM may wait for the agent's word on it for hours."""
+        """The end of a command whose instance has stopped. SSM may wait for the agent's report for hours."""
         found = self._follow.client("ec2").describe_instances(InstanceIds=[self._deployment.ec2_instance_id])
         state = found["Reservations"][0]["Instances"][0]["State"]["Name"]
         return {"Status": INTERRUPTED, "StatusDetails": INTERRUPTED} if state in GONE else None
 
     def _say_what_is_waited_for(self, status: str) -> None:
         waiting = {"Pending": "SSM has not delivered the command yet", "Cancelling": "the command is being cancelled"}
-        what = waiting.get(status, "the command runs and has nothing to say")
-        console.step(f"No news for {QUIET:.0f} s: {what}")
+        what = waiting.get(status, "the command is running and prints nothing")
+        console.step(f"No output for {QUIET:.0f} s: {what}")
         self._spoke = time.monotonic()

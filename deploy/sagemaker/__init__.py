@@ -1,1 +1,1 @@
-"""SageMaker: training and tuning jobs, the endpoint's releases, the notebook."""
+"""SageMaker: training and tuning jobs, releases of the endpoint, the notebook."""

@@ -1,4 +1,4 @@
-"""What `apply` and `promote` look at before they say that the endpoint serves: its configuration, and one answer."""
+"""The check at the end of `apply` and `promote`: the endpoint's configuration and one prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploy.deployment import Deployment
 
 
 def require_service(deployment: Deployment, release: str) -> None:
-    """Raise Failure unless the endpoint really runs the configuration that was applied, and answers."""
+    """Raise Failure unless the endpoint runs the applied configuration and answers."""
     require_configuration(deployment)
     ask_once(deployment, release)
 
@@ -21,7 +21,7 @@ def require_service(deployment: Deployment, release: str) -> None:
 def require_configuration(deployment: Deployment) -> None:
     """Raise Failure unless the endpoint runs the configuration that was applied.
 
-    A SageMaker endpoint that rolled back counts as success for the provider (its issues 46663 and 39099).
+    The Terraform provider treats an endpoint that rolled back as a success (its issues 46663 and 39099).
     """
     sagemaker = deployment.client("sagemaker")
     live = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
@@ -29,15 +29,15 @@ def require_configuration(deployment: Deployment) -> None:
         raise Failure(
             f"The endpoint {deployment.endpoint_name} is {live['EndpointStatus']} on the configuration "
             f"{live['EndpointConfigName']}, not on {deployment.endpoint_config_name}: "
-            f"{live.get('FailureReason') or 'SageMaker gave no reason'}. {its_log()}"
+            f"{live.get('FailureReason') or 'SageMaker reports no reason'}. {its_log()}"
         )
 
 
 def ask_once(deployment: Deployment, release: str) -> None:
-    """Ask the endpoint for one prediction; raise Failure if none comes.
+    """Request one prediction from the endpoint. Raise Failure if there is no prediction.
 
-    The health check of AWS's serving image is green while no replica runs, so a model that cannot load or cannot
-    answer is in service all the same.
+    The health check of AWS's serving image succeeds without a running replica, so the endpoint can be in service with a
+    model that cannot load or answer.
     """
     from PIL import Image
 

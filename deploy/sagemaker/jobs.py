@@ -1,4 +1,4 @@
-"""Training jobs of this deployment: find the last one, follow one, stop what still runs."""
+"""Training jobs of this deployment: find the last one, follow one, stop the running ones."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def last(deployment: Deployment) -> str | None:
 
 
 def follow(deployment: Deployment, name: str) -> dict:
-    """Print a job's stages and log lines until it has ended; return its description.
+    """Print a job's stages and log lines until it ends. Return its description.
 
-    Raises Failure with SageMaker's reason if it failed. Ctrl-C leaves the job running.
+    Raises Failure with SageMaker's reason if the job failed. Ctrl-C leaves the job running.
     """
     end = f"aws sagemaker stop-training-job --training-job-name {name}"
     following = Follow(deployment, name, console.make(f"train RUN={name}"), end=end)
@@ -56,20 +56,22 @@ def follow(deployment: Deployment, name: str) -> dict:
 
     job = following.until(look, seconds=5)
     if job["TrainingJobStatus"] != "Completed":
-        reason = job.get("FailureReason") or "no reason was given"
+        reason = job.get("FailureReason") or "SageMaker reports no reason"
         see = console.make(f"logs JOB={name}")
         raise Failure(f"The training job {name} is {job['TrainingJobStatus']}: {reason}\nIts log: {see}")
     return job
 
 
 def describe(sagemaker: Any, name: str) -> dict:
-    """A training job's description. Raises Failure if there is no such job."""
+    """A training job's description. Raises Failure if the job does not exist."""
     try:
         return sagemaker.describe_training_job(TrainingJobName=name)
     except sagemaker.exceptions.ClientError as error:
-        # SageMaker says ValidationException for a job that does not exist ("Requested resource not found.").
+        # SageMaker answers ValidationException if a job does not exist ("Requested resource not found.").
         if error.response["Error"]["Code"] in ("ResourceNotFound", "ValidationException"):
-            raise Failure(f"There is no training job {name}. The last ones: {console.make('status')}") from error
+            raise Failure(
+                f"There is no training job {name}. To list the last ones: {console.make('status')}"
+            ) from error
         raise
 
 
@@ -78,9 +80,9 @@ def final_metrics(job: dict) -> dict[str, float]:
 
 
 def stop_all(deployment: Deployment) -> None:
-    """Stop this deployment's unfinished tuning and training jobs and wait until they have."""
+    """Stop this deployment's unfinished tuning and training jobs, and wait until they have stopped."""
     sagemaker = deployment.client("sagemaker")
-    stop_tuning(deployment)  # first: it would start other training jobs for those that are stopped
+    stop_tuning(deployment)  # first, because a tuning job replaces its stopped training jobs
     running = [job["TrainingJobName"] for job in recent(deployment, 100) if job["TrainingJobStatus"] in UNFINISHED]
     for name in running:
         console.step(f"Stopping the training job {name}")
@@ -90,7 +92,7 @@ def stop_all(deployment: Deployment) -> None:
 
 
 def stop_tuning(deployment: Deployment) -> None:
-    """Stop this deployment's unfinished tuning jobs, and so their trials, and wait until they have."""
+    """Stop this deployment's unfinished tuning jobs with their trials, and wait until they have stopped."""
     sagemaker = deployment.client("sagemaker")
     pages = sagemaker.get_paginator("list_hyper_parameter_tuning_jobs").paginate(NameContains=f"{deployment.name}-")
     running = [
@@ -104,13 +106,13 @@ def stop_tuning(deployment: Deployment) -> None:
         sagemaker.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     for name in running:
         described = {"HyperParameterTuningJobStatus": "Stopping"}
-        while described["HyperParameterTuningJobStatus"] in UNFINISHED:  # SageMaker's clients have no waiter for it
+        while described["HyperParameterTuningJobStatus"] in UNFINISHED:  # boto3 has no waiter for tuning jobs
             time.sleep(deployment.env.poll_seconds(5))
             described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
 
 
 def delete_log_streams(deployment: Deployment) -> None:
-    """Delete what this deployment's jobs logged. The log group itself belongs to the whole account."""
+    """Delete the log streams of this deployment's jobs. The log group belongs to the whole account."""
     logs = deployment.client("logs")
     group = deployment.training_log_group
     pages = logs.get_paginator("describe_log_streams").paginate(

@@ -1,4 +1,4 @@
-"""Open the SageMaker notebook instance: start it if it is stopped, then give the URL that lets its holder in."""
+"""Start the SageMaker notebook instance if it is stopped, and get a URL that opens it without a password."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ START_TIMEOUT = 900  # seconds; AWS takes about 5 minutes
 
 
 def start(deployment: Deployment) -> None:
-    """Start the instance unless it runs, and wait until it is in service.
+    """Start the instance unless it is running, and wait until it is in service.
 
-    Raises Failure with SageMaker's reason where it fails, and after START_TIMEOUT.
+    Raises Failure with SageMaker's reason if the start fails, and after START_TIMEOUT seconds.
     """
     name = deployment.notebook_name
     following = Follow(deployment, f"The notebook instance {name}", console.make("notebook"))
@@ -30,10 +30,13 @@ def start(deployment: Deployment) -> None:
         if status == "InService":
             return True
         if status == "Failed" and started:
-            reason = notebook.get("FailureReason", "no reason was given")
+            reason = notebook.get("FailureReason", "SageMaker reports no reason")
             raise Failure(f"The notebook instance {name} failed: {reason}\nIts log: {log_hint(deployment)}")
         if time.monotonic() > deadline:
-            raise Failure(f"The notebook instance {name} was not in service within {START_TIMEOUT // 60} minutes.")
+            raise Failure(
+                f"The notebook instance {name} was not in service within {START_TIMEOUT // 60} minutes. "
+                f"Try again: {console.make('notebook')}"
+            )
         if status in ("Stopped", "Failed") and not started:
             sagemaker.start_notebook_instance(NotebookInstanceName=name)
             started = True
@@ -46,5 +49,5 @@ def start(deployment: Deployment) -> None:
 
 
 def log_hint(deployment: Deployment) -> str:
-    """Where the output of its lifecycle script and of its server can be read."""
+    """The place of the logs of its lifecycle script and its server."""
     return f"CloudWatch Logs, group /aws/sagemaker/NotebookInstances, streams {deployment.notebook_name}/…"

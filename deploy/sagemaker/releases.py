@@ -1,8 +1,8 @@
-"""Which models the endpoint knows: the one it serves and the one before it.
+"""The endpoint's releases: the current model and the previous one.
 
-The document `deployments/releases.json` in the artifacts bucket is the single record of what was promoted. Terraform
-gets it as the variable `releases` and keeps the SageMaker model and endpoint configuration of both, so that
-nothing in use is ever deleted and going back needs nothing new.
+The document `deployments/releases.json` in the artifacts bucket is the only record of promotions. Terraform gets it as
+the variable `releases` and keeps the SageMaker model and endpoint configuration of both releases. So nothing in use is
+deleted, and a rollback creates nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ KEY = "deployments/releases.json"
 
 @dataclass(frozen=True)
 class Release:
-    """One model that can stand behind the endpoint.
+    """One model that the endpoint can serve.
 
-    `initial_instance_count` is the endpoint's size at the moment of the promotion: without it, every new
-    configuration would throw a scaled-out endpoint back to its first size.
+    `initial_instance_count` is the number of instances at the promotion. Without it, each new configuration would reset
+    a scaled-out endpoint to its first size.
     """
 
     model_data_url: str
@@ -29,7 +29,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Releases:
-    """The releases by id, and the id of the one that serves."""
+    """The releases by id, and the id of the current one."""
 
     current: str
     models: dict[str, Release]
@@ -47,7 +47,7 @@ class Releases:
 
 
 def read(deployment: Deployment) -> Releases | None:
-    """What was promoted, or None where the endpoint still serves the bootstrap model."""
+    """The record of promotions. None if the endpoint still serves the bootstrap model."""
     if not deployment.has("artifacts_bucket"):
         return None
     s3 = deployment.client("s3")
@@ -67,7 +67,7 @@ def write(deployment: Deployment, releases: Releases) -> None:
 
 
 def live(deployment: Deployment) -> Releases:
-    """The release that the endpoint serves now, read from SageMaker itself."""
+    """The release that the endpoint serves now, read from SageMaker."""
     sagemaker = deployment.client("sagemaker")
     endpoint = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
     config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])

@@ -7,7 +7,7 @@ from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.sagemaker import jobs
 
-# What a job is made of, of all that DescribeTrainingJob says; and what each new one has of its own.
+# The fields of DescribeTrainingJob that a new job copies, and those that each job has of its own.
 REQUEST = (
     "AlgorithmSpecification",
     "HyperParameters",
@@ -27,20 +27,20 @@ OWN_NAME = "sagemaker_job_name"
 
 
 def start_again(deployment: Deployment, interrupted: str) -> str:
-    """Create a training job that is the interrupted one again, checkpoints and all, and return its name.
+    """Create a copy of the interrupted training job that uses its checkpoints. Return its name.
 
-    Program, data and settings are the interrupted job's own: with others, its checkpoints would not fit. Raises
-    Failure where there is no such job, it has not ended, it ended well, or it kept no checkpoints.
+    Program, data and settings are those of the interrupted job, because its checkpoints fit no others. Raises Failure
+    if the job does not exist, is running, has completed, or has no checkpoints.
     """
     sagemaker = deployment.client("sagemaker")
     job = find(sagemaker, interrupted)
     status = job["TrainingJobStatus"]
     if status in jobs.UNFINISHED:
-        raise Failure(f"The training job {interrupted} has not ended ({status}); there is nothing to resume.")
+        raise Failure(f"The training job {interrupted} is still running ({status}), so there is nothing to resume.")
     if status == "Completed":
-        raise Failure(f"The training job {interrupted} was completed; there is nothing to resume.")
+        raise Failure(f"The training job {interrupted} is complete, so there is nothing to resume.")
     if "CheckpointConfig" not in job:
-        raise Failure(f"The training job {interrupted} kept no checkpoints: only jobs started with SPOT=1 do.")
+        raise Failure(f"The training job {interrupted} has no checkpoints: only jobs started with SPOT=1 have them.")
     console.step(f"Submitting {interrupted} again, from {job['CheckpointConfig']['S3Uri']}")
     name = jobs.new_name(deployment.name, "train")
     request = {part: job[part] for part in REQUEST if job.get(part) is not None}
@@ -51,7 +51,7 @@ def start_again(deployment: Deployment, interrupted: str) -> str:
 
 
 def find(sagemaker, name: str) -> dict:
-    """The job's description. Raises Failure where there is none."""
+    """The job's description. Raises Failure if the job does not exist."""
     from botocore.exceptions import ClientError
 
     try:

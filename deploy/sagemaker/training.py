@@ -1,7 +1,7 @@
-"""Train in SageMaker: a training job, followed to its end.
+"""Train in SageMaker: start a training job and follow it until it ends.
 
-The job is submitted through the SageMaker SDK's typed layer over the API (`sagemaker.core.resources`), with full
-image URIs, since the SDK's own image list ends before the image that is supported now.
+The job is submitted through the SageMaker SDK's typed layer over the API (`sagemaker.core.resources`). It uses full
+image URIs, because the SDK's image list does not contain the supported image.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from deploy.deployment import Deployment
 from deploy.sagemaker import jobs
 
 SPLITS = ("train", "valid", "test")
-# Instance types that may have several GPUs: torchrun starts a process for each.
+# Instance types that may have several GPUs. torchrun starts one process per GPU.
 GPU_FAMILIES = ("ml.g", "ml.p")
-# One form of metric line, `epoch=3 train_loss=0.1234 …`, is what the training program prints.
+# The training program prints metrics in one form: `epoch=3 train_loss=0.1234 …`.
 METRICS = ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
 
 
 def program(deployment: Deployment, payloads: dict, job: str) -> dict[str, str]:
-    """The hyperparameters that tell a training container which program to run."""
+    """The hyperparameters that name the program of a training container."""
     return {
         "sagemaker_program": "train.py",
         "sagemaker_submit_directory": payloads["train"],
@@ -37,7 +37,7 @@ def program(deployment: Deployment, payloads: dict, job: str) -> dict[str, str]:
 def definition(
     deployment: Deployment, payloads: dict, dataset: datasets.Uploaded, arguments: argparse.Namespace
 ) -> dict:
-    """What a training job and the trials of a tuning job have in common, as arguments for the SDK's classes."""
+    """The common arguments of a training job and of the trials of a tuning job, for the SDK's classes."""
     from sagemaker.core import shapes
 
     def channel(name: str, uri: str) -> shapes.Channel:
@@ -63,7 +63,7 @@ def definition(
 
 
 def algorithm(deployment: Deployment) -> dict:
-    """The image, and where in its log the metrics stand, as arguments for the SDK's classes."""
+    """The image and the patterns of the metrics in its log, as arguments for the SDK's classes."""
     from sagemaker.core import shapes
 
     return {
@@ -87,11 +87,11 @@ def origin(deployment: Deployment, dataset: datasets.Uploaded) -> dict:
 
 
 def submit(deployment: Deployment, arguments: argparse.Namespace) -> str:
-    """Upload payloads and data as far as needed, create the training job, and return its name."""
+    """Upload new payloads and data, create the training job, and return its name."""
     payloads = upload(deployment)
     dataset = datasets.resolve(deployment, arguments.data)
     console.step("Submitting the training job")
-    # Imported here: the SDK takes seconds to import, and everything that can go wrong before comes first.
+    # Imported here because the SDK takes seconds to import. Other errors should appear before that.
     from sagemaker.core import resources, shapes
 
     name = jobs.new_name(deployment.name, "train")
@@ -117,7 +117,7 @@ def submit(deployment: Deployment, arguments: argparse.Namespace) -> str:
 def summary(job: dict) -> str:
     metrics, name = jobs.final_metrics(job), job["TrainingJobName"]
     if "test_accuracy" not in metrics:
-        raise Failure(f"The training job {name} ended without reporting test_accuracy.")
+        raise Failure(f"The training job {name} has no test_accuracy in its log.")
     return (
         f"{name}: test accuracy {metrics['test_accuracy']:.4f}, "
         f"validation accuracy {metrics.get('valid_accuracy', float('nan')):.4f}, "
@@ -130,8 +130,8 @@ def summary(job: dict) -> str:
 
 
 def cost(job: dict) -> str:
-    """What SageMaker bills for the job's instances. Of managed spot the billable seconds are those that are left after
-    the saving, so that they count at the full price; where none was made, says what there could be."""
+    """The cost of the job's instances in SageMaker. With managed spot, the billable seconds are already reduced by the
+    saving, so they count at the full price. Without a saving, the text names the possible saving."""
     resources, billed = job["ResourceConfig"], job["BillableTimeInSeconds"]
     price = prices.sentence(resources["InstanceType"], billed, resources["InstanceCount"])
     saved = 1 - billed / max(job["TrainingTimeInSeconds"], 1)

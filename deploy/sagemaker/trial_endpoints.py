@@ -1,5 +1,5 @@
-"""What the notebook made to try models and did not delete: endpoints, which cost money, configurations, models, and
-the log groups that SageMaker made for the endpoints."""
+"""Delete the resources that the notebook made to try models and did not delete. These are endpoints, which cost money,
+configurations, models, and the endpoints' log groups, which SageMaker made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = (("Endpoint", "endpoint"), ("EndpointConfig", "endpoint_config"), ("Mode
 
 
 def delete_all(deployment: Deployment) -> None:
-    """Delete what stands under the notebook's name and is not Terraform's."""
+    """Delete resources whose name begins with the notebook's name, unless Terraform made them."""
     sagemaker = deployment.client("sagemaker")
     for kind, word in KINDS:
         for name in list(_left(sagemaker, kind, word, f"{deployment.notebook_name}-")):
@@ -27,7 +27,7 @@ def delete_all(deployment: Deployment) -> None:
 def _left(sagemaker, kind: str, word: str, prefix: str) -> Iterator[str]:
     for page in sagemaker.get_paginator(f"list_{word}s").paginate(NameContains=prefix):
         for found in page[f"{kind}s"]:
-            # Another deployment may be named like this one's notebook: what Terraform made says so.
+            # Another deployment's name may begin like this notebook's. Terraform's resources have a tag.
             tags = {tag["Key"] for tag in sagemaker.list_tags(ResourceArn=found[f"{kind}Arn"])["Tags"]}
             if found[f"{kind}Name"].startswith(prefix) and "ManagedBy" not in tags:
                 yield found[f"{kind}Name"]

@@ -1,4 +1,4 @@
-"""What a tuning job found: a table of its trials, a plot, and the winner."""
+"""The result of a tuning job: a table of its trials, a plot and the best trial."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOT, STAR = 52, 260  # areas, in square points
 
 
 def show(env: Environment, job: dict, trials: list[Trial]) -> None:
-    """Print the table and the winner, and draw the plot. Raises Failure where no trial completed."""
+    """Print the table and the best trial, and draw the plot. Raises Failure if no trial completed."""
     name = job["HyperParameterTuningJobName"]
     best = (job.get("BestTrainingJob") or {}).get("TrainingJobName")
     console.show(table(trials, best))
@@ -37,18 +37,18 @@ def show(env: Environment, job: dict, trials: list[Trial]) -> None:
     )
     overall = job.get("OverallBestTrainingJob", {}).get("TrainingJobName")
     if overall not in (None, best):
-        console.out.print(f"  The best of this job and those it started from is still {overall}.")
+        console.out.print(f"  The best trial of this job and its parent jobs is still {overall}.")
 
 
 def cost(job: dict, trials: list[Trial]) -> str:
-    """What SageMaker bills for the instances of all trials."""
+    """The cost of the instances of all trials in SageMaker."""
     resources = job["TrainingJobDefinition"]["ResourceConfig"]
     seconds = sum(trial.seconds for trial in trials)
     return prices.sentence(resources["InstanceType"], seconds, resources["InstanceCount"])
 
 
 def table(trials: list[Trial], best: str | None) -> Table:
-    """The trials by objective, the best first, those without one at the end."""
+    """The trials by objective, best first. Trials without an objective are at the end."""
     names = sorted({name for trial in trials for name in trial.hyperparameters})
     made = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
     made.add_column("trial", justify="right")
@@ -70,7 +70,7 @@ def table(trials: list[Trial], best: str | None) -> Table:
 
 
 def plot(trials: list[Trial], winner: Trial, metric: str, path: Path) -> Path:
-    """Draw the objective against the trial's number and, if it was tuned, the learning rate; return the PNG's path."""
+    """Plot the objective against the trial's number and, if it was tuned, the learning rate. Return the PNG's path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -109,7 +109,7 @@ def _draw_over_time(axes, trials: list[Trial], winner: Trial) -> None:
     axes.scatter(*_points(completed), s=DOT, color=BLUE, zorder=3, label="completed")
     if stopped:
         axes.scatter(*_points(stopped), s=DOT, c="white", edgecolors=BLUE, zorder=3, label="stopped early")
-    if nothing:  # at the bottom, where they can be seen to have been tried
+    if nothing:  # shown at the bottom of the plot
         bottom = {"transform": axes.get_xaxis_transform(), "marker": "x", "color": GREY}
         axes.scatter(nothing, [0.03] * len(nothing), label="no result", **bottom)
     _draw_star(axes, winner.number, winner, BLUE)
@@ -119,7 +119,7 @@ def _draw_over_time(axes, trials: list[Trial], winner: Trial) -> None:
 
 
 def _draw_over_lr(axes, trials: list[Trial], winner: Trial) -> None:
-    """One colour for each network, where several were tried, or else for each batch size; hollow: stopped early."""
+    """One colour per network if there are several, otherwise one per batch size. Hollow markers are stopped trials."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     having = [trial for trial in trials if trial.objective is not None]
@@ -131,7 +131,7 @@ def _draw_over_lr(axes, trials: list[Trial], winner: Trial) -> None:
         faces = ["white" if trial.status == "Stopped" else colour for trial in own]
         axes.scatter(rates, [trial.objective for trial in own], s=DOT, c=faces, edgecolors=colour, zorder=3)
         label = group if by == "arch" else f"batch {group}"
-        axes.scatter([], [], s=DOT, color=colour, label=label)  # for the legend: solid, whatever came first
+        axes.scatter([], [], s=DOT, color=colour, label=label)  # for the legend, which always shows solid markers
         if winner in own:
             _draw_star(axes, float(winner.hyperparameters["lr"]), winner, colour)
     axes.set_xscale("log")

@@ -1,4 +1,4 @@
-"""The trials of a tuning job, as they end."""
+"""Print the trials of a tuning job when they end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.sagemaker.jobs import UNFINISHED
 
 @dataclass(frozen=True)
 class Trial:
-    """One training job of a tuning job; `objective` is None where it has none."""
+    """One training job of a tuning job. `objective` is None if it reported none."""
 
     name: str
     number: int  # from 1, in the order in which they were started
@@ -39,16 +39,16 @@ class Trial:
         )
 
     def outcome(self) -> str:
-        """How it ended, in words; nothing for the usual end."""
+        """How the trial ended, in words. Empty if it completed."""
         if self.status == "Stopped":
             return "stopped early"
         if self.status == "Failed":
-            return f"failed: {' '.join((self.reason or 'no reason was given').split())[:160]}"
+            return f"failed: {' '.join((self.reason or 'SageMaker reports no reason').split())[:160]}"
         return "" if self.objective is not None else "reported nothing"
 
 
 def shown(hyperparameter: str) -> str:
-    """A value as a person reads it: numbers to three digits."""
+    """A value as text. Numbers have three digits."""
     try:
         return f"{float(hyperparameter):.3g}"
     except ValueError:
@@ -56,13 +56,13 @@ def shown(hyperparameter: str) -> str:
 
 
 def tuning_job_of(training_job: str) -> str | None:
-    """The name of the tuning job that a training job of this name would be a trial of."""
+    """The name of the tuning job if a training job of this name is one of its trials."""
     match = re.fullmatch(r"(.+)-\d{3,}-[0-9a-f]{8}", training_job)
     return match and match[1]
 
 
 def describe(sagemaker: Any, name: str) -> dict | None:
-    """A tuning job's description; None if there is no such job."""
+    """A tuning job's description. None if the job does not exist."""
     try:
         return sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
     except sagemaker.exceptions.ClientError as error:
@@ -84,9 +84,9 @@ def ended(sagemaker: Any, name: str) -> list[Trial]:
 
 
 def follow(deployment: Deployment, name: str) -> tuple[dict, list[Trial]]:
-    """Print a line for every trial as it ends; return the tuning job's description and its trials.
+    """Print a line for each trial when it ends. Return the tuning job's description and its trials.
 
-    Raises Failure where the job failed, with SageMaker's reason. Ctrl-C leaves it running.
+    Raises Failure with SageMaker's reason if the job failed. Ctrl-C leaves it running.
     """
     end = f"aws sagemaker stop-hyper-parameter-tuning-job --hyper-parameter-tuning-job-name {name}"
     following = Follow(deployment, name, console.make(f"tune RUN={name}"), end=end)
@@ -106,7 +106,7 @@ def follow(deployment: Deployment, name: str) -> tuple[dict, list[Trial]]:
 
     job, tried = following.until(look, seconds=10)
     if job["HyperParameterTuningJobStatus"] == "Failed":
-        raise Failure(f"The tuning job {name} failed: {job.get('FailureReason') or 'no reason was given'}")
+        raise Failure(f"The tuning job {name} failed: {job.get('FailureReason') or 'SageMaker reports no reason'}")
     return job, tried
 
 
@@ -115,7 +115,7 @@ def total(job: dict) -> int:
 
 
 def line(trial: Trial, of: int) -> str:
-    """One trial in one line: number, objective, hyperparameters, seconds, and how it ended where that was unusual."""
+    """One trial in one line: number, objective, hyperparameters, seconds, and how it ended unless it completed."""
     objective = "     —" if trial.objective is None else f"{trial.objective:.4f}"
     chosen = "  ".join(f"{name}={shown(value)}" for name, value in sorted(trial.hyperparameters.items()))
     return f"{trial.number:>3}/{of}  {objective}  {chosen}  {trial.seconds:.0f} s  {trial.outcome()}".rstrip()

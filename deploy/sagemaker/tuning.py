@@ -1,7 +1,7 @@
-"""Tune in SageMaker: a hyperparameter tuning job, followed trial by trial to its end.
+"""Tune in SageMaker: start a hyperparameter tuning job and follow its trials until it ends.
 
-Trials are judged by their accuracy on the validation split, never by the test split. Submitted, as training jobs
-are, through `sagemaker.core.resources`; each trial is the training job that `make train` would start.
+The objective is the accuracy on the validation split, never on the test split. The job is submitted through
+`sagemaker.core.resources`, as training jobs are. Each trial is the training job that `make train` would start.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from deploy.sagemaker import jobs, training, trials
 OBJECTIVE = "valid_accuracy"
 MAX_NAME = 32  # SageMaker's, for tuning jobs
 JOBS = 8
-# A head over frozen features takes far larger steps than a whole network does.
+# A head on frozen features needs a much larger learning rate than a whole network.
 LR_RANGE = {"head": ("0.0001", "0.03"), "network": ("0.000003", "0.0001")}
 LR_GRID = {"head": ("0.0003", "0.001", "0.003", "0.01"), "network": ("0.000003", "0.00001", "0.00003")}
 BATCH_SIZES = ("16", "32", "64", "128")
 BATCH_GRID = ("32", "128")
 DROPOUT = ("0.0", "0.6")
-FEWEST_EPOCHS = 3  # that Hyperband leaves a trial
+FEWEST_EPOCHS = 3  # the minimum that Hyperband gives a trial
 
 
 @dataclass
 class Space:
-    """What is searched: ranges by name (least, most, scale), and categories by name."""
+    """The search space: ranges by name (minimum, maximum, scale) and categories by name."""
 
     ranges: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def combinations(self) -> int:
-        """How many trials a grid of the categories has."""
+        """The number of trials in a grid of the categories."""
         count = 1
         for values in self.categories.values():
             count *= len(values)
@@ -45,11 +45,11 @@ class Space:
 
 
 def search_space(arguments: argparse.Namespace) -> Space:
-    """The learning rate, on a log scale, the batch size and the dropout, of which a given value is not searched; and of
-    options.CHOICES those with several values. Raises Failure if nothing is left to search."""
+    """The learning rate on a log scale, the batch size and the dropout, unless the user gave a value; and the options
+    in options.CHOICES that have several values. Raises Failure if the space is empty."""
     kind = "network" if arguments.fine_tune else "head"
     space = Space()
-    if arguments.strategy == "Grid":  # which takes categories only
+    if arguments.strategy == "Grid":  # a grid accepts categories only
         space.categories = {"lr": LR_GRID[kind], "batch-size": BATCH_GRID}
     else:
         space.ranges = {"lr": (*LR_RANGE[kind], "Logarithmic"), "dropout": (*DROPOUT, "Linear")}
@@ -64,37 +64,37 @@ def search_space(arguments: argparse.Namespace) -> Space:
         name: value for name, value in space.categories.items() if name not in given or name in options.CHOICES
     }
     if not space.ranges and not space.categories:
-        raise Failure("LR, BATCH and DROPOUT are all given, so there is nothing to tune. Leave one of them out.")
+        raise Failure("LR, BATCH and DROPOUT all have a value, so there is nothing to tune. Leave one of them out.")
     return space
 
 
 def number_of_jobs(arguments: argparse.Namespace, space: Space) -> int:
-    """How many trials there will be. Raises Failure for a number that the grid does not have."""
+    """The number of trials. Raises Failure if it differs from the size of the grid."""
     if arguments.strategy != "Grid":
         return arguments.jobs or JOBS
     if arguments.jobs not in (None, space.combinations()):
         raise Failure(
-            f"The grid has {space.combinations()} combinations. Leave JOBS out, or choose STRATEGY=Random for "
+            f"The grid has {space.combinations()} combinations. Leave JOBS out, or use STRATEGY=Random for "
             f"{arguments.jobs} trials."
         )
     return space.combinations()
 
 
 def fixed_hyperparameters(arguments: argparse.Namespace) -> dict[str, str]:
-    """The options that all trials share."""
+    """The options that are the same for all trials."""
     searched = search_space(arguments).categories
     return {name: value for name, value in options.hyperparameters(arguments).items() if name not in searched}
 
 
 def new_name(stack: str) -> str:
-    """A name as other jobs have, its date cut from the left where SageMaker's limit for tuning jobs demands it."""
+    """A name like those of other jobs. If it exceeds SageMaker's limit, its date is cut from the left."""
     prefix = f"{stack}-tune-"
     stamp = jobs.new_name(stack, "tune").removeprefix(prefix)
     return prefix + stamp[-(MAX_NAME - len(prefix)) :].lstrip("-")
 
 
 def submit(deployment: Deployment, arguments: argparse.Namespace) -> str:
-    """Upload payloads and data as far as needed, create the tuning job, and return its name."""
+    """Upload new payloads and data, create the tuning job, and return its name."""
     space = search_space(arguments)
     count = number_of_jobs(arguments, space)
     payloads = upload(deployment)
@@ -127,8 +127,8 @@ def configuration(arguments: argparse.Namespace, space: Space, count: int):
 
     optional = {} if arguments.seed is None else {"random_seed": arguments.seed}
     if arguments.strategy == "Hyperband":
-        # The program reports one value an epoch and one more for the epoch that it kept. At the most that Hyperband is
-        # given, it may stop the job: one beyond leaves every trial the time to save its model.
+        # The program reports one value per epoch and one more for the best epoch. Hyperband may stop a job at its
+        # maximum. A maximum that is larger by one leaves each trial the time to save its model.
         most = (arguments.epochs or Settings.epochs) + 2
         bounds = shapes.HyperbandStrategyConfig(min_resource=min(FEWEST_EPOCHS, most - 1), max_resource=most)
         optional["strategy_config"] = shapes.HyperParameterTuningJobStrategyConfig(hyperband_strategy_config=bounds)
@@ -150,19 +150,19 @@ def configuration(arguments: argparse.Namespace, space: Space, count: int):
                 for name, values in space.categories.items()
             ],
         ),
-        # Hyperband has its own rule.
+        # Hyperband has its own rule for early stopping.
         training_job_early_stopping_type="Off" if arguments.strategy == "Hyperband" else "Auto",
         **optional,
     )
 
 
 def warm_start(deployment: Deployment, parent: str, definition):
-    """The SDK's warm start from the tuning job `parent`: of the same kind where image and data are the same."""
+    """The SDK's warm start from the tuning job `parent`. Its type depends on whether image and data are the same."""
     from sagemaker.core import shapes
 
     before = trials.describe(deployment.client("sagemaker"), parent)
     if before is None:
-        raise Failure(f"There is no tuning job {parent} to start from.")
+        raise Failure(f"There is no tuning job {parent}. Set WARM_START to another one.")
     known = before["TrainingJobDefinition"]
     image = known["AlgorithmSpecification"]["TrainingImage"]
     channels = {each["ChannelName"]: each["DataSource"]["S3DataSource"]["S3Uri"] for each in known["InputDataConfig"]}

@@ -1,4 +1,4 @@
-"""A moto server on a real socket, for what deploy does with AWS's stores."""
+"""A moto server on a real socket, for the tests of deploy that use AWS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Account:
         return Deployment(self.env, self.outputs)
 
     def deployed(self, **outputs: str) -> Deployment:
-        """The deployment with further outputs, or with others."""
+        """The deployment with additional or changed outputs."""
         return Deployment(self.env, self.outputs | outputs)
 
     def client(self, service: str):
@@ -54,7 +54,7 @@ def moto_port() -> Iterator[int]:
 
 @pytest.fixture
 def account(moto_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    """An empty account with the artifacts bucket, reached the way that `ENV=local` reaches it."""
+    """An empty account with the artifacts bucket. Clients reach it as with `ENV=local`."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID"):
         monkeypatch.setenv(name, "the-callers-own")
     monkeypatch.setenv("PAWPRINT_HOME", str(tmp_path))

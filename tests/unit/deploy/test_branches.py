@@ -1,7 +1,7 @@
-"""Where the code still asks whether it runs in a rehearsal: each place has a reason here, or fails.
+"""The places where the code depends on the environment. Each place needs a reason in this file, or the test fails.
 
-What only AWS's side of such a branch does is what nobody has seen run. So there are to be few, and those that stand
-are to be about where AWS is and whose account it is, not about what is done there.
+Rehearsals do not run the AWS side of such a branch. So there must be few branches. They may depend on the address of
+AWS and on the account, not on what the command does.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ import pytest
 from tests.conftest import ROOT
 
 REASONS = {
-    "Makefile: DRESS": "the local AWS of a dress rehearsal has a port and a home of its own",
+    "Makefile: DRESS": "the local AWS of a dress rehearsal has its own port and home",
     "Makefile: LOCALAWS_PORT": "the same",
     "Makefile: export LOCALAWS_HOME": "the same",
-    "deploy/commands/up.py: steps": "a rehearsal starts the local AWS first; AWS runs already",
-    "deploy/console.py: make": "a command to be pasted names ENV and REHEARSE only if they are not the default",
+    "deploy/commands/up.py: steps": "a rehearsal starts the local AWS first; AWS is always running",
+    "deploy/console.py: make": "a command to paste names ENV and REHEARSE only if they are not the default",
     "deploy/environment.py: Environment.__str__": "the same",
-    "deploy/environment.py: Environment.asks_before_destroy": "nobody is asked before ENV=local is destroyed: its "
-    "data are a rehearsal's. REHEARSE=1 asks, as AWS does",
-    "deploy/environment.py: Environment.is_dress_rehearsal": "what the two others here ask",
-    "deploy/environment.py: Environment.patience_seconds": "a local AWS does not come back by itself; only a "
+    "deploy/environment.py: Environment.asks_before_destroy": "ENV=local is destroyed without confirmation: its "
+    "data is a rehearsal's. REHEARSE=1 asks, like AWS",
+    "deploy/environment.py: Environment.is_dress_rehearsal": "the two other properties use it",
+    "deploy/environment.py: Environment.patience_seconds": "a local AWS does not restart by itself; only a "
     "wait differs",
     "deploy/environment.py: Environment.poll_seconds": "the local AWS has no request limits; only a wait differs",
-    "deploy/environment.py: Environment.require_access": "the words for whose account it is",
-    "deploy/environment.py: Environment.require_own_local_aws": "AWS runs already, and is nobody's checkout",
-    "deploy/environment.py: current": "this is where ENV and REHEARSE are read, and the caller's keys replaced",
-    "deploy/environment.py: point_at_local_aws": "what reaches the local AWS and nothing else",
+    "deploy/environment.py: Environment.require_access": "the text that names the account",
+    "deploy/environment.py: Environment.require_own_local_aws": "AWS is always running and belongs to no checkout",
+    "deploy/environment.py: current": "this function reads ENV and REHEARSE and replaces the caller's keys",
+    "deploy/environment.py: point_at_local_aws": "it makes clients reach only the local AWS",
     "deploy/function.py: connect": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
-    "deploy/signing_proxy.py: SigningProxy.__init__": "the proxy's own name on this machine, wherever the function is",
-    "deploy/commands/local_reset.py: main": "AWS has no state on this machine that could be emptied",
+    "deploy/signing_proxy.py: SigningProxy.__init__": "the own name of the proxy does not depend on the function",
+    "deploy/commands/local_reset.py: main": "AWS has no state on this machine to delete",
     "deploy/terraform.py: Stack._inputs": "Terraform gets the rehearsal's account and the way it addresses buckets",
     "deploy/commands/destroy.py: confirm_destroy": "see Environment.asks_before_destroy",
-    "deploy/commands/status.py: image_rows": "on AWS nothing stands in for an image",
-    "deploy/function.py: curl_line": "the keys of the local AWS are known; those of AWS are the caller's, in the shell",
-    "deploy/function.py: credentials_hint": "the hint at how a shell gets the caller's keys",
+    "deploy/commands/status.py: image_rows": "on AWS no image has a replacement",
+    "deploy/function.py: curl_line": "the keys of the local AWS are known; the caller's AWS keys are in the shell",
+    "deploy/function.py: credentials_hint": "the hint how a shell gets the caller's keys",
 }
 
 ATTRIBUTES = {"is_local", "is_aws", "rehearsed", "is_dress_rehearsal", "asks_before_destroy"}
@@ -47,7 +47,7 @@ VARIABLES = {"ENV", "REHEARSE"}
 
 
 def asks(node: ast.AST) -> bool:
-    """Whether an expression asks where the code runs."""
+    """Whether an expression depends on the environment."""
     match node:
         case ast.Attribute(attr=attr):
             return attr in ATTRIBUTES
@@ -63,7 +63,7 @@ def asks(node: ast.AST) -> bool:
 
 
 def places(tree: ast.AST, name: str = "") -> Iterator[str]:
-    """The qualified names of the functions, or "" for the module, in which something asks."""
+    """The qualified names of the functions that depend on the environment, or "" for the module."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield from places(node, f"{name}.{node.name}".lstrip("."))
@@ -96,7 +96,7 @@ def test_every_branch_on_the_environment_has_a_reason():
     assert found() - REASONS.keys() == set(), "give a reason here, or do the same everywhere"
 
 
-def test_every_reason_is_of_a_branch_that_is_still_there():
+def test_every_reason_has_a_branch():
     assert REASONS.keys() - found() - {"deploy/build/package.py: serving_members"} == set()
 
 
@@ -113,14 +113,14 @@ def test_every_reason_is_of_a_branch_that_is_still_there():
         "y = 1 if env.rehearsed else 2",
     ],
 )
-def test_a_branch_is_found_however_it_is_written(line: str):
+def test_every_form_of_a_branch_is_found(line: str):
     assert list(places(ast.parse(f"def f():\n    {line.replace(chr(10), chr(10) + '    ')}"))) != []
 
 
-def test_terraform_knows_no_rehearsal_but_by_its_variables():
+def test_terraform_depends_on_a_rehearsal_only_through_variables():
     """The stack is the same everywhere: it names neither the local AWS's address nor its account."""
     files = [path for path in (ROOT / "terraform").rglob("*.tf*") if path.suffix in (".tf", ".tftpl")]
     assert files
-    # 127.0.0.1:9000 is a container's own loopback, on AWS as here (docs/adr/0013).
+    # 127.0.0.1:9000 is the loopback address inside a container, on AWS too (docs/adr/0013).
     named = re.compile(r"localhost|127\.0\.0\.1(?!:9000)|\b4566\b|123456789012|LOCALAWS|REHEARSE")
     assert [str(path) for path in files if ".terraform" not in path.parts and named.search(path.read_text())] == []

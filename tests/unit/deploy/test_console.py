@@ -1,4 +1,4 @@
-"""What the person at the keyboard reads."""
+"""The messages of the console."""
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -6,7 +6,7 @@ from botocore.exceptions import EndpointConnectionError
 from deploy import console
 
 
-def test_a_mistake_is_told_in_the_words_of_the_make_target():
+def test_an_argument_error_names_the_make_variable():
     parser = console.Parser()
     parser.add_argument("--warm-start", type=int)
 
@@ -21,8 +21,10 @@ def test_a_mistake_is_told_in_the_words_of_the_make_target():
         ("https://sts.us-east-1.amazonaws.com/", ""),
     ],
 )
-def test_only_who_rehearses_is_told_to_start_the_local_aws(monkeypatch: pytest.MonkeyPatch, address: str, said: str):
+def test_only_a_rehearsal_gets_the_hint_to_start_the_local_aws(
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str
+):
     monkeypatch.setenv("ENV", "aws")
     monkeypatch.setenv("REHEARSE", "1")
 
-    assert console.explain(EndpointConnectionError(endpoint_url=address)) == f"Nothing answers at {address}.{said}"
+    assert console.explain(EndpointConnectionError(endpoint_url=address)) == f"No server answers at {address}.{said}"

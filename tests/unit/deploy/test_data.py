@@ -45,9 +45,9 @@ def test_uploading_again_sends_only_what_changed_and_removes_what_is_gone(accoun
 
 @pytest.fixture
 def kms_account(account, monkeypatch: pytest.MonkeyPatch):
-    """An account whose bucket encrypts with a KMS key, and whose ETags then are not MD5s, as S3 documents it.
+    """An account whose bucket encrypts with a KMS key, so its ETags are not MD5s, as S3 documents.
 
-    moto keeps the MD5 as the ETag whatever the encryption, so the test stands in for S3 here.
+    moto always uses the MD5 as the ETag, so the test replaces it.
     """
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/pawprint"}}
     account.client("s3").put_bucket_encryption(
@@ -73,7 +73,7 @@ def test_under_a_kms_key_uploading_again_sends_only_what_changed(kms_account, fo
 
     changed = folder / "train" / "cat" / "0.png"
     content = bytearray(changed.read_bytes())
-    content[-1] ^= 1  # as long as before
+    content[-1] ^= 1  # same length, other content
     changed.write_bytes(content)
 
     assert datasets.mirror(account.deployment, "datasets/my-pets/", files_of(folder)) == (1, 17, 0)
@@ -123,7 +123,7 @@ def test_a_name_that_is_neither_folder_nor_dataset_is_refused(account):
         datasets.resolve(account.deployment, "nonsense")
 
 
-def test_an_upload_that_never_ended_is_no_dataset(account):
+def test_an_unfinished_upload_is_not_a_dataset(account):
     account.client("s3").put_object(Bucket="pawprint-test", Key="datasets/half/train/cat/0.png", Body=b"x")
 
     assert datasets.uploaded(account.deployment) == []
@@ -136,7 +136,7 @@ def test_a_dataset_is_named_after_its_folder_in_any_script(tmp_path: Path, folde
     assert datasets.dataset_name(tmp_path / folder) == name
 
 
-def test_files_that_are_no_images_are_named_and_passed_over(account, folder: Path, capsys: pytest.CaptureFixture):
+def test_files_that_are_not_images_are_named_and_skipped(account, folder: Path, capsys: pytest.CaptureFixture):
     (folder / "train" / "cat" / "notes.txt").write_text("n")
 
     datasets.put(account.deployment, folder)

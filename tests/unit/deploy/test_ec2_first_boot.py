@@ -1,4 +1,4 @@
-"""The first boot as Terraform renders it, run as it is; a package manager that fails; what `make train-ec2` repairs."""
+"""The user data that Terraform renders: the first boot, failing package managers, and repairs by `make train-ec2`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.unit.templates import rendered
 
 MODULE = ROOT / "terraform" / "modules" / "ec2_training"
 KEY = "payloads/ec2/a.tar.gz"
-TIMEOUT = 120  # seconds until something that hangs is given up
-# Notes what it is asked, fails as often as `failures` says, and holds at the gate if there is one.
+TIMEOUT = 120  # seconds until a test that hangs fails
+# Logs its arguments, fails as often as the number in `failures`, and waits while the file `gate` exists.
 DNF = """\
 #!/bin/sh
 echo "$@" >> {root}/dnf.log
@@ -38,7 +38,7 @@ BOOTSTRAP = 'echo "$PYTHON" > opt/pawprint/python\necho "prepared: training runs
 
 
 class Instance:
-    """A root folder with a `dnf` and a `shutdown` of its own, and the user data as an instance gets it."""
+    """A root folder with its own `dnf` and `shutdown`, and the user data that an instance gets."""
 
     def __init__(self, root: Path, account):
         self.root, self.deployment = root, account.deployed(ec2_idle_minutes=30, ec2_instance_id="i-0123")
@@ -117,7 +117,7 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_a_package_manager_that_fails_twice_is_asked_again_and_the_console_says_so(instance):
+def test_a_package_manager_that_fails_twice_is_retried_and_the_console_shows_it(instance):
     instance.fail(2)
     result = instance.first_boot()
     assert result.returncode == 0, result.stderr
@@ -129,7 +129,7 @@ def test_a_package_manager_that_fails_twice_is_asked_again_and_the_console_says_
     ]
 
 
-def test_attempts_are_bounded_and_nothing_claims_to_be_prepared(instance):
+def test_attempts_are_bounded_and_the_instance_stays_unprepared(instance):
     instance.fail(99)
     result = instance.first_boot()
     assert result.returncode == 1 and not instance.is_prepared
@@ -137,8 +137,8 @@ def test_attempts_are_bounded_and_nothing_claims_to_be_prepared(instance):
     assert "python3.12-pip failed 6 times, the last time with status 1: given up" in result.stderr
 
 
-def test_a_payload_that_cannot_be_fetched_yet_is_asked_for_again(instance, account):
-    """As while the role's policy is younger than the instance: here a stub in place of S3's refusal."""
+def test_a_payload_that_cannot_be_downloaded_yet_is_retried(instance, account):
+    """S3 refuses for a while if the role's policy is newer than the instance. A stub replaces S3's answer."""
     fetcher = instance.root / "python"
     fetcher.write_text(
         f"""#!/bin/sh
@@ -166,11 +166,13 @@ def test_an_instance_that_was_not_prepared_is_repaired_and_shows_it(instance):
         "doing it again"
     )
     assert others[0].startswith("dnf install") and others[-1].startswith("prepared: ")
-    assert (instance.root / "plans").read_text().splitlines()[-1] == "-h +45"  # it must not stop in the middle
+    assert (instance.root / "plans").read_text().splitlines()[
+        -1
+    ] == "-h +45"  # the instance must not stop during the repair
 
 
 def test_a_repair_takes_the_current_payload(instance, account):
-    """The one that the user data names may be gone: each build replaces it."""
+    """The payload in the user data may be deleted, because each build replaces it."""
     bucket = account.outputs["artifacts_bucket"]
     account.client("s3").copy_object(Bucket=bucket, Key=f"{KEY}.new", CopySource=f"{bucket}/{KEY}")
     account.client("s3").delete_object(Bucket=bucket, Key=KEY)
@@ -180,7 +182,7 @@ def test_a_repair_takes_the_current_payload(instance, account):
     assert result.returncode == 0 and instance.is_prepared, result.stderr
 
 
-def test_a_repair_that_fails_too_says_why(instance):
+def test_a_repair_that_fails_prints_the_reason(instance):
     instance.fail(99)
     instance.first_boot()
     result = instance.repair()
@@ -188,7 +190,7 @@ def test_a_repair_that_fails_too_says_why(instance):
     assert "given up" in result.stderr.splitlines()[-1]
 
 
-def test_while_the_first_boot_is_at_it_a_repair_waits_and_does_nothing_twice(instance):
+def test_a_repair_waits_for_the_first_boot_and_repeats_nothing(instance):
     (instance.root / "gate").touch()
     first = instance.start(instance.user_data)
     until(instance.installs)
@@ -215,13 +217,13 @@ def test_an_instance_without_user_data_is_named(instance, monkeypatch):
     assert (result.returncode, result.stderr) == (1, "the instance never ran its user data\n")
 
 
-def test_user_data_fits_into_what_ec2_takes(instance):
+def test_user_data_is_within_the_limit_of_ec2(instance):
     assert len(instance.user_data.encode()) < 16 * 1024
 
 
 @pytest.fixture
 def ended(monkeypatch) -> Iterator[dict]:
-    """What the command that prepares ends with; holds what was sent."""
+    """Sets the result of the preparation command, and records the command."""
     seen = {"result": {"Status": "Success"}}
 
     class Watch:
@@ -236,17 +238,17 @@ def ended(monkeypatch) -> Iterator[dict]:
     return seen
 
 
-def test_training_goes_on_with_a_prepared_instance(instance, ended):
+def test_training_continues_on_a_prepared_instance(instance, ended):
     ec2_instance.ensure_prepared(instance.deployment, instance.payload)
     assert f"payload_key={KEY}" in ended["lines"]
 
 
-def test_where_it_cannot_be_prepared_the_ways_out_are_named(instance, ended):
+def test_a_failed_preparation_names_the_ways_out(instance, ended):
     ended["result"] = {"Status": "Failed", "StatusDetails": "Failed", "ResponseCode": 1}
     ended["result"]["StandardErrorContent"] = "dnf install python3.12 failed 6 times: given up\n"
     with pytest.raises(Failure) as failed:
         ec2_instance.ensure_prepared(instance.deployment, instance.payload)
     words = str(failed.value)
-    assert "ended as Failed: dnf install python3.12 failed 6 times: given up" in words
+    assert "ended with the status Failed: dnf install python3.12 failed 6 times: given up" in words
     assert "make train-ec2" in words and "get-console-output --instance-id i-0123" in words
     assert "terminate-instances --instance-ids i-0123, then make apply" in words

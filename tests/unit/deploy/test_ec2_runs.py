@@ -1,4 +1,4 @@
-"""The script that an instance is sent, run as it is; and what becomes of runs, on a real local SSM of sockets."""
+"""The script for the training instance, run as a process, and the runs on a local SSM."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ARGUMENTS = argparse.Namespace(max_minutes=60, threads=3, workers=None, epochs=2
 
 
 class Instance:
-    """A root folder with an interpreter, a `shutdown` that notes what it is told, and the script's processes."""
+    """A root folder with an interpreter, a `shutdown` that logs its arguments, and the script's processes."""
 
     def __init__(self, root: Path, deployment: Deployment, payloads: dict):
         self.root, self.deployment, self.payloads = root, deployment, payloads
@@ -58,7 +58,7 @@ class Instance:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # SSM's agent makes it the leader of a group, and kills that
+            start_new_session=True,  # SSM's agent makes the script the leader of a group, and kills the group
         )
         self.started.append(process)
         return process
@@ -67,7 +67,7 @@ class Instance:
         return self.root / "opt/pawprint/runs" / run
 
     def let_go(self, run: str, status: int) -> None:
-        """Let the trainer of a run end with `status`."""
+        """Make the trainer of a run end with `status`."""
         part = self.folder(run) / "part"
         part.write_text(str(status))
         part.replace(self.folder(run) / "go")  # never seen empty
@@ -121,7 +121,7 @@ def test_the_script_trains_and_leaves_the_plan_to_stop(instance, status):
     # Not to /tmp, which Amazon Linux 2023 has in memory.
     assert (instance.folder("dogs-1") / "temporary").read_text() == str(instance.folder("dogs-1") / "tmp")
     before = len(instance.plans())
-    until(lambda: len(instance.plans()) > before)  # put off, again and again, while it trains
+    until(lambda: len(instance.plans()) > before)  # postponed again and again during training
     instance.let_go("dogs-1", status)
     _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (status, "")
@@ -144,7 +144,7 @@ def test_a_second_run_is_refused_and_disturbs_nothing(instance):
     assert third.poll() is None
 
 
-def test_killed_as_ssm_kills_the_plan_stands_and_the_instance_is_free(instance):
+def test_after_a_kill_by_ssm_the_shutdown_stays_planned_and_the_instance_is_free(instance):
     process = instance.start("dogs-1")
     until((instance.folder("dogs-1") / "began").exists)
     os.killpg(process.pid, signal.SIGKILL)
@@ -157,7 +157,7 @@ def test_killed_as_ssm_kills_the_plan_stands_and_the_instance_is_free(instance):
     assert instance.started[-1].wait(120) == 0
 
 
-def test_where_only_the_trainer_is_killed_the_script_ends_as_it_does(instance):
+def test_if_only_the_trainer_is_killed_the_script_has_its_exit_status(instance):
     process = instance.start("dogs-1")
     until((instance.folder("dogs-1") / "began").exists)
     trainer = subprocess.run(["pgrep", "-g", str(process.pid), "-f", "train_ec2.py --run"], capture_output=True)
@@ -179,21 +179,21 @@ def command(run: str, status: str = "Success", minutes: int = 0) -> Command:
 def test_a_run_is_found_by_its_last_command():
     known = [command("b", minutes=9), command("a", minutes=5), command("a", minutes=1)]
     assert runs.find(known, "a").id == "id-a-5"
-    with pytest.raises(Failure, match=r"knows no run c\. Its last ones: b, a "):
+    with pytest.raises(Failure, match=r"has no run c\. Its last ones: b, a "):
         runs.find(known, "c")
 
 
-def test_one_run_at_a_time_is_said_before_anything_is_sent(monkeypatch):
+def test_a_second_run_is_refused_before_anything_is_sent(monkeypatch):
     monkeypatch.setattr(runs, "is_running", lambda deployment: True)
     known = [command("b", "InProgress")]
-    with pytest.raises(Failure, match=r"The instance trains b, .*make train-ec2 RUN=b.*cancel-command"):
+    with pytest.raises(Failure, match=r"The instance is training b, .*make train-ec2 RUN=b.*cancel-command"):
         runs.require_free(None, known)
     runs.require_free(None, known, "b")
     monkeypatch.setattr(runs, "is_running", lambda deployment: False)
-    runs.require_free(None, known)  # stopped under it: nothing runs there any more
+    runs.require_free(None, known)  # the instance stopped during the command, so nothing is running
 
 
-def test_what_was_billed_for_a_run_begins_with_its_start_or_the_command():
+def test_the_cost_of_a_run_begins_with_its_start_or_the_command():
     launched = NOON - timedelta(minutes=2)
     first, second = command("a", minutes=0), command("b", minutes=20)
     assert runs.billed_from([second, first], first, launched) == launched

@@ -1,4 +1,4 @@
-"""Watching a command through an AWS of sockets that drops, refuses, throttles, and comes back."""
+"""Watch a command on a fake AWS that drops connections, refuses, throttles, and recovers."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ INSTANCE = """<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/201
 
 
 class Aws:
-    """SSM, CloudWatch Logs and EC2 as far as watching asks them. `turns` are what GetCommandInvocation answers, one
-    after the other, the last for ever: a status with the log lines that there are by then, or a way to fail."""
+    """The parts of SSM, CloudWatch Logs and EC2 that watching uses. `turns` are the answers of GetCommandInvocation in
+    order; the last one is repeated. Each is a status with the log lines so far, or an error."""
 
     def __init__(self):
         self.turns: list = []
@@ -97,12 +97,12 @@ def aws() -> Iterator[Aws]:
 
 @pytest.fixture
 def watch(aws, tmp_path, monkeypatch):
-    """Begins to watch; pauses take no time."""
+    """Starts watching. Pauses take no time."""
     monkeypatch.setenv("PAWPRINT_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAWS_PORT", str(aws.port))
     monkeypatch.setenv("ENV", "local")
     env = environment.current()
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # botocore's own attempts pause for seconds
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # botocore's own retries pause for seconds
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
     def begin(*, patience: float = 60.0, between=lambda seconds: None) -> Watch:
@@ -122,15 +122,15 @@ def watch(aws, tmp_path, monkeypatch):
         "UnrecognizedClientException",
     ],
 )
-def test_watching_goes_on_where_it_was(aws, watch, capsys, trouble):
+def test_watching_continues_where_it_stopped(aws, watch, capsys, trouble):
     aws.turns = [(RUNNING, ["one"]), *[trouble] * 3, (RUNNING, ["one", "two"]), (SUCCESS, ["one", "two", "three"])]
     assert watch().to_end()["Status"] == "Success"
     printed = capsys.readouterr()
     assert [line.strip() for line in printed.out.splitlines()] == ["one", "▸ Connected again", "two", "three"]
-    assert "No connection to AWS" in printed.err and "goes on without it" in printed.err
+    assert "No connection to AWS" in printed.err and "continues without it" in printed.err
 
 
-def test_a_page_of_the_log_that_is_lost_on_its_way_comes_again(aws, watch, capsys):
+def test_a_lost_page_of_the_log_is_read_again(aws, watch, capsys):
     aws.cut = True
     aws.turns = [(RUNNING, ["one"]), (SUCCESS, ["one", "two"])]
     assert watch().to_end()["Status"] == "Success"
@@ -156,23 +156,23 @@ def test_a_server_that_is_gone_for_a_while(aws, watch, capsys):
     assert "Still no connection" in printed.err
 
 
-def test_after_some_minutes_it_ends_and_says_how_to_watch_again(aws, watch, monkeypatch):
+def test_after_some_minutes_it_ends_and_prints_how_to_watch_again(aws, watch, monkeypatch):
     monkeypatch.setattr(environment.Environment, "require_own_local_aws", lambda _env: None)  # as on AWS
     aws.turns = ["drop"]
-    with pytest.raises(Failure, match=f"The command goes on. To watch it again: {AGAIN}"):
+    with pytest.raises(Failure, match=f"The command continues. To watch it again: {AGAIN}"):
         watch(patience=0.0).to_end()
 
 
-def test_ctrl_c_leaves_the_command_running_and_says_how_to_end_it(aws, watch):
+def test_ctrl_c_leaves_the_command_running_and_prints_how_to_stop_it(aws, watch):
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
     aws.turns = [(RUNNING, [])]
-    with pytest.raises(Failure, match=f"The command goes on. To watch it again: {AGAIN}. To end it: aws ssm cancel"):
+    with pytest.raises(Failure, match=f"The command continues. To watch it again: {AGAIN}. To stop it: aws ssm cancel"):
         watch(between=interrupt).to_end()
 
 
-def test_what_trying_again_cannot_mend_is_raised_at_once(aws, watch):
+def test_an_error_that_a_retry_cannot_fix_is_raised_at_once(aws, watch):
     aws.turns = ["AccessDeniedException"]
     watching = watch()
     with pytest.raises(Exception, match="AccessDenied"):
@@ -186,7 +186,7 @@ def test_the_lines_that_come_after_the_end_are_printed(aws, watch, capsys):
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["one", "two"]
 
 
-def test_joining_late_leaves_out_the_counting_that_was(aws, watch, capsys):
+def test_watching_later_omits_earlier_progress_lines(aws, watch, capsys):
     aws.turns = [(RUNNING, ["epoch=1 x", "features 3/9"]), (SUCCESS, ["epoch=1 x", "features 3/9", "features 9/9"])]
     watch().to_end(with_progress=False)
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == ["epoch=1 x", "features 9/9"]
@@ -197,12 +197,12 @@ def test_silence_is_explained(aws, watch, capsys, monkeypatch):
     aws.turns = [({"Status": "Pending"}, []), (RUNNING, []), (SUCCESS, [])]
     watch().to_end()
     printed = capsys.readouterr().out
-    assert "SSM has not delivered the command yet" in printed and "has nothing to say" in printed
+    assert "SSM has not delivered the command yet" in printed and "is running and prints nothing" in printed
 
 
 @pytest.mark.parametrize("said", [RUNNING, {"Status": "Failed", "StatusDetails": "Failed", "ResponseCode": 143}])
-def test_an_instance_that_stops_under_its_command_interrupts_it(aws, watch, monkeypatch, said):
-    """SSM may wait for the agent's word for hours."""
+def test_an_instance_that_stops_during_a_command_interrupts_it(aws, watch, monkeypatch, said):
+    """SSM may wait for the agent's report for hours."""
     monkeypatch.setattr(ec2_watch, "QUIET", 0.0)
     aws.state = "stopping"
     aws.turns = [(said, [])]
@@ -217,23 +217,23 @@ def test_an_instance_that_stops_under_its_command_interrupts_it(aws, watch, monk
         ("DeliveryTimedOut", "agent does not answer"),
         ("Undeliverable", "could not be delivered"),
         ("Cancelled", "was cancelled"),
-        ("Terminated", "before it ran"),
+        ("Terminated", "before it started"),
         ("AccessDenied", "role"),
         ("RateExceeded", "too many"),
-        ("SomethingNew", "ended as SomethingNew: the last line"),
+        ("SomethingNew", "ended with the status SomethingNew: the last line"),
     ],
 )
-def test_every_end_has_its_words(details, words):
+def test_every_end_has_its_description(details, words):
     result = {"Status": "Failed", "StatusDetails": details, "StandardErrorContent": "the last line\n"}
     assert words in command.ending(result)
 
 
-def test_a_trainer_that_was_killed_is_told_from_one_that_failed():
+def test_a_killed_trainer_is_distinguished_from_a_failed_one():
     result = {
         "Status": "Failed",
         "StatusDetails": "Failed",
         "ResponseCode": 137,
         "StandardErrorContent": "Killed\nShutdown scheduled\n",
     }
-    assert command.ending(result) == "was killed: somebody ended it, or the instance has too little memory"
-    assert command.ending(result | {"ResponseCode": 1}) == "ended as Failed: Killed"
+    assert command.ending(result) == "was killed: a user killed it, or the instance ran out of memory"
+    assert command.ending(result | {"ResponseCode": 1}) == "ended with the status Failed: Killed"

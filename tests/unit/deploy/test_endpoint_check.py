@@ -1,4 +1,4 @@
-"""What `make apply` and `make promote` ask the endpoint before they say that it serves."""
+"""The checks of the endpoint at the end of `make apply` and `make promote`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANSWER = {"predictions": [{"label": "beagle", "probability": 0.9}], "model": {}}
 
 @pytest.fixture
 def deployment(account) -> Iterator[Deployment]:
-    """A stack whose endpoint is in service on the configuration that was applied."""
+    """A stack whose endpoint is in service with the applied configuration."""
     sagemaker = account.client("sagemaker")
     container = {"Image": "serving:1", "ModelDataUrl": "s3://pawprint-test/model.tar.gz"}
     variant = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
@@ -42,7 +42,7 @@ def deployment(account) -> Iterator[Deployment]:
 
 @pytest.fixture
 def answers(account, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    """What InvokeEndpoint answers, in turn: moto itself reads no image and has one answer."""
+    """The answers of InvokeEndpoint, in order. moto itself reads no image and always gives the same answer."""
     given: list[tuple[int, str]] = []
 
     def invoke(_response) -> tuple[int, dict, str]:
@@ -55,7 +55,7 @@ def answers(account, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
 
 
 class Applied:
-    """Terraform, after an apply that succeeded."""
+    """Terraform after a successful apply."""
 
     deployed: ClassVar[Deployment]
 
@@ -85,7 +85,7 @@ def apply(account, monkeypatch: pytest.MonkeyPatch, deployment: Deployment) -> i
     return command.main()
 
 
-def test_apply_says_deployed_after_the_endpoint_has_answered(account, monkeypatch, deployment, answers, capsys):
+def test_apply_prints_deployed_after_the_endpoint_has_answered(account, monkeypatch, deployment, answers, capsys):
     answers.append((200, json.dumps(ANSWER)))
 
     assert apply(account, monkeypatch, deployment) == 0
@@ -116,7 +116,9 @@ def test_an_apply_whose_endpoint_does_not_answer_fails_and_names_the_log(
     assert "is deployed" not in capsys.readouterr().out
 
 
-def test_a_promotion_whose_model_does_not_answer_goes_back_and_names_the_log(account, monkeypatch, deployment, answers):
+def test_a_promotion_whose_model_does_not_answer_rolls_back_and_names_the_log(
+    account, monkeypatch, deployment, answers
+):
     monkeypatch.setattr(Applied, "deployed", deployment, raising=False)
     monkeypatch.setattr(type(account.env), "require_own_local_aws", lambda _env: None)
     answers.append((200, "Service Unavailable"))

@@ -16,7 +16,7 @@ from deploy.deployment import Deployment
 
 @pytest.fixture(autouse=True)
 def restored_environment(monkeypatch: pytest.MonkeyPatch):
-    """`current()` writes to os.environ, as it must; put everything back afterwards."""
+    """`current()` writes to os.environ, so restore everything afterwards."""
     monkeypatch.setattr(os, "environ", os.environ.copy())
 
 
@@ -84,7 +84,8 @@ def test_the_three_homes_share_neither_a_state_nor_a_local_aws(tmp_path: Path):
 
 @pytest.mark.parametrize("asked", ["ENV=local", "ENV=aws REHEARSE=1"])
 def test_local_up_starts_the_local_aws_that_the_commands_look_for(tmp_path: Path, asked: str):
-    """The Makefile says so to the local AWS, `deploy.environment` to everything else: they must agree."""
+    """The Makefile sets the home and the port of the local AWS, `deploy.environment` those of all commands. They must
+    agree."""
     rule = "show:; @echo $$LOCALAWS_HOME http://127.0.0.1:$$LOCALAWS_PORT"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("LOCALAWS", "MAKE", "REHEARSE"))}
     clean["PAWPRINT_HOME"] = str(tmp_path)
@@ -107,7 +108,7 @@ def test_a_dress_rehearsal_is_named_in_commands_to_paste(tmp_path: Path):
 
 
 def test_a_dress_rehearsal_is_destroyed_only_with_the_name_of_the_stack(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("pawprint\n"))  # not a terminal: nobody is there to be asked
+    monkeypatch.setattr("sys.stdin", io.StringIO("pawprint\n"))  # not a terminal, so no user can answer
     os.environ.update(ENV="aws", REHEARSE="1", PAWPRINT_HOME=str(tmp_path))
     os.environ.pop("CONFIRM", None)
     outputs = {"name": "pawprint", "region": "us-east-1", "artifacts_bucket": "b"}
@@ -151,5 +152,5 @@ def test_the_local_settings_name_the_invented_account_only():
 def test_an_unknown_environment_is_refused_and_the_known_ones_are_named(tmp_path: Path):
     os.environ.update(ENV="staging", PAWPRINT_HOME=str(tmp_path))
 
-    with pytest.raises(Failure, match="There are aws and local"):
+    with pytest.raises(Failure, match="Use one of: aws and local"):
         environment.current()

@@ -1,4 +1,4 @@
-"""Jobs, trials and the notebook, followed through an AWS of sockets that drops, throttles, and comes back."""
+"""Follow jobs, trials and the notebook on a fake AWS that drops connections, throttles, and recovers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TROUBLE = ["drop", "ThrottlingException", "ServiceUnavailable 503", "ExpiredToke
 
 
 class Aws:
-    """`answers` has, for each operation, what it answers in turn; the last answer is repeated."""
+    """`answers` has the answers of each operation in order. The last one is repeated."""
 
     def __init__(self):
         self.answers: dict[str, list] = {"DescribeLogStreams": [{"logStreams": []}]}
@@ -67,11 +67,11 @@ def aws() -> Iterator[Aws]:
 
 @pytest.fixture
 def deployment(aws, tmp_path: Path, monkeypatch) -> Deployment:
-    """A deployment behind that AWS. Pauses take no time."""
+    """A deployment on that AWS. Pauses take no time."""
     monkeypatch.setenv("PAWPRINT_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAWS_PORT", str(aws.server.server_port))
     monkeypatch.setenv("ENV", "local")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # botocore's own attempts pause for seconds
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # botocore's own retries pause for seconds
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     monkeypatch.setattr(
         follow.Follow.__init__, "__kwdefaults__", {"end": "", "patience": None, "sleep": lambda _: None}
@@ -102,7 +102,7 @@ def test_a_training_job_is_followed_through_lost_connections(aws, deployment, ca
     printed = capsys.readouterr()
     steps = [line for line in printed.out.splitlines() if line.startswith("▸")]
     assert steps == ["▸ Training", "▸ Uploading", "▸ Connected again", "▸ Completed"]
-    assert "pawprint-train-1 goes on without it" in printed.err
+    assert "pawprint-train-1 continues without it" in printed.err
 
 
 def test_a_tuning_job_is_followed_through_lost_connections(aws, deployment, capsys):
@@ -115,7 +115,7 @@ def test_a_tuning_job_is_followed_through_lost_connections(aws, deployment, caps
     assert "Connected again" in capsys.readouterr().out
 
 
-def test_the_notebook_is_waited_for_through_lost_connections(aws, deployment, capsys):
+def test_waiting_for_the_notebook_survives_lost_connections(aws, deployment, capsys):
     aws.answers["DescribeNotebookInstance"] = [
         {"NotebookInstanceStatus": "Stopped"},
         *TROUBLE,
@@ -132,18 +132,18 @@ def test_the_notebook_is_waited_for_through_lost_connections(aws, deployment, ca
 
 def test_a_job_that_does_not_exist_is_not_waited_for(aws, deployment):
     aws.answers["DescribeTrainingJob"] = ["ValidationException"]
-    with pytest.raises(Failure, match=r"There is no training job nobody\. The last ones: make status"):
+    with pytest.raises(Failure, match=r"There is no training job nobody\. To list the last ones: make status"):
         jobs.follow(deployment, "nobody")
 
 
 @pytest.mark.parametrize(
     ("operation", "start", "again"),
     [
-        ("DescribeTrainingJob", jobs.follow, "make train RUN=run-1. To end it: aws sagemaker stop-training-job"),
+        ("DescribeTrainingJob", jobs.follow, "make train RUN=run-1. To stop it: aws sagemaker stop-training-job"),
         (
             "DescribeHyperParameterTuningJob",
             trials.follow,
-            "make tune RUN=run-1. To end it: aws sagemaker stop-hyper-parameter-tuning-job",
+            "make tune RUN=run-1. To stop it: aws sagemaker stop-hyper-parameter-tuning-job",
         ),
     ],
 )
@@ -155,5 +155,5 @@ def test_ctrl_c_names_the_command_that_follows_again(aws, deployment, monkeypatc
     aws.answers["ListTrainingJobsForHyperParameterTuningJob"] = [{"TrainingJobSummaries": []}]
     monkeypatch.setitem(follow.Follow.__init__.__kwdefaults__, "sleep", interrupt)
 
-    with pytest.raises(Failure, match=f"Stopped watching; run-1 goes on. To watch it again: {re.escape(again)}"):
+    with pytest.raises(Failure, match=f"Stopped watching; run-1 continues. To watch it again: {re.escape(again)}"):
         start(deployment, "run-1")

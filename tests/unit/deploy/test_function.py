@@ -1,4 +1,4 @@
-"""The function URL is asked with a signed request: a real server checks the signature."""
+"""Requests to the function URL are signed. A real server checks the signature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploy.console import Failure
 
 
 class Recorder(ThreadingHTTPServer):
-    """Answers every request with the same words, and keeps what it was sent."""
+    """A server that gives every request the same answer and records the requests."""
 
     daemon_threads = True
 
@@ -49,7 +49,7 @@ def upstream() -> Iterator[Recorder]:
     server.server_close()
 
 
-def test_a_question_is_signed_for_lambda_and_its_query_too(account, upstream):
+def test_a_request_is_signed_for_lambda_including_its_query(account, upstream):
     deployment = account.deployed(function_url=upstream.url)
 
     status, answer = function.ask(deployment, b"a picture", "image/png", "?top_k=3")
@@ -62,7 +62,7 @@ def test_a_question_is_signed_for_lambda_and_its_query_too(account, upstream):
     assert "/us-east-1/lambda/aws4_request" in headers["authorization"]
 
 
-def test_an_open_url_is_asked_without_a_signature(account, upstream):
+def test_a_request_to_a_public_url_is_not_signed(account, upstream):
     deployment = account.deployed(function_url=upstream.url, predictor_auth_type="NONE")
 
     function.ask(deployment, b"a picture", "image/png")
@@ -70,8 +70,8 @@ def test_an_open_url_is_asked_without_a_signature(account, upstream):
     assert "authorization" not in upstream.received[0][2]
 
 
-def test_without_credentials_the_message_says_so(account, monkeypatch):
+def test_missing_credentials_are_reported(account, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
 
-    with pytest.raises(Failure, match="no AWS credentials"):
+    with pytest.raises(Failure, match="AWS credentials are missing"):
         function.signer(account.deployment)

@@ -1,4 +1,4 @@
-"""`make local-reset`: it deletes a rehearsal, and nothing before somebody has said yes."""
+"""`make local-reset`: it deletes a rehearsal, but only after a confirmation."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_dress_rehearsal_is_deleted_alone(rehearsal, monkeypatch):
     assert before - left(rehearsal) == {"aws-rehearsal/localaws/s3/object"}
 
 
-def test_a_link_is_deleted_and_not_what_it_leads_to(rehearsal, monkeypatch, tmp_path_factory):
+def test_a_link_is_deleted_but_not_its_target(rehearsal, monkeypatch, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "mine").touch()
     (rehearsal / "local" / "link").symlink_to(elsewhere)
@@ -110,7 +110,7 @@ def test_a_link_is_deleted_and_not_what_it_leads_to(rehearsal, monkeypatch, tmp_
     assert not (rehearsal / "local" / "link").is_symlink()
 
 
-def test_an_empty_home_says_so(account, monkeypatch, capsys):
+def test_an_empty_home_is_reported(account, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["local_reset"])
 
     local_reset.main()

@@ -11,10 +11,10 @@ def write(logs, stream: str, *lines: str) -> None:
     logs.put_log_events(logGroupName="group", logStreamName=stream, logEvents=events)
 
 
-def test_every_line_comes_once_also_from_streams_that_begin_later(account):
+def test_every_line_is_read_once_even_from_streams_that_start_later(account):
     logs = account.client("logs")
     tail = LogTail(lambda: logs, "group", "job-1/")
-    assert list(tail.poll()) == [], "no group yet is no error"
+    assert list(tail.poll()) == [], "a missing log group is not an error"
 
     logs.create_log_group(logGroupName="group")
     for stream in ("job-1/a", "job-2/a"):

@@ -39,7 +39,7 @@ def test_the_bytes_depend_on_contents_only(payload: Path):
     assert first == ((package.BUILD / "p.tar.gz").read_bytes(), (package.BUILD / "p.zip").read_bytes())
 
 
-def test_what_is_unchanged_is_not_written_again(payload: Path):
+def test_unchanged_archives_are_not_written_again(payload: Path):
     made = package.pack_tar("p", package.members_below(payload), known={})
     os.utime(package.BUILD / "p.tar.gz", (1, 1))
 
@@ -63,7 +63,7 @@ def test_any_change_of_the_contents_gives_another_key(payload: Path, change: str
     assert package.content_hash(package.members_below(payload)) != before
 
 
-def test_archives_hold_the_files_and_nothing_of_the_packer(payload: Path):
+def test_archives_contain_the_files_and_nothing_of_this_machine(payload: Path):
     package.pack_tar("p", package.members_below(payload), known={})
     package.pack_zip("p", package.members_below(payload), known={})
 

@@ -19,7 +19,7 @@ def put_model(account, run: str) -> None:
     account.client("s3").put_object(Bucket=BUCKET, Key=f"models/{run}/output/model.tar.gz", Body=b"x")
 
 
-def test_what_is_written_is_read_again(account):
+def test_written_releases_are_read_back(account):
     written = Releases("b", {"b": Release("s3://x/b", 3), "a": Release("s3://x/a")})
 
     releases.write(account.deployment, written)
@@ -46,11 +46,11 @@ def test_the_newest_model_is_the_default_and_a_run_is_found_by_name(account):
 def test_an_unknown_run_is_refused_with_the_known_ones(account):
     put_model(account, "run-1")
 
-    with pytest.raises(Failure, match=r"no run nonsense.*run-1"):
+    with pytest.raises(Failure, match=r"run nonsense does not exist.*run-1"):
         promotion.find_model(account.deployment, "nonsense")
 
 
-def test_without_any_model_the_message_says_how_to_train_one(account):
+def test_without_a_model_the_message_names_the_training_command(account):
     with pytest.raises(Failure, match="make train"):
         promotion.find_model(account.deployment, None)
 
@@ -63,7 +63,7 @@ def test_a_release_is_named_after_its_run_and_its_bytes():
     assert len(promotion.release_id(f"s3://b/models/{'x' * 90}/output/model.tar.gz", "abcdef0123")) <= 45
 
 
-# What an artifact of version 0.1 (commit 71564c4) held, and its card.
+# The files of an artifact of version 0.1 (commit 71564c4), and its card.
 OLD_FILES = ("graph.xml", "graph.bin", "weights.safetensors", "config.yaml", "code/inference.py", "code/serve_app.py")
 OLD_PACKAGE = ("code/classifier/__init__.py", "code/classifier/graph.py", "code/classifier/artifact.py")
 OLD_CARD = {
@@ -86,7 +86,7 @@ OLD_CARD = {
 
 
 def test_an_artifact_of_version_0_1_is_complete_and_refused_with_the_way_out(account, tmp_path: Path):
-    """Its serving code cannot run in AWS's image, so it must not be promoted; nothing else is wrong with it."""
+    """Its serving code cannot run in AWS's image, so it must not be promoted. It is valid otherwise."""
     folder, files = tmp_path / "model", {}
     for name in (*OLD_FILES, *OLD_PACKAGE):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

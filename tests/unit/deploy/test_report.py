@@ -1,4 +1,4 @@
-"""The report of a run: found, taken out of its archive alone, and handed to a browser that nothing waits for."""
+"""The report of a run: find it, extract only it, and open it in a browser without waiting."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fetch(account, wanted: str | None = None) -> Path:
     return reports.fetch(account.deployment, run)
 
 
-def test_the_last_runs_report_is_fetched_or_that_of_the_run_that_is_named(account):
+def test_the_report_of_the_last_or_the_named_run_is_downloaded(account):
     put(account, "run-1", archive(**{"metrics.json": b"{}", "report.html": b"the first"}))
     put(account, "run-2", archive(**{"report.html": PAGE}))
 
@@ -55,13 +55,13 @@ def test_the_last_runs_report_is_fetched_or_that_of_the_run_that_is_named(accoun
     assert fetch(account, "run-1").read_bytes() == b"the first"
 
 
-def test_hosts_of_a_job_may_have_folders_of_their_own(account):
+def test_hosts_of_a_job_may_have_their_own_folders(account):
     put(account, "run-1", archive(**{"./algo-1/report.html": PAGE}))
 
     assert fetch(account).read_bytes() == PAGE
 
 
-def test_nothing_else_is_taken_out_of_the_archive(account):
+def test_only_the_report_is_extracted(account):
     put(account, "run-1", archive(**{"../../escaped.html": b"x", "metrics.json": b"{}", "report.html": PAGE}))
 
     fetch(account)
@@ -74,11 +74,11 @@ def test_a_report_that_is_a_link_is_refused(account):
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     put(account, "run-1", archive(**{"report.html": link}))
 
-    with pytest.raises(Failure, match="no regular file"):
+    with pytest.raises(Failure, match="not a regular file"):
         fetch(account)
 
 
-# The ids are given: those of bytes would hold the time, and differ between the workers that collect them.
+# Explicit ids, because ids made of these bytes would contain the time and differ between test workers.
 @pytest.mark.parametrize(
     "content", [b"no archive", archive(**{"report.html": PAGE * 99})[:60]], ids=["not an archive", "cut off"]
 )
@@ -89,16 +89,16 @@ def test_a_broken_archive_is_named(account, content):
         fetch(account)
 
 
-def test_a_run_without_a_report_is_told_and_so_is_a_run_that_is_not_there(account):
+def test_a_missing_report_and_a_missing_run_are_reported(account):
     put(account, "run-1", archive(**{"metrics.json": b"{}"}))
 
-    with pytest.raises(Failure, match=r"run-1 left no report\.html"):
+    with pytest.raises(Failure, match=r"run-1 has no report\.html"):
         fetch(account)
-    with pytest.raises(Failure, match=r"no run nonsense .*run-1"):
+    with pytest.raises(Failure, match=r"run nonsense does not exist .*run-1"):
         fetch(account, "nonsense")
 
 
-def test_without_any_run_the_message_says_how_to_train(account):
+def test_without_a_run_the_message_names_the_training_command(account):
     with pytest.raises(Failure, match="make train"):
         fetch(account)
 
@@ -124,7 +124,7 @@ def test_the_systems_browser_gets_the_file_and_nothing_waits_for_it(headless, mo
 
     deadline = time.monotonic() + 120
     while not told.exists():
-        assert time.monotonic() < deadline, "the browser was not told"
+        assert time.monotonic() < deadline, "the browser did not get the address"
         time.sleep(0.05)
     process, _, address = told.read_text().strip().partition(" ")
     os.kill(int(process), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What the command line sends: curl lines, signed requests, training settings."""
+"""The requests of the command line: curl commands, signed requests, training settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def photograph(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_curl_line_is_signed_where_the_url_asks_for_it_and_plain_where_not(account, photograph: Path):
+def test_the_curl_command_is_signed_only_if_the_url_requires_it(account, photograph: Path):
     line = function.curl_line(account.deployment, photograph)
     assert "--aws-sigv4 aws:amz:us-east-1:lambda" in line
     assert f"@{photograph}" in shlex.split(line)
@@ -40,7 +40,7 @@ def test_a_url_is_sent_as_json_and_a_file_as_its_bytes(photograph: Path):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(Failure, match=r"no file /nowhere/dog\.jpg"):
+    with pytest.raises(Failure, match=r"file /nowhere/dog\.jpg does not exist"):
         function.payload("/nowhere/dog.jpg")
 
 
@@ -83,7 +83,7 @@ def test_only_options_that_were_given_become_hyperparameters(monkeypatch: pytest
         ("MAX_MINUTES", "100000"),
     ],
 )
-def test_nonsense_is_refused_by_its_make_variable(monkeypatch, target, variable, text):
+def test_a_wrong_value_is_refused_under_its_make_variable(monkeypatch, target, variable, text):
     with pytest.raises(Failure, match=rf"^{variable}: .*make help"):
         parsed(monkeypatch, target, f"--{variable.lower().replace('_', '-')}={text}")
 
@@ -97,7 +97,7 @@ def test_numbers_of_instances_and_trials_are_checked(monkeypatch, target, variab
         parsed(monkeypatch, target, f"--{variable.lower()}={text}")
 
 
-def test_a_network_that_is_nearly_one_is_guessed(monkeypatch):
+def test_a_similar_network_name_is_suggested(monkeypatch):
     with pytest.raises(Failure, match=r"There is no network resnet5\. Did you mean resnet50"):
         parsed(monkeypatch, "train", "--arch", "resnet5")
     assert parsed(monkeypatch, "tune", "--arch", "resnet18,efficientnet-lite0").arch == "resnet18,efficientnet-lite0"
@@ -106,14 +106,14 @@ def test_a_network_that_is_nearly_one_is_guessed(monkeypatch):
 
 
 @pytest.mark.parametrize(("target", "option"), [("train", "--resume"), *((target, "--run") for target in PARSERS)])
-def test_what_goes_on_takes_no_settings_but_its_own(monkeypatch, target, option):
+def test_an_existing_run_accepts_no_other_settings(monkeypatch, target, option):
     assert vars(parsed(monkeypatch, target, option, "pawprint-1"))[option[2:]] == "pawprint-1"
 
     with pytest.raises(Failure, match="leave out FINE_TUNE, BATCH, LR"):
         parsed(monkeypatch, target, option, "pawprint-1", "--lr", "0.1", "--fine-tune", "--batch", "8")
 
 
-def test_up_passes_on_what_train_takes_except_the_dataset(monkeypatch):
+def test_up_forwards_the_options_of_train_except_the_dataset(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["up", "--data", "my photos", "--epochs", "3", "--fine-tune", "--verbose"])
 
     arguments, training = options.up()

@@ -17,7 +17,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_mirror_with_the_locked_provider_is_used_and_the_registry_is_not_asked_for_it(mirror: Path):
+def test_a_mirror_with_the_locked_provider_replaces_the_registry(mirror: Path):
     (mirror / setup.PROVIDER / "5.100.0" / "linux_amd64").mkdir(parents=True)
 
     setup.write_terraform_configuration(mirror / "home")
@@ -49,7 +49,7 @@ def test_without_a_mirror_the_public_registry_is_used(tmp_path: Path, monkeypatc
     assert "provider_installation" not in (tmp_path / "terraform.rc").read_text()
 
 
-def test_the_stanza_of_a_package_has_all_its_hashes_and_no_other_package():
+def test_the_lines_of_a_package_have_all_its_hashes_and_no_other_package():
     stanza = setup.locked_stanza("uv")
 
     assert stanza.startswith("uv==")
@@ -107,13 +107,13 @@ DOWNLOADS = (
 )
 
 
-def test_what_uv_prints_becomes_one_line(tmp_path: Path, capfd: pytest.CaptureFixture):
+def test_the_output_of_uv_becomes_one_line(tmp_path: Path, capfd: pytest.CaptureFixture):
     setup.run_uv(fake_uv(tmp_path, *DOWNLOADS))
 
     assert capfd.readouterr() == ("Installed 2 packages in 0 s.\n", "")
 
 
-def test_on_a_terminal_one_line_says_what_is_downloaded(tmp_path: Path, monkeypatch, capfd):
+def test_on_a_terminal_one_line_shows_the_downloads(tmp_path: Path, monkeypatch, capfd):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
 
     setup.run_uv(fake_uv(tmp_path, *DOWNLOADS))

@@ -1,4 +1,4 @@
-"""The signing proxy, on real sockets: what it forwards and signs, and what it refuses to lend its signature to."""
+"""The signing proxy on real sockets: the requests that it signs and forwards, and those that it refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deploy.signing_proxy import MAX_BODY_BYTES, SigningProxy
 
 
 class Upstream(ThreadingHTTPServer):
-    """A function URL that keeps what it was sent."""
+    """A function URL that records its requests."""
 
     daemon_threads = True
 
@@ -73,7 +73,7 @@ def proxy(account, upstream) -> Iterator[SigningProxy]:
 
 
 def ask(proxy: SigningProxy, method: str = "GET", target: str = "/", body: bytes | None = None, **headers: str):
-    """A request with these headers; returns the status, the headers and the body."""
+    """Send a request with these headers. Returns the status, the headers and the body."""
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, target, body=body, headers=names)
@@ -87,7 +87,7 @@ def code(answer: tuple) -> tuple[int, str]:
     return answer[0], json.loads(answer[2])["error"]["code"]
 
 
-def test_a_question_is_signed_and_the_answer_comes_back(proxy, upstream):
+def test_a_request_is_signed_and_its_answer_returned(proxy, upstream):
     status, headers, body = ask(proxy, "POST", "/?top_k=3", b"a picture", Content_Type="image/png")
 
     assert (status, body) == (200, b'{"predictions": []}')
@@ -105,7 +105,7 @@ def test_without_iam_nothing_is_signed(account, upstream):
     assert "authorization" not in upstream.received[0][2]
 
 
-def test_only_the_headers_that_are_named_pass_in_either_direction(proxy, upstream):
+def test_only_the_named_headers_pass_in_either_direction(proxy, upstream):
     _, headers, _ = ask(proxy, "POST", "/", b"x", Cookie="secret=1", Authorization="Basic eA==", X_Forwarded_For="1")
 
     sent = upstream.received[0][2]
@@ -149,7 +149,7 @@ def test_a_request_from_another_site_is_refused(proxy, upstream, headers):
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_the_page_itself_may_ask_under_either_name(proxy, name):
+def test_the_page_may_send_requests_under_either_name(proxy, name):
     host = f"{name}:{proxy.port}"
     assert ask(proxy, "POST", "/", b"x", Host=host, Origin=f"http://{host}", Sec_Fetch_Site="same-origin")[0] == 200
 
@@ -208,7 +208,7 @@ def test_the_body_of_a_get_is_not_taken_for_the_next_request(proxy, upstream):
     assert upstream.received == []
 
 
-def test_if_the_function_is_gone_the_answer_says_so(account):
+def test_an_unreachable_function_is_reported(account):
     free = socket.create_server(("127.0.0.1", 0))
     port = free.getsockname()[1]
     free.close()
@@ -218,8 +218,8 @@ def test_if_the_function_is_gone_the_answer_says_so(account):
         server.shutdown()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-def test_curl_sends_a_large_photograph_with_the_pages_own_line(proxy, upstream, tmp_path):
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_curl_command_of_the_page_sends_a_large_photograph(proxy, upstream, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(bytes(4 * 1024**2))
     line = f"curl -sS -H 'Content-Type: image/jpeg' --data-binary @photo.jpg '{proxy.address}'"
 

@@ -1,4 +1,4 @@
-"""Steps: one line each, everything in a log, the end of the log if one fails, and an orderly end at Ctrl-C."""
+"""Steps: one line per step, a log of all output, the last lines of a failed step, and an orderly end at Ctrl-C."""
 
 from __future__ import annotations
 
@@ -118,10 +118,10 @@ def test_ctrl_c_reaches_the_step_and_waits_until_it_has_ended_in_order(tmp_path:
     _, said = process.communicate(timeout=WAIT)
     assert process.returncode == 130
     assert orderly.exists()
-    assert said == "  ✗ it goes on\n", "its last message, and not what broke off"
+    assert said == "  ✗ it goes on\n", "its last message, and not the unfinished output"
 
 
-def test_what_the_step_started_ends_too(tmp_path: Path):
+def test_the_child_processes_of_a_step_end_too(tmp_path: Path):
     log, number = tmp_path / "up.log", tmp_path / "number"
     process = runner(
         log,
@@ -138,7 +138,7 @@ def test_what_the_step_started_ends_too(tmp_path: Path):
         os.kill(int(number.read_text()), 0)
 
 
-def test_a_step_that_does_not_listen_is_killed_at_the_third_ctrl_c(tmp_path: Path):
+def test_a_step_that_ignores_ctrl_c_is_killed_at_the_third(tmp_path: Path):
     log = tmp_path / "up.log"
     process = runner(
         log,

@@ -1,4 +1,4 @@
-"""Ctrl-C in an apply: what reads Terraform's output stays until Terraform has ended."""
+"""Ctrl-C in an apply: the reader of Terraform's output runs until Terraform ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 WAIT = 120.0
-# Stands for Terraform: at an interrupt it goes on for a while, reports that, and only then writes its state.
+# A replacement for Terraform. After an interrupt it continues for a while, prints that, and then writes its state.
 TERRAFORM = """
 import pathlib, sys, time
 print("Plan: 1 to add", flush=True)
@@ -50,9 +50,9 @@ def test_terraform_writes_its_state_before_the_command_ends(tmp_path: Path):
         process_group=0,
     )
     assert "Plan" in process.stdout.readline()
-    time.sleep(0.5)  # it prints before it sleeps
+    time.sleep(0.5)  # the program prints before it sleeps
 
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everybody in the group gets it
+    os.killpg(process.pid, signal.SIGINT)  # like a terminal: each process of the group gets it
 
     said, _ = process.communicate(timeout=WAIT)
     assert process.returncode == 130

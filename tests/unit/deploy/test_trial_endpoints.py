@@ -1,4 +1,4 @@
-"""What a notebook left goes with the deployment; what Terraform made does not."""
+"""A destroy deletes the notebook's resources, but not those of Terraform."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def make(account):
     return endpoint
 
 
-def test_only_what_the_notebook_made_is_deleted(account, make):
+def test_only_resources_of_the_notebook_are_deleted(account, make):
     make("pawprint", ManagedBy="terraform")
     make("pawprint-notebook-0a1b2c")
     make("pawprint-notebook-my-own")
     make("my-pawprint-notebook-1")
-    make("pawprint-notebook-two", ManagedBy="terraform")  # the endpoint of a deployment of that name
+    make("pawprint-notebook-two", ManagedBy="terraform")  # the endpoint of a deployment with that name
 
     trial_endpoints.delete_all(account.deployed(notebook_name="pawprint-notebook"))
 
@@ -40,12 +40,12 @@ def test_only_what_the_notebook_made_is_deleted(account, make):
     assert {found["ModelName"] for found in sagemaker.list_models()["Models"]} == left
 
 
-def test_the_log_groups_of_its_endpoints_go_too(account):
+def test_the_log_groups_of_its_endpoints_are_deleted(account):
     logs = account.client("logs")
     groups = {
         "/aws/sagemaker/Endpoints/pawprint": {"ManagedBy": "terraform"},
         "/aws/sagemaker/Endpoints/pawprint-notebook-0a1b2c": {},
-        "/aws/sagemaker/Endpoints/pawprint-notebook-two": {"ManagedBy": "terraform"},  # of a deployment of that name
+        "/aws/sagemaker/Endpoints/pawprint-notebook-two": {"ManagedBy": "terraform"},  # of a deployment with that name
         "/aws/sagemaker/NotebookInstances": {},
     }
     for name, tags in groups.items():

@@ -1,4 +1,4 @@
-"""`make tune` against a local AWS: what is asked for, what is told of the trials, what is promoted afterwards."""
+"""`make tune` on a local AWS: the request, the output about the trials, and the promotion afterwards."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.localaws.conftest import Server, until
 from tests.unit.localaws.sagemaker_helpers import ROLE, tar_gz
 from tests.unit.localaws.tuning_helpers import Tuning
 
-# Best at lr=0.001; says in its last line what a real trainer says of the epoch that it kept.
+# The accuracy is highest at lr=0.001. The last line is that of a real trainer about its best epoch.
 PROGRAM = """
 import argparse, math, os, pathlib
 parser = argparse.ArgumentParser()
@@ -41,7 +41,7 @@ NUMBERS = itertools.count(1)
 
 
 class Stack:
-    """A local AWS with a bucket, a dataset and a training program in it, as `deploy` sees a deployment."""
+    """A deployment on a local AWS with a bucket, a dataset and a training program."""
 
     def __init__(self, server: Server):
         self.aws = Tuning(server, until)
@@ -98,7 +98,7 @@ def arguments(*given: str) -> argparse.Namespace:
 
 
 def run(stack: Stack, *given: str) -> tuple[dict, list[Trial]]:
-    """A tuning job to its end."""
+    """Run a tuning job until it ends."""
     name = tuning.submit(stack.deployment, arguments(*given))
     return trials.follow(stack.deployment, name)
 
@@ -133,7 +133,7 @@ def test_a_tuning_job_from_the_request_to_the_winner(stack, capsys):
     assert promotion.find_model(stack.deployment, None) == archive, "the newest is another trial"
 
 
-def test_a_warm_start_is_of_the_kind_that_data_and_image_allow(stack):
+def test_the_type_of_a_warm_start_depends_on_data_and_image(stack):
     first, _ = run(stack, "--jobs", "2")
     parent = first["HyperParameterTuningJobName"]
     same, _ = run(stack, "--jobs", "1", "--warm-start", parent)
@@ -147,7 +147,7 @@ def test_a_warm_start_is_of_the_kind_that_data_and_image_allow(stack):
 
 
 @pytest.mark.parametrize("strategy", ["Random", "Grid", "Hyperband"])
-def test_every_strategy_asks_for_what_sagemaker_takes(stack, strategy):
+def test_every_strategy_makes_a_request_that_sagemaker_accepts(stack, strategy):
     wanted = [] if strategy == "Grid" else ["--jobs", "2"]
     job, tried = run(
         stack,
@@ -177,7 +177,7 @@ def test_a_failed_tuning_job_is_a_failure_with_its_reason(stack, monkeypatch):
         run(stack, "--jobs", "1")
 
 
-def test_what_runs_is_stopped_before_a_destroy(stack, monkeypatch):
+def test_running_jobs_are_stopped_before_a_destroy(stack, monkeypatch):
     hanging = "import time\nprint('valid_accuracy=0.1', flush=True)\ntime.sleep(1000)\n"
     monkeypatch.setattr(tuning, "upload", lambda deployment: stack.payloads(hanging))
     name = tuning.submit(stack.deployment, arguments("--jobs", "3", "--parallel", "1"))
@@ -200,22 +200,22 @@ def test_the_learning_rate_of_a_whole_network_is_searched_lower_than_that_of_a_h
     assert float(network[1]) < float(head[1])
 
 
-def test_networks_are_a_category_only_where_there_is_a_choice():
+def test_networks_are_a_category_only_if_there_are_several():
     assert "arch" not in tuning.search_space(arguments("--arch", "resnet50")).categories
     assert tuning.search_space(arguments("--arch", "resnet50,resnet18")).categories["arch"] == ("resnet50", "resnet18")
 
 
-def test_augmentation_is_a_category_where_there_is_a_choice_and_fixed_where_there_is_none():
+def test_augmentation_is_a_category_only_if_there_are_several():
     several, one = arguments("--augment", "none,flip"), arguments("--augment", "flip")
     assert tuning.search_space(several).categories["augment"] == ("none", "flip")
     assert "augment" not in tuning.fixed_hyperparameters(several)
     assert tuning.fixed_hyperparameters(one)["augment"] == "flip"
-    with pytest.raises(Failure, match=r"AUGMENT: there is no 'rotate', there are none, flip, crop"):
+    with pytest.raises(Failure, match=r"AUGMENT: 'rotate' is not one of none, flip, crop"):
         arguments("--augment", "flip,rotate")
     assert tuning.fixed_hyperparameters(arguments("--arch", "resnet50,resnet18", "--epochs", "3")) == {"epochs": "3"}
 
 
-def test_what_is_given_is_not_searched():
+def test_a_given_value_is_not_searched():
     space = tuning.search_space(arguments("--lr", "0.01", "--batch", "8"))
     assert (list(space.ranges), list(space.categories)) == (["dropout"], [])
     assert tuning.fixed_hyperparameters(arguments("--lr", "0.01")) == {"lr": "0.01"}
@@ -246,7 +246,7 @@ def trial(number: int, objective: float | None, status: str = "Completed", lr: s
     return Trial(f"paw-tune-1-{number:03d}-0123abcd", number, status, chosen, objective, 24.4, "no\ndisk")
 
 
-def test_the_line_of_a_trial_says_how_it_ended():
+def test_the_line_of_a_trial_shows_how_it_ended():
     assert trials.line(trial(3, 0.95234), 6) == "  3/6  0.9523  batch-size=64  lr=0.00123  24 s"
     assert trials.line(trial(4, 0.5, "Stopped"), 6).endswith("stopped early")
     assert trials.line(trial(5, None, "Failed"), 6).endswith("failed: no disk")

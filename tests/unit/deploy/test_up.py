@@ -1,4 +1,4 @@
-"""`make up`: its steps, the box at its end, and what it says if a step fails or is interrupted."""
+"""`make up`: its steps, the box at its end, and its messages if a step fails or is interrupted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANSWER = {
 
 
 class Deployed:
-    """A stack that is deployed."""
+    """A deployed stack."""
 
     def __init__(self, account):
         self.account = account
@@ -38,7 +38,7 @@ class Deployed:
 
 @pytest.fixture
 def go(account, monkeypatch, capsys):
-    """Run `make up` with these programs as its steps; returns what it printed."""
+    """Run `make up` with these programs as its steps. Returns its output."""
 
     def run(*programs: str, answer: tuple[int, bytes] = (200, json.dumps(ANSWER).encode()), arguments=()) -> str:
         made = [Step(f"Step {n}", [sys.executable, "-c", program], f"step-{n}") for n, program in enumerate(programs)]
@@ -52,7 +52,7 @@ def go(account, monkeypatch, capsys):
     return run
 
 
-def test_it_ends_with_the_url_the_answer_what_to_do_next_and_a_line_to_paste(go):
+def test_it_ends_with_the_url_the_answer_and_the_next_commands(go):
     lines = go("print('many\\n' * 500)", "print('✓ done')").splitlines()
 
     assert len(lines) <= 25
@@ -93,7 +93,7 @@ def test_the_exit_status_of_a_failure_is_the_commands(monkeypatch):
     assert ended.value.code == 3
 
 
-def test_an_interruption_says_what_stays_and_how_to_go_on(go, monkeypatch, capsys):
+def test_an_interruption_prints_what_stays_and_how_to_continue(go, monkeypatch, capsys):
     def interrupted(*_: object) -> None:
         raise Interrupted
 
@@ -107,21 +107,21 @@ def test_an_interruption_says_what_stays_and_how_to_go_on(go, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("answer", [(502, b'{"error": {"code": "model_failed"}}'), (200, b"<html>"), (200, b"[]")])
-def test_an_answer_that_is_no_prediction_is_shown_and_fails(go, answer):
+def test_an_answer_that_is_not_a_prediction_is_shown_and_fails(go, answer):
     with pytest.raises(Failure, match=f"status {answer[0]}(?s:.*)make logs WHAT=lambda") as failure:
         go("pass", answer=answer)
 
     assert answer[1].decode() in str(failure.value)
 
 
-def test_a_mistake_in_a_training_option_is_told_before_anything_runs(go, tmp_path: Path):
+def test_a_wrong_training_option_is_reported_before_anything_runs(go, tmp_path: Path):
     with pytest.raises(Failure, match="EPOCHS"):
         go(f"open({str(tmp_path / 'ran')!r}, 'w')", arguments=["--epochs", "many"])
 
     assert not (tmp_path / "ran").exists()
 
 
-def test_photographs_of_ones_own_are_asked_about_by_one_of_the_test_split(tmp_path: Path):
+def test_for_a_given_dataset_the_prediction_is_for_a_test_photograph(tmp_path: Path):
     for name in ("test/cat/b.jpg", "test/cat/a.jpg", "train/cat/0.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -139,7 +139,7 @@ def test_the_steps_are_the_commands_of_the_make_targets(account):
     ]
     assert made[2].command[3:] == ["my photos"] and made[3].command[3:] == ["--epochs", "3"]
     makefile = (ROOT / "Makefile").read_text()
-    assert all(f"-m {step.command[2]}" in makefile for step in made), "each is what its make target runs"
+    assert all(f"-m {step.command[2]}" in makefile for step in made), "each step is the command of its make target"
 
 
 def test_make_passes_the_variables_on():
