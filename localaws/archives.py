@@ -47,7 +47,7 @@ class ArchiveTooLarge(ArchiveError):
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """One entry: its path within the folder, normal and relative. `target` is a link's, as it is written."""
 
     path: str
@@ -122,32 +122,32 @@ def _limit(folder: Path, most: int | None) -> int:
     return free if most is None else min(free, most)
 
 
-def _of_tar(entry: tarfile.TarInfo) -> Member | None:
+def _of_tar(entry: tarfile.TarInfo) -> ArchiveMember | None:
     path = _normal(entry.name)
     if entry.isdir():
-        return Member(path, FOLDER) if path else None
+        return ArchiveMember(path, FOLDER) if path else None
     if entry.isreg():
-        return Member(path, FILE, entry.size, entry.mode, source=entry)
+        return ArchiveMember(path, FILE, entry.size, entry.mode, source=entry)
     if entry.issym():
-        return Member(path, LINK, target=entry.linkname)
+        return ArchiveMember(path, LINK, target=entry.linkname)
     if entry.islnk():
-        return Member(path, HARD_LINK, target=_normal(entry.linkname))
+        return ArchiveMember(path, HARD_LINK, target=_normal(entry.linkname))
     raise ArchiveError(f"{_shown(entry.name)} is a device, a pipe or of an unknown type")
 
 
-def _of_zip(entry: zipfile.ZipInfo, package: zipfile.ZipFile) -> Member | None:
+def _of_zip(entry: zipfile.ZipInfo, package: zipfile.ZipFile) -> ArchiveMember | None:
     # As `unzip` does: a leading slash and `..` are left out, so the member is inside the folder all the same.
     path = _normal("/".join(part for part in entry.filename.split("/") if part != ".."))
     mode = entry.external_attr >> 16
     if entry.is_dir():
-        return Member(path, FOLDER) if path else None
+        return ArchiveMember(path, FOLDER) if path else None
     if stat.S_ISLNK(mode):
         if entry.file_size > MAX_PATH:
             raise ArchiveError(f"{_shown(path)} is a link with a target that is too long")
-        return Member(path, LINK, target=package.read(entry).decode())
+        return ArchiveMember(path, LINK, target=package.read(entry).decode())
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         raise ArchiveError(f"{_shown(path)} is a device, a pipe or of an unknown type")
-    return Member(path, FILE, entry.file_size, mode, source=entry)
+    return ArchiveMember(path, FILE, entry.file_size, mode, source=entry)
 
 
 def _normal(name: str) -> str:
@@ -169,10 +169,10 @@ def _normal(name: str) -> str:
     return "/".join(parts)
 
 
-def _checked(members: Iterable[Member | None], limit: int) -> list[Member]:
+def _checked(members: Iterable[ArchiveMember | None], limit: int) -> list[ArchiveMember]:
     """All members, if together they are safe to write. Raises ArchiveError."""
     kinds: dict[str, str] = {}
-    kept: list[Member] = []
+    kept: list[ArchiveMember] = []
     size = 0
     for member in members:
         if member is None:
@@ -199,7 +199,7 @@ def _checked(members: Iterable[Member | None], limit: int) -> list[Member]:
     return kept
 
 
-def _check_link(member: Member, kinds: dict[str, str]) -> None:
+def _check_link(member: ArchiveMember, kinds: dict[str, str]) -> None:
     if member.kind == HARD_LINK and kinds.get(member.target) != FILE:
         raise ArchiveError(f"{_shown(member.path)} is a hard link to {_shown(member.target)}, which is no file in it")
     if member.kind != LINK:
@@ -223,7 +223,7 @@ def _check_link(member: Member, kinds: dict[str, str]) -> None:
         raise out
 
 
-def _write(members: list[Member], folder: Path, open_file: Any, limit: int) -> None:
+def _write(members: list[ArchiveMember], folder: Path, open_file: Any, limit: int) -> None:
     """Files first, links last: nothing is ever written through a link of the archive."""
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
@@ -245,7 +245,7 @@ def _write(members: list[Member], folder: Path, open_file: Any, limit: int) -> N
             path.symlink_to(member.target)
 
 
-def _copy(source: IO[bytes], path: Path, member: Member, left: int) -> int:
+def _copy(source: IO[bytes], path: Path, member: ArchiveMember, left: int) -> int:
     """Copy a member's bytes, at most `left` of them: what an archive says of its sizes need not be true."""
     size = 0
     # A file that is there is replaced, so a link with its name is not followed.
@@ -267,7 +267,7 @@ def _portions(source: IO[bytes]) -> Iterator[bytes]:
         yield portion
 
 
-def _tar_file(tar: tarfile.TarFile, member: Member) -> IO[bytes]:
+def _tar_file(tar: tarfile.TarFile, member: ArchiveMember) -> IO[bytes]:
     file = tar.extractfile(member.source)
     if file is None:
         raise ArchiveError(f"{_shown(member.path)} is no file")
