@@ -120,6 +120,7 @@ lint: setup ## Check the form of Python and Terraform, and the generated documen
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ty check --quiet
+	@.venv/bin/codespell
 	@PATH="$$PATH:$(CURDIR)/.venv/bin" terraform fmt -check -recursive terraform
 	@$(PY) -m tools.terraform_docs --check
 	@$(PY) -m tools.command_reference --check

