@@ -26,6 +26,16 @@ def output_fn(prediction, accept):
 """
 
 
+# Takes memory in steps, without end: SageMaker's smallest types have 2 GiB for endpoints and 4 GiB for training.
+TAKES_TOO_MUCH = """
+import time
+taken = []
+while True:
+    taken.append(b"x" * (64 << 20))
+    time.sleep(0.03)
+"""
+
+
 def unique(name: str) -> str:
     return f"{name}-{uuid.uuid4().hex[:8]}"
 

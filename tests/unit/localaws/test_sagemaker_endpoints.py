@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.unit.localaws.sagemaker_helpers import MODEL, SageMaker, unique
+from tests.unit.localaws.sagemaker_helpers import MODEL, TAKES_TOO_MUCH, SageMaker, unique
 
 BROKEN = "def model_fn(folder):\n    raise RuntimeError('the graph is not in the archive')\n"
 FAILING = """
@@ -320,17 +320,10 @@ def test_a_change_waits_for_the_one_before_it(sagemaker, tmp_path):
 
 
 def test_a_model_that_does_not_fit_its_instance_is_killed_with_the_reason(sagemaker):
-    code = """
-import threading
-
-def model_fn(folder):
-    taken = bytearray(600 * 1024 * 1024)
-    taken[::4096] = b"x" * len(taken[::4096])
-    threading.Event().wait()
-"""
+    code = "def model_fn(folder):" + TAKES_TOO_MUCH.replace("\n", "\n    ")
     name = unique("endpoint")
-    config = sagemaker.config(code, InstanceType="ml.t3.nano")  # of 0.5 GiB
+    config = sagemaker.config(code, InstanceType="ml.c8g.medium")
     sagemaker.api.create_endpoint(EndpointName=name, EndpointConfigName=config)
     described = sagemaker.settled(name)
     assert described["EndpointStatus"] == "Failed"
-    assert "an ml.t3.nano has 0.5 GiB. It is killed." in described["FailureReason"]
+    assert "an ml.c8g.medium has 2.0 GiB. It is killed." in described["FailureReason"]

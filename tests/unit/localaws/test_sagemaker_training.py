@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws.supervisor import start_time
-from tests.unit.localaws.sagemaker_helpers import TRAINING_LOGS, SageMaker, unique
+from tests.unit.localaws.sagemaker_helpers import TAKES_TOO_MUCH, TRAINING_LOGS, SageMaker, unique
 
 HANGING = "import time\nprint('waiting', flush=True)\ntime.sleep(1000)\n"
 LEARNING = """
@@ -291,14 +291,8 @@ def test_a_name_is_used_once_and_an_unknown_one_is_not_found(sagemaker):
 
 
 def test_a_program_that_does_not_fit_its_instance_is_killed_with_the_reason(sagemaker):
-    program = """
-import threading
-taken = bytearray(600 * 1024 * 1024)
-taken[::4096] = b"x" * len(taken[::4096])
-threading.Event().wait()
-"""
-    resources = {"InstanceType": "ml.t3.nano", "InstanceCount": 1, "VolumeSizeInGB": 1}  # of 0.5 GiB
-    described = sagemaker.finished(sagemaker.job(program, ResourceConfig=resources))
+    resources = {"InstanceType": "ml.t3.medium", "InstanceCount": 1, "VolumeSizeInGB": 1}
+    described = sagemaker.finished(sagemaker.job(TAKES_TOO_MUCH, ResourceConfig=resources))
     assert described["TrainingJobStatus"] == "Failed"
-    assert "an ml.t3.nano has 0.5 GiB. It is killed." in described["FailureReason"]
+    assert "an ml.t3.medium has 4.0 GiB. It is killed." in described["FailureReason"]
     assert "OutOfMemory: Process killed by SIGKILL" in described["FailureReason"]

@@ -1,12 +1,12 @@
 """Tuning jobs as a client sees them: which training jobs run, what is found in their logs, how each job ends."""
 
 import re
+from datetime import timedelta
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from localaws.services.sagemaker.tuning.job import TuningJob
 from tests.unit.localaws.sagemaker_helpers import TRAINING_LOGS, unique
 from tests.unit.localaws.tuning_helpers import PARABOLA, Tuning
 
@@ -179,22 +179,14 @@ def test_a_completion_criterion_ends_the_search(tuning, criteria):
 
 
 def test_a_job_past_its_time_is_over(tuning):
+    """The shortest limit that AWS takes is two minutes, so the clock is moved and no trial is started."""
     request = tuning.request(HANGING, 5, 1)
-    # The least that the client lets through, two minutes, is too long for a test.
-    request["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxRuntimeInSeconds"] = 5
-    unchecked = boto3.client(
-        "sagemaker",
-        region_name="us-east-1",
-        endpoint_url=tuning.server.url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-        config=Config(parameter_validation=False),
-    )
-    unchecked.create_hyper_parameter_tuning_job(**request)
-    job = tuning.tuned(request["HyperParameterTuningJobName"])
+    request["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxRuntimeInSeconds"] = 120
+    job = TuningJob("past", "us-east-1", request, [])
 
-    assert job["HyperParameterTuningJobStatus"] == "Completed"
-    assert job["TrainingJobStatusCounters"]["Stopped"] >= 1
+    assert job._ending() is None
+    job.created -= timedelta(seconds=121)
+    assert job._ending() == ("Completed", None)
 
 
 def test_a_tuning_job_and_its_trials_have_the_tags_that_were_given(tuning):
