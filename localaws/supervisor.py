@@ -8,6 +8,7 @@ left: a record alone could name a process number that somebody else has by now.
 
 import contextlib
 import json
+import logging
 import os
 import secrets
 import signal
@@ -17,7 +18,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from localaws import files
+
+log = logging.getLogger(__name__)
+
 MARK = "LOCALAWS_PROCESS"
+HOME_MARK = "LOCALAWS_PROCESS_HOME"  # whose it is, for the case that the record of the tokens is damaged
 POLL_SECONDS = 0.05
 LOOK_SECONDS = 5.0  # between two searches for the processes of a child whose memory is watched
 REAP_SECONDS = 5.0
@@ -35,10 +41,10 @@ def start_time(pid: int) -> str | None:
     return shown.stdout.strip() or None
 
 
-def _carriers(token: str) -> set[tuple[int, str]]:
+def _carriers(token: str, mark: str = MARK) -> set[tuple[int, str]]:
     """The processes whose environment carries `token`: number and start time. One that is about to end has given its
     environment up before the rest."""
-    wanted = f"{MARK}={token}".encode()
+    wanted = f"{mark}={token}".encode()
     networks: dict[int, Path] = {}  # process: its network namespace
     marked = set()
     for entry in Path("/proc").glob("[0-9]*/environ"):
@@ -182,7 +188,7 @@ class Supervisor:
                 raise RuntimeError("The local AWS is stopping: nothing new is started.")
             process = subprocess.Popen(
                 list(argv),
-                env={**env, MARK: token},
+                env={**env, MARK: token, HOME_MARK: str(self.home)},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -191,7 +197,13 @@ class Supervisor:
             )
             child = Child(owner, log, process, token)
             self._children[child.pid] = child
-            self._write_record()
+            try:
+                self._write_record()
+            except OSError:  # what is not recorded would be left behind by a crash
+                del self._children[child.pid]
+                child.send(signal.SIGKILL)
+                child._end()
+                raise
         watcher = threading.Thread(target=self._watch, args=(child, on_exit), name=f"watch {owner}", daemon=True)
         self._watchers.add(watcher)
         watcher.start()
@@ -237,14 +249,31 @@ class Supervisor:
         Only processes whose number and start time are both as recorded, or that carry a recorded token.
         """
         try:
-            entries = json.loads(self._record.read_text())
+            entries = json.loads(self._record.read_bytes())
+            complete = all({"owner", "pid", "started", "token"} <= entry.keys() for entry in entries)
         except FileNotFoundError:
             return []
+        except (ValueError, TypeError, AttributeError):
+            complete = False
+        if not complete:
+            return self._reap_unrecorded()
         left = [entry for entry in entries if self._same(entry) or _carriers(entry["token"])]
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._end_left(left, number)
         self._record.unlink(missing_ok=True)
         return [entry["owner"] for entry in left]
+
+    def _reap_unrecorded(self) -> list[str]:
+        """End what carries the mark of this home, when the record is damaged."""
+        log.warning("%s is damaged; the processes are found by their environment", self._record)
+        ended = left = _carriers(str(self.home), HOME_MARK)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _signal(left, number)
+            deadline = time.monotonic() + REAP_SECONDS
+            while (left := _alive(_carriers(str(self.home), HOME_MARK))) and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+        self._record.unlink(missing_ok=True)
+        return [f"process {pid}, of a damaged {self._record.name}" for pid, _ in sorted(ended)]
 
     @staticmethod
     def _same(entry: dict) -> bool:
@@ -268,7 +297,10 @@ class Supervisor:
         child.returncode = child._end()
         with self._lock:
             del self._children[child.pid]
-            self._write_record()
+            try:
+                self._write_record()
+            except OSError as error:  # it lists one too many, which the next start finds gone
+                log.warning("%s could not be written: %s", self._record, error)
         try:
             if on_exit is not None:
                 on_exit(child.returncode)
@@ -281,6 +313,4 @@ class Supervisor:
             {"owner": child.owner, "pid": child.pid, "started": child.started, "token": child.token}
             for child in self._children.values()
         ]
-        part = self._record.with_suffix(".part")
-        part.write_text(json.dumps(entries, indent=1))
-        part.replace(self._record)
+        files.write_whole(self._record, json.dumps(entries, indent=1))
