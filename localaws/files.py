@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: bytes | str, sync: bool = True) -> None:
-    """Replace a file. A crash or a full disk leaves the file of before. Raises OSError.
+    """Replace a file. A crash or a full disk leaves the previous file. Raises OSError.
 
     Without `sync` the caller brings it to the disk, with `sync_to_disk`, before anything names it.
     """

@@ -5,7 +5,7 @@ bytes are not in it (see `localaws.services.s3.api`). It is read back only by th
 it, and only from the state directory, which nobody else may write.
 
 The space for the next snapshot is reserved, so a change that was answered still fits on a disk that has become full.
-When no space can be reserved, `trouble()` says so, and the server refuses further changes until there is space.
+When no space can be reserved, `trouble()` has the reason, and the server refuses further changes until there is space.
 """
 
 import contextlib
@@ -94,7 +94,7 @@ def restore_all() -> None:
     for restore, _ in _hooks.values():
         if restore is not None:
             restore()
-    with contextlib.suppress(OSError):  # `trouble()` says so to everybody who wants to change something
+    with contextlib.suppress(OSError):  # `trouble()` has the reason for everybody who wants to change something
         save()
     threading.Thread(target=_save_when_touched, name="state", daemon=True).start()
 

@@ -7,6 +7,7 @@ left: a record alone could name a process number that somebody else has by now.
 """
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -23,7 +24,6 @@ from localaws import files
 log = logging.getLogger(__name__)
 
 MARK = "LOCALAWS_PROCESS"
-HOME_MARK = "LOCALAWS_PROCESS_HOME"  # whose it is, for the case that the record of the tokens is damaged
 POLL_SECONDS = 0.05
 LOOK_SECONDS = 5.0  # between two searches for the processes of a child whose memory is watched
 REAP_SECONDS = 5.0
@@ -41,10 +41,12 @@ def start_time(pid: int) -> str | None:
     return shown.stdout.strip() or None
 
 
-def _carriers(token: str, mark: str = MARK) -> set[tuple[int, str]]:
-    """The processes whose environment carries `token`: number and start time. One that is about to end has given its
-    environment up before the rest."""
-    wanted = f"{mark}={token}".encode()
+def _carriers(token: str, begins: bool = False) -> set[tuple[int, str]]:
+    """The processes whose environment carries `token`, or one that begins with it: number and start time.
+
+    One that is about to end has given its environment up before the rest.
+    """
+    wanted = f"{MARK}={token}".encode()
     networks: dict[int, Path] = {}  # process: its network namespace
     marked = set()
     for entry in Path("/proc").glob("[0-9]*/environ"):
@@ -52,7 +54,8 @@ def _carriers(token: str, mark: str = MARK) -> set[tuple[int, str]]:
         with contextlib.suppress(OSError):
             pid = int(entry.parent.name)
             networks[pid] = (entry.parent / "ns" / "net").readlink()
-            if wanted in entry.read_bytes().split(b"\0"):
+            entries = entry.read_bytes().split(b"\0")
+            if any(each.startswith(wanted) for each in entries) if begins else wanted in entries:
                 marked.add(pid)
     # A program may overwrite its environment (setproctitle does). One in a namespace of the marked ones is theirs too.
     own = {networks[pid] for pid in marked} - {networks.get(os.getpid())}
@@ -160,6 +163,8 @@ class Supervisor:
     def __init__(self, home: Path):
         self.home = Path(home)
         self._record = self.home / "processes.json"
+        # In every token, so that the processes of this home are found if the record is damaged.
+        self._prefix = hashlib.sha256(os.fsencode(self.home.resolve())).hexdigest()[:16] + "-"
         self._children: dict[int, Child] = {}
         self._watchers: set[threading.Thread] = set()
         self._lock = threading.RLock()
@@ -181,14 +186,14 @@ class Supervisor:
         running has been ended too; `wait` and `stop` return after it. Raises OSError where the program cannot be
         started, RuntimeError once the supervisor has stopped everything.
         """
-        token = secrets.token_hex(8)
+        token = self._prefix + secrets.token_hex(8)
         log.parent.mkdir(parents=True, exist_ok=True)
         with self._lock, log.open("ab") as output:
             if self._closed:
                 raise RuntimeError("The local AWS is stopping: nothing new is started.")
             process = subprocess.Popen(
                 list(argv),
-                env={**env, MARK: token, HOME_MARK: str(self.home)},
+                env={**env, MARK: token},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -266,11 +271,11 @@ class Supervisor:
     def _reap_unrecorded(self) -> list[str]:
         """End what carries the mark of this home, when the record is damaged."""
         log.warning("%s is damaged; the processes are found by their environment", self._record)
-        ended = left = _carriers(str(self.home), HOME_MARK)
+        ended = left = _carriers(self._prefix, begins=True)
         for number in (signal.SIGTERM, signal.SIGKILL):
             _signal(left, number)
             deadline = time.monotonic() + REAP_SECONDS
-            while (left := _alive(_carriers(str(self.home), HOME_MARK))) and time.monotonic() < deadline:
+            while (left := _alive(_carriers(self._prefix, begins=True))) and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
         self._record.unlink(missing_ok=True)
         return [f"process {pid}, of a damaged {self._record.name}" for pid, _ in sorted(ended)]

@@ -169,7 +169,7 @@ class Store:
         try:
             rows = json.loads(path.read_bytes())
         except ValueError as error:
-            log.warning("the metrics of before are lost: %s is damaged (%s)", path, error)
+            log.warning("the previous metrics are lost: %s is damaged (%s)", path, error)
             rows = []
         path.unlink()
         for region, namespace, name, dimensions, unit, buckets in rows:
