@@ -28,10 +28,10 @@ os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.exceptions import ClientDisconnected
-from werkzeug.serving import make_server
 from werkzeug.wsgi import LimitedStream
 
 from localaws import browser_guard, errors, files, state
+from localaws.connections import BODY, IDLE, BoundedServer, WatchedInput
 from localaws.operations import REFUSED, SERVICES, level, refuses
 from localaws.services import SERVICE_MODULES
 
@@ -176,6 +176,22 @@ class QuietHandler(MotoRequestHandler):
 
     disable_nagle_algorithm = True  # nothing waits for the acknowledgement of what was sent before
 
+    server: BoundedServer
+
+    def setup(self) -> None:
+        super().setup()
+        self._connection = self.server.connection_of(self.request)
+        self.rfile = io.BufferedReader(WatchedInput(self._connection), 1 << 16)
+
+    def handle_one_request(self) -> None:
+        self._connection.phase = IDLE
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        parsed = super().parse_request()
+        self._connection.phase = BODY
+        return parsed
+
     def run_wsgi(self) -> None:
         measured = self.headers.get("Content-Length", "0").isdecimal() and "Transfer-Encoding" not in self.headers
         if self.server.stopping:
@@ -260,14 +276,13 @@ def serve() -> None:
     gc.collect()
     gc.freeze()  # no later collection need visit them
     try:
-        server = make_server("127.0.0.1", port, application, threaded=True, request_handler=QuietHandler)
+        server = BoundedServer("127.0.0.1", port, application, QuietHandler)
     except (OSError, SystemExit):
         raise SystemExit(
             f"Port {port} is taken by another program. Set LOCALAWS_PORT to a free port, or stop that program."
         ) from None
     server.daemon_threads = True
     server.block_on_close = False
-    server.stopping = False
     try:
         state.restore_all()
     except state.StateError as error:
