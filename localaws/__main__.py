@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,9 +44,9 @@ def _running(home: Path) -> dict | None:
     """What the server on `home` has noted of itself, if one runs: pid, port."""
     try:
         record = json.loads((home / "server.json").read_text())
-    except (FileNotFoundError, ValueError):
+        return record if start_time(record["pid"]) == record["started"] else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError):  # none, or a damaged one
         return None
-    return record if start_time(record["pid"]) == record["started"] else None
 
 
 def up(home: Path, port: int) -> str:
@@ -103,16 +104,31 @@ def down(home: Path) -> str:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
     left = Supervisor(home).reap_leftovers() if home.exists() else []
+    in_order = not (home / "server.json").exists()  # the server removes it after its last snapshot
     (home / "server.json").unlink(missing_ok=True)
+    if running is not None and not in_order:
+        raise SystemExit(_lost(home))
     if running is not None:
         return "The local AWS is stopped; its state is kept."
     return f"Ended what a crash had left: {', '.join(left)}." if left else "The local AWS does not run."
+
+
+def _lost(home: Path) -> str:
+    """What is left of the state when the server could not write its last snapshot."""
+    try:
+        saved = time.localtime((home / "state" / "backends.pickle").stat().st_mtime)
+        kept = f"The state of {time.strftime('%Y-%m-%d %H:%M:%S', saved)} is kept."
+    except OSError:
+        kept = "No earlier state was saved."
+    full = " The disk is full." if shutil.disk_usage(home).free < 1 << 20 else ""
+    return f"The local AWS is stopped, but its last changes are lost.{full} {kept} (log: {home / 'server.log'})"
 
 
 def status(home: Path, port: int) -> str:
     found = ask(port)
     if found and found.get("home") == str(home):
         first = f"The local AWS runs on http://127.0.0.1:{port} (process {found['pid']}, state in {home})."
+        first += f" {found['trouble']}" if found.get("trouble") else ""
     else:
         first = f"The local AWS does not run (state in {home})."
     return "\n".join([first, *(f"Image {name}: {words}" for name, words in images.summary().items())])

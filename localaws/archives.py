@@ -78,11 +78,11 @@ def unpack_tar(archive: Path, folder: Path, most: int | None = None) -> None:
             members = _checked((_of_tar(each) for each in tar), limit)
             _write(members, folder, lambda member: _tar_file(tar, member), limit)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, UnicodeError, ValueError) as error:
-        raise ArchiveError(f"it is damaged or no tar archive: {error}") from error
+        raise ArchiveError(f"it is damaged or not a tar archive: {error}") from error
     except OSError as error:
         if error.errno is not None:  # the disk's; tarfile and its decompressors raise it without a number
             raise
-        raise ArchiveError(f"it is damaged or no tar archive: {error}") from error
+        raise ArchiveError(f"it is damaged or not a tar archive: {error}") from error
 
 
 def unpack_zip(archive: IO[bytes], folder: Path, most: int | None = None) -> None:
@@ -107,11 +107,11 @@ def _opened_zip(archive: IO[bytes]) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(archive) as package:
             yield package
     except (*damaged, *encrypted) as error:
-        raise ArchiveError(f"it is damaged or no zip archive: {error}") from error
+        raise ArchiveError(f"it is damaged or not a zip archive: {error}") from error
     except OSError as error:
         if error.errno is not None:
             raise
-        raise ArchiveError(f"it is damaged or no zip archive: {error}") from error
+        raise ArchiveError(f"it is damaged or not a zip archive: {error}") from error
 
 
 def _limit(folder: Path, most: int | None) -> int:
@@ -201,7 +201,9 @@ def _checked(members: Iterable[ArchiveMember | None], limit: int) -> list[Archiv
 
 def _check_link(member: ArchiveMember, kinds: dict[str, str]) -> None:
     if member.kind == HARD_LINK and kinds.get(member.target) != FILE:
-        raise ArchiveError(f"{_shown(member.path)} is a hard link to {_shown(member.target)}, which is no file in it")
+        raise ArchiveError(
+            f"{_shown(member.path)} is a hard link to {_shown(member.target)}, which is not a file in it"
+        )
     if member.kind != LINK:
         return
     out = ArchiveError(f"{_shown(member.path)} is a link out of the folder, to {_shown(member.target)}")
@@ -270,7 +272,7 @@ def _portions(source: IO[bytes]) -> Iterator[bytes]:
 def _tar_file(tar: tarfile.TarFile, member: ArchiveMember) -> IO[bytes]:
     file = tar.extractfile(member.source)
     if file is None:
-        raise ArchiveError(f"{_shown(member.path)} is no file")
+        raise ArchiveError(f"{_shown(member.path)} is not a file")
     return file
 
 

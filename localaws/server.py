@@ -28,15 +28,16 @@ os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.exceptions import ClientDisconnected
-from werkzeug.serving import make_server
 from werkzeug.wsgi import LimitedStream
 
-from localaws import browser_guard, errors, refusals, state
+from localaws import browser_guard, errors, files, refusals, state
+from localaws.connections import BODY, IDLE, BoundedServer, WatchedInput
 from localaws.operations import REFUSED, SERVICES, level, refuses
 from localaws.services import SERVICE_MODULES
 
 HEALTH_PATH = "/_localaws/health"
 READS = 5  # attempts at a read that meets changes by other threads
+LARGE_CHANGE_BYTES = 1 << 18  # of a request that is saved before its answer
 ONE_PART = 1 << 20  # bytes of an answer that are copied to be sent together with its head
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's malloc.h
 # Paths under which moto offers what AWS does not: a page, a reset, invented instance credentials.
@@ -100,13 +101,16 @@ class Application:
 
     def _ask_moto(self, service: str, environ: dict, start_response: Callable) -> Iterable[bytes]:
         given: dict[str, Any] = {}
+        changes = _changes(environ)
+        if changes and (words := state.trouble()):
+            return _send(errors.answer(service, "ServiceUnavailable", words, 503), environ, start_response)
 
         def keep(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable:
             given.update(status=status, headers=headers)
             return lambda data: None
 
         try:
-            body = self._moto(environ, keep) if _changes(environ) else self._read_moto(environ, keep)
+            body = self._moto(environ, keep) if changes else self._read_moto(environ, keep)
         except NotImplementedError as error:
             # Where the operation is named in the body, moto's words have it: "The x_y action has not been ...".
             said = re.match(r"The (\w+) action", str(error))
@@ -116,8 +120,14 @@ class Application:
             log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             message = f"The local AWS failed: {type(error).__name__}: {error}. Its log has the details."
             return _send(errors.answer(service, "InternalFailure", message, 500), environ, start_response)
-        if _changes(environ):
+        if changes:
             state.touch()
+            # An upload of code is a part of the state: it may be larger than the space that is reserved.
+            if service != "s3" and int(environ.get("CONTENT_LENGTH") or 0) > LARGE_CHANGE_BYTES:
+                with contextlib.suppress(OSError):
+                    state.save()
+                if words := state.trouble():
+                    return _send(errors.answer(service, "ServiceUnavailable", words, 503), environ, start_response)
         if _is_html(given["headers"]) and (service != "s3" or not given["status"].startswith("2")):
             text = b"".join(body)
             if text[:9].lower().startswith((b"<!doctype", b"<html")):  # Flask's own page: no such path
@@ -170,6 +180,22 @@ class QuietHandler(MotoRequestHandler):
     """
 
     disable_nagle_algorithm = True  # nothing waits for the acknowledgement of what was sent before
+
+    server: BoundedServer
+
+    def setup(self) -> None:
+        super().setup()
+        self._connection = self.server.connection_of(self.request)
+        self.rfile = io.BufferedReader(WatchedInput(self._connection), 1 << 16)
+
+    def handle_one_request(self) -> None:
+        self._connection.phase = IDLE
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        parsed = super().parse_request()
+        self._connection.phase = BODY
+        return parsed
 
     def run_wsgi(self) -> None:
         measured = self.headers.get("Content-Length", "0").isdecimal() and "Transfer-Encoding" not in self.headers
@@ -247,20 +273,21 @@ def serve() -> None:
     modules = [importlib.import_module(f"localaws.services.{name}") for name in SERVICE_MODULES]
     for module in modules:
         module.install()
-    identity = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}
-    application = Application([module for module in modules if hasattr(module, "matches")], lambda: identity)
+    identity: dict[str, Any] = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}
+    application = Application(
+        [module for module in modules if hasattr(module, "matches")], lambda: {**identity, "trouble": state.trouble()}
+    )
     gc.enable()
     gc.collect()
     gc.freeze()  # no later collection need visit them
     try:
-        server = make_server("127.0.0.1", port, application, threaded=True, request_handler=QuietHandler)
+        server = BoundedServer("127.0.0.1", port, application, QuietHandler)
     except (OSError, SystemExit):
         raise SystemExit(
             f"Port {port} is taken by another program. Set LOCALAWS_PORT to a free port, or stop that program."
         ) from None
     server.daemon_threads = True
     server.block_on_close = False
-    server.stopping = False
     try:
         state.restore_all()
     except state.StateError as error:
@@ -269,7 +296,10 @@ def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     record = home / "server.json"
-    record.write_text(json.dumps({**identity, "started": start_time(os.getpid())}))
+    try:
+        files.write_whole(record, json.dumps({**identity, "started": start_time(os.getpid())}))
+    except OSError as error:
+        raise SystemExit(f"{record} cannot be written: {error.strerror}.") from None
     log.info("the local AWS answers on %s", ctx.endpoint_url)
     try:
         server.serve_forever()
@@ -278,6 +308,9 @@ def serve() -> None:
         log.info("stopping")
         state.stop_all()
         ctx.supervisor.stop_all()
-        state.close()
+        try:
+            state.close()
+        except OSError as error:  # the record stays, so `down` knows that the last changes are lost
+            raise SystemExit(f"The last changes are lost: {error}") from None
         record.unlink(missing_ok=True)
         log.info("stopped")

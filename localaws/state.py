@@ -3,8 +3,12 @@
 A snapshot is one file, written aside and renamed, a moment after anything changed and at a graceful stop. Object
 bytes are not in it (see `localaws.services.s3.api`). It is read back only by the moto version and the format that wrote
 it, and only from the state directory, which nobody else may write.
+
+The space for the next snapshot is reserved, so a change that was answered still fits on a disk that has become full.
+When no space can be reserved, `trouble()` has the reason, and the server refuses further changes until there is space.
 """
 
+import contextlib
 import copyreg
 import hashlib
 import io
@@ -23,12 +27,15 @@ import moto
 from moto.backends import get_backend
 from moto.core.base_backend import AccountSpecificBackend, BackendDict
 
+from localaws import files
 from localaws.context import context
 from localaws.operations import SERVICES
 
 FORMAT = 3  # rises with every move or rename of a class or an attribute that is pickled
 DEBOUNCE_SECONDS = 1.0
 ATTEMPTS = 20
+RESERVED_BYTES = 1 << 20  # for what changes until the next snapshot; larger changes are saved before their answer
+TRY_AGAIN_SECONDS = 1.0  # between two attempts to write when the last one failed
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +49,9 @@ _dirty = threading.Event()
 _closing = threading.Event()
 _write_lock = threading.Lock()
 _last_digest: str | None = None
+_trouble: OSError | None = None
+_tried = 0.0
+_before_saving: list[Callable[[], None]] = []
 
 
 def register(name: str, restore: Callable[[], None] | None = None, stop: Callable[[], None] | None = None) -> None:
@@ -52,6 +62,25 @@ def register(name: str, restore: Callable[[], None] | None = None, stop: Callabl
 def pickle_with(kind: type, reduce: Callable[[Any], tuple]) -> None:
     """Have objects of exactly this type pickled by `reduce`, as in `copyreg`."""
     _StatePickler.dispatch_table[kind] = reduce
+
+
+def before_saving(bring: Callable[[], None]) -> None:
+    """Have `bring()` called before each snapshot: it brings to the disk what the snapshot names. May raise OSError."""
+    if bring not in _before_saving:
+        _before_saving.append(bring)
+
+
+def trouble() -> str | None:
+    """Why changes cannot be kept at the moment, or None. Tries again first, at most once per second."""
+    if _trouble is not None and time.monotonic() >= _tried + TRY_AGAIN_SECONDS:
+        with contextlib.suppress(OSError):
+            save()
+    found = _trouble
+    if found is None:
+        return None
+    return (
+        f"The local AWS cannot write its state to {_path().parent} ({found.strerror or found}), so it changes nothing."
+    )
 
 
 def touch() -> None:
@@ -65,6 +94,8 @@ def restore_all() -> None:
     for restore, _ in _hooks.values():
         if restore is not None:
             restore()
+    with contextlib.suppress(OSError):  # `trouble()` has the reason for everybody who wants to change something
+        save()
     threading.Thread(target=_save_when_touched, name="state", daemon=True).start()
 
 
@@ -79,27 +110,51 @@ def stop_all() -> None:
 
 
 def save() -> None:
-    """Write a snapshot now, unless nothing differs from the last one."""
-    global _last_digest
+    """Write a snapshot now, unless nothing differs from the last one. Raises OSError, and `trouble()` then says why."""
+    global _trouble, _tried
     with _write_lock:
         _dirty.clear()
-        content = _pickled()
-        digest = hashlib.sha256(content).hexdigest()
-        if digest == _last_digest:
-            return
-        path = _path()
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_bytes(content)
-        part.replace(path)
+        try:
+            _save()
+        except OSError as error:
+            if _trouble is None:
+                log.error("the state cannot be written: %s. Changes are refused until it can", error)
+            _trouble, _tried = error, time.monotonic()
+            _dirty.set()
+            raise
+        if _trouble is not None:
+            log.info("the state can be written again")
+        _trouble = None
+
+
+def _save() -> None:
+    global _last_digest
+    content = _pickled()
+    digest = hashlib.sha256(content).hexdigest()
+    path = _path()
+    spare = path.with_name("reserved")
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    if digest != _last_digest:
+        for bring in _before_saving:
+            bring()
+        try:
+            files.write_whole(path, content)
+        except OSError:
+            if not spare.exists():
+                raise
+            spare.unlink()
+            files.write_whole(path, content)
         _last_digest = digest
+    if not _closing.is_set():
+        files.reserve(spare, len(content) + RESERVED_BYTES)
 
 
 def close() -> None:
-    """The last snapshot of a graceful stop."""
+    """The last snapshot of a graceful stop. Raises OSError."""
     _closing.set()
     _dirty.set()
     save()
+    _path().with_name("reserved").unlink(missing_ok=True)
 
 
 def _path() -> Path:
@@ -115,6 +170,8 @@ def _save_when_touched() -> None:
         began = time.monotonic()
         try:
             save()
+        except OSError:
+            time.sleep(TRY_AGAIN_SECONDS)
         except Exception:
             # A snapshot that fails must not end the snapshots: the next change tries again.
             log.exception("the state could not be written")
@@ -149,25 +206,28 @@ def _backends() -> dict:
 def _load(path: Path) -> None:
     if not path.exists():
         return
-    with path.open("rb") as file:
-        try:
+    empty = f"Begin with an empty local AWS: move {path.parent.parent} away. What was deployed there is then gone."
+    try:
+        with path.open("rb") as file:
             stamp = pickle.load(file)  # noqa: S301 our own file in our own directory
+            if not isinstance(stamp, dict):
+                raise pickle.UnpicklingError("it does not begin with the version that wrote it")
             if stamp != {"moto": moto.__version__, "format": FORMAT}:
                 raise StateError(
                     f"{path} was written by another version of the local AWS: moto {stamp.get('moto')}, format "
                     f"{stamp.get('format')}; this one reads moto {moto.__version__}, format {FORMAT}. Check out the "
-                    f"version that wrote it, or begin with an empty local AWS: move {path.parent.parent} away. What "
-                    "was deployed there is then gone."
+                    f"version that wrote it. {empty}"
                 )
             saved = pickle.load(file)  # noqa: S301
-        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
-            raise StateError(
-                f"{path} cannot be read ({error}). Begin with an empty local AWS: move {path.parent.parent} away."
-            ) from error
-    for service, accounts in saved["backends"].items():
+            backends, buckets = saved["backends"], saved["buckets"]
+    except StateError:
+        raise
+    except Exception as error:  # what a damaged pickle raises depends on where the damage is
+        raise StateError(f"{path} cannot be read ({type(error).__name__}: {error}). {empty}") from error
+    for service, accounts in backends.items():
         for account, regions in accounts.items():
             get_backend(service)[account].update(regions)
-    get_backend("s3").bucket_accounts.update(saved["buckets"])
+    get_backend("s3").bucket_accounts.update(buckets)
 
 
 def _backend_dict(service: str) -> BackendDict:

@@ -7,7 +7,9 @@ left: a record alone could name a process number that somebody else has by now.
 """
 
 import contextlib
+import hashlib
 import json
+import logging
 import os
 import secrets
 import signal
@@ -16,6 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+from localaws import files
+
+log = logging.getLogger(__name__)
 
 MARK = "LOCALAWS_PROCESS"
 POLL_SECONDS = 0.05
@@ -35,9 +41,11 @@ def start_time(pid: int) -> str | None:
     return shown.stdout.strip() or None
 
 
-def _carriers(token: str) -> set[tuple[int, str]]:
-    """The processes whose environment carries `token`: number and start time. One that is about to end has given its
-    environment up before the rest."""
+def _carriers(token: str, begins: bool = False) -> set[tuple[int, str]]:
+    """The processes whose environment carries `token`, or one that begins with it: number and start time.
+
+    One that is about to end has given its environment up before the rest.
+    """
     wanted = f"{MARK}={token}".encode()
     networks: dict[int, Path] = {}  # process: its network namespace
     marked = set()
@@ -46,7 +54,8 @@ def _carriers(token: str) -> set[tuple[int, str]]:
         with contextlib.suppress(OSError):
             pid = int(entry.parent.name)
             networks[pid] = (entry.parent / "ns" / "net").readlink()
-            if wanted in entry.read_bytes().split(b"\0"):
+            entries = entry.read_bytes().split(b"\0")
+            if any(each.startswith(wanted) for each in entries) if begins else wanted in entries:
                 marked.add(pid)
     # A program may overwrite its environment (setproctitle does). One in a namespace of the marked ones is theirs too.
     own = {networks[pid] for pid in marked} - {networks.get(os.getpid())}
@@ -154,6 +163,8 @@ class Supervisor:
     def __init__(self, home: Path):
         self.home = Path(home)
         self._record = self.home / "processes.json"
+        # In every token, so that the processes of this home are found if the record is damaged.
+        self._prefix = hashlib.sha256(os.fsencode(self.home.resolve())).hexdigest()[:16] + "-"
         self._children: dict[int, Child] = {}
         self._watchers: set[threading.Thread] = set()
         self._lock = threading.RLock()
@@ -175,7 +186,7 @@ class Supervisor:
         running has been ended too; `wait` and `stop` return after it. Raises OSError where the program cannot be
         started, RuntimeError once the supervisor has stopped everything.
         """
-        token = secrets.token_hex(8)
+        token = self._prefix + secrets.token_hex(8)
         log.parent.mkdir(parents=True, exist_ok=True)
         with self._lock, log.open("ab") as output:
             if self._closed:
@@ -191,7 +202,13 @@ class Supervisor:
             )
             child = Child(owner, log, process, token)
             self._children[child.pid] = child
-            self._write_record()
+            try:
+                self._write_record()
+            except OSError:  # what is not recorded would be left behind by a crash
+                del self._children[child.pid]
+                child.send(signal.SIGKILL)
+                child._end()
+                raise
         watcher = threading.Thread(target=self._watch, args=(child, on_exit), name=f"watch {owner}", daemon=True)
         self._watchers.add(watcher)
         watcher.start()
@@ -237,14 +254,31 @@ class Supervisor:
         Only processes whose number and start time are both as recorded, or that carry a recorded token.
         """
         try:
-            entries = json.loads(self._record.read_text())
+            entries = json.loads(self._record.read_bytes())
+            complete = all({"owner", "pid", "started", "token"} <= entry.keys() for entry in entries)
         except FileNotFoundError:
             return []
+        except (ValueError, TypeError, AttributeError):
+            complete = False
+        if not complete:
+            return self._reap_unrecorded()
         left = [entry for entry in entries if self._same(entry) or _carriers(entry["token"])]
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._end_left(left, number)
         self._record.unlink(missing_ok=True)
         return [entry["owner"] for entry in left]
+
+    def _reap_unrecorded(self) -> list[str]:
+        """End what carries the mark of this home, when the record is damaged."""
+        log.warning("%s is damaged; the processes are found by their environment", self._record)
+        ended = left = _carriers(self._prefix, begins=True)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _signal(left, number)
+            deadline = time.monotonic() + REAP_SECONDS
+            while (left := _alive(_carriers(self._prefix, begins=True))) and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+        self._record.unlink(missing_ok=True)
+        return [f"process {pid}, of a damaged {self._record.name}" for pid, _ in sorted(ended)]
 
     @staticmethod
     def _same(entry: dict) -> bool:
@@ -268,7 +302,10 @@ class Supervisor:
         child.returncode = child._end()
         with self._lock:
             del self._children[child.pid]
-            self._write_record()
+            try:
+                self._write_record()
+            except OSError as error:  # it lists one too many, which the next start finds gone
+                log.warning("%s could not be written: %s", self._record, error)
         try:
             if on_exit is not None:
                 on_exit(child.returncode)
@@ -281,6 +318,4 @@ class Supervisor:
             {"owner": child.owner, "pid": child.pid, "started": child.started, "token": child.token}
             for child in self._children.values()
         ]
-        part = self._record.with_suffix(".part")
-        part.write_text(json.dumps(entries, indent=1))
-        part.replace(self._record)
+        files.write_whole(self._record, json.dumps(entries, indent=1))

@@ -6,6 +6,7 @@ in `home/state/metrics.json`; a crash loses them.
 """
 
 import json
+import logging
 import math
 import threading
 import time
@@ -13,7 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localaws import clock
+from localaws import clock, files
+
+log = logging.getLogger(__name__)
 
 KEPT_MINUTES = 24 * 60
 EXACT = 0.0005  # seconds: a moment that was divided by the time scale is not exact
@@ -157,15 +160,17 @@ class Store:
                 for m, s in self._series.items()
             ]
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(rows))
-        part.replace(path)
+        files.write_whole(path, json.dumps(rows))
 
     def load(self, path: Path) -> None:
         """Read back what `save` wrote, and remove it: after a crash, numbers with a hole would mislead."""
         if not path.exists():
             return
-        rows = json.loads(path.read_text())
+        try:
+            rows = json.loads(path.read_bytes())
+        except ValueError as error:
+            log.warning("the previous metrics are lost: %s is damaged (%s)", path, error)
+            rows = []
         path.unlink()
         for region, namespace, name, dimensions, unit, buckets in rows:
             metric = Metric(region, namespace, name, tuple((key, value) for key, value in dimensions))

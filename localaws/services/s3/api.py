@@ -6,7 +6,6 @@ each content, memory does not grow with the bucket, and equal contents are kept 
 
 import hashlib
 import io
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -19,8 +18,11 @@ from moto.s3 import models, responses
 from moto.s3.models import s3_backends
 from moto.s3.utils import _VersionedKeyStore
 
-from localaws import state
+from localaws import files, state
 from localaws.context import ACCOUNT_ID, context
+
+_unsynced: set[Path] = set()  # written, but perhaps not on the disk yet
+_writing = threading.Lock()  # two requests may store the same content at once
 
 
 class StoredKey(models.FakeKey):
@@ -41,11 +43,11 @@ class StoredKey(models.FakeKey):
         self.contentsize = len(content)
         if self._etag is None:
             self._etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if not self.path.exists():
+        if not self.path.exists() or self.path.stat().st_size != len(content):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part = self.path.with_name(f"{self._digest}.{os.getpid()}.{id(self)}")
-            part.write_bytes(content)
-            part.replace(self.path)
+            with _writing:
+                files.write_whole(self.path, content, sync=False)
+            _unsynced.add(self.path)
 
     @property
     def _value_buffer(self) -> io.BytesIO:
@@ -76,6 +78,20 @@ def fetch(key: StoredKey, target: Path) -> None:
     """Copy an object to a file, as a container's download would, without passing through the server."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(key.path, target)
+
+
+def _bring_to_disk() -> None:
+    """The contents first, then the snapshot that names them."""
+    while _unsynced:
+        path = _unsynced.pop()
+        try:
+            files.sync_to_disk(path)
+            files.sync_to_disk(path.parent)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            _unsynced.add(path)
+            raise
 
 
 def _path_of(digest: str) -> Path:
@@ -139,3 +155,4 @@ def install() -> None:
     state.pickle_with(_VersionedKeyStore, _all_versions)
     models.FakeKey = responses.FakeKey = StoredKey
     state.register("s3", restore=_sweep)
+    state.before_saving(_bring_to_disk)

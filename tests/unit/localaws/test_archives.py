@@ -50,8 +50,8 @@ HOSTILE: dict[str, tuple[list[Entry], str]] = {
     "link through a link": ([("a", LINK, "b/c"), ("x", LINK, "a/../../outside"), ("b/c/d", FILE, b"x")], "link"),
     "two steps": ([("a/b/c", DIR, b""), ("l", LINK, "a/b/c"), ("m", LINK, "l/../../../outside")], "link"),
     "hard link out": ([("a", HARD, "../outside")], "leads out"),
-    "hard link to a link": ([("a", LINK, "b"), ("h", HARD, "a")], "no file in it"),
-    "hard link to nothing": ([("h", HARD, "absent")], "no file in it"),
+    "hard link to a link": ([("a", LINK, "b"), ("h", HARD, "a")], "not a file in it"),
+    "hard link to nothing": ([("h", HARD, "absent")], "not a file in it"),
     "file as a folder": ([("a", FILE, b"x"), ("a/b", FILE, b"x")], "is a file, and"),
     "folder as a file": ([("a/b", FILE, b"x"), ("a", FILE, b"x")], "there twice"),
     "fifo": ([("pipe", tarfile.FIFOTYPE, b"")], "a device, a pipe"),
@@ -107,7 +107,7 @@ def test_an_ordinary_archive_is_unpacked(tmp_path):
 def test_what_is_no_archive_is_refused(tmp_path, content):
     path = tar(tmp_path / "a.tar", [("a", FILE, os.urandom(100_000))])
     path.write_bytes(path.read_bytes()[:50_000] if content is None else content)
-    with pytest.raises(ArchiveError, match=r"no tar archive|its content"):
+    with pytest.raises(ArchiveError, match=r"not a tar archive|its content"):
         unpack_tar(path, tmp_path / "folder")
 
 
