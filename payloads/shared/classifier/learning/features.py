@@ -97,9 +97,9 @@ def extract(
 
 
 def folds(features: Features, count: int, most: int) -> Iterator[tuple[Features, Features]]:
-    """Yields `count` parts (each has every `count`-th image), so that sorted classes are spread evenly.
+    """Yields (rest, fold) `count` times. A fold has every `count`-th image, so sorted classes are spread evenly.
 
-    If there are more than `most` images, an even selection is used. Each part is a copy in memory.
+    If there are more than `most` images, an even selection is used. Both are copies in memory.
     """
     step = -(-len(features.targets) // most)
     values, targets = features.values[::step], features.targets[::step]
