@@ -1,1 +1,1 @@
-"""Speed, as ratios to a baseline measured in the same run: `make bench`, `make bench ONLY=name`."""
+"""Measure speed as ratios to a baseline in the same run: `make bench`, `make bench ONLY=name`."""

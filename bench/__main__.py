@@ -1,9 +1,9 @@
-"""Run the benches, keep their results, and bring docs/BENCHMARKS.md and the README up to date.
+"""Run the benches, save their results, and update docs/BENCHMARKS.md and the README.
 
     python -m bench [--only NAME[,NAME]] [--repeats N] [--quick]
 
-A bench is a module of this package with `run(options)`, which yields its comparisons; it is kept as soon as it is
-there, so that an interruption loses one comparison. `--only training/feature-pass` runs one of the parts of a bench.
+A bench is a module of this package with `run(options)`, which yields its comparisons. Each comparison is saved at once,
+so an interruption loses only one. `--only training/feature-pass` runs one part of a bench.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ BENCHES = ("training", "serving", "lambda_function")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="bench", description="Speed, as ratios to baselines measured in the same run."
-    )
-    parser.add_argument("--only", help=f"of {', '.join(BENCHES)}; one part of one: NAME/PART")
+    parser = argparse.ArgumentParser(prog="bench", description="Measure speed as ratios to baselines in the same run.")
+    parser.add_argument("--only", help=f"benches, of {', '.join(BENCHES)}; for one part: NAME/PART")
     parser.add_argument("--repeats", type=int, help="rounds of each comparison (default: its own)")
-    parser.add_argument("--quick", action="store_true", help="small and rough, to see that it runs; nothing is kept")
+    parser.add_argument("--quick", action="store_true", help="small and rough, to test the bench; saves nothing")
     arguments = parser.parse_args()
     chosen = (
         [each.partition("/") for each in arguments.only.split(",")]
@@ -33,7 +31,7 @@ def main() -> int:
         else [(n, "", "") for n in BENCHES]
     )
     if unknown := [name for name, _, _ in chosen if name not in BENCHES]:
-        parser.error(f"there is no bench {unknown[0]}; there are {', '.join(BENCHES)}")
+        parser.error(f"the bench {unknown[0]} does not exist; use one of {', '.join(BENCHES)}")
     try:
         for name, _, part in chosen:
             options = Options(part or None, arguments.repeats, arguments.quick)

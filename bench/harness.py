@@ -1,11 +1,11 @@
-"""Compare ways of doing one thing: each in a process of its own, in turn, several rounds.
+"""Compare several ways to do one task: each in a separate process, in turn, for several rounds.
 
     candidates = [BenchmarkCandidate("eager", ...), BenchmarkCandidate("graph", ...)]
     compare("feature pass", candidates, unit="images/s", repeats=5)
 
-Two runtimes in one process would fight over the processors with their thread pools, so each candidate gets a process
-(`bench.worker`), which prepares once and then measures when it is told to; one at a time. In a round every candidate
-is measured once, and a ratio is taken within its round: a machine that is slower for a while, slows both.
+The thread pools of two runtimes in one process would compete for the processors. So each candidate has a process
+(`bench.worker`), which prepares once and then measures on request, one process at a time. Each round measures every
+candidate once. A ratio is computed within a round, so a slow phase of the machine affects both.
 """
 
 from __future__ import annotations
@@ -26,26 +26,27 @@ PATHS = os.pathsep.join([str(ROOT), str(ROOT / "payloads" / "shared")])
 
 
 class BenchError(Exception):
-    """A candidate could not be measured; the message has its name and the end of what it wrote."""
+    """A candidate could not be measured. The message has its name and the end of its output."""
 
 
 @dataclass(frozen=True)
 class BenchmarkCandidate:
-    """One way. `target` is `module:function`; the function, called once with `arguments`, returns the measurement:
-    a function that does the thing and returns a number, or a dict with that number as `value` and details beside it.
+    """One way to do the task. `target` is `module:function`. The function is called once with `arguments` and returns
+    the measurement: a function that does the task and returns a number, or a dict with the number as `value` and
+    details.
     """
 
     name: str
     target: str
-    arguments: dict = field(default_factory=dict)  # to be JSON
+    arguments: dict = field(default_factory=dict)  # JSON values
     env: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was measured of every candidate, in order of the rounds.
+    """The measurements of every candidate, in the order of the rounds.
 
-    `target` is the ratio that was promised for `headline`, the candidate that the README shows; None for no promise.
+    `target` is the promised ratio for `headline`, the candidate in the README. None: no promise.
     """
 
     what: str
@@ -56,15 +57,15 @@ class Comparison:
     values: dict[str, list[float]]
     details: dict[str, list[dict]]
     target: float | None = None
-    note: str = ""  # what a reader must know to judge the figure, such as what was extrapolated
+    note: str = ""  # what a reader needs to judge the figure, such as an extrapolation
 
     def ratios(self, name: str) -> list[float]:
-        """How many times better than the baseline, round by round."""
+        """The ratio to the baseline per round; more than 1 is better."""
         pairs = zip(self.values[name], self.values[self.baseline], strict=True)
         return [own / base if self.higher_is_better else base / own for own, base in pairs]
 
     def ratio_of_best(self, name: str) -> float:
-        """The ratio of each one's best round: the one that other work on the machine disturbed the least."""
+        """The ratio of the best rounds, which other programs on the machine disturbed least."""
         best = max if self.higher_is_better else min
         own, base = best(self.values[name]), best(self.values[self.baseline])
         return own / base if self.higher_is_better else base / own
@@ -113,8 +114,8 @@ def compare(
     headline: str | None = None,
     note: str = "",
 ) -> Comparison:
-    """Measure the candidates `repeats` times in turn; the first is the baseline, the last the headline if none is
-    named. Prints each figure as it comes. Raises BenchError."""
+    """Measure the candidates `repeats` times in turn. The first is the baseline. The last is the headline by default.
+    Prints each figure at once. Raises BenchError."""
     names = [candidate.name for candidate in candidates]
     values: dict[str, list[float]] = {name: [] for name in names}
     details: dict[str, list[dict]] = {name: [] for name in names}
@@ -144,7 +145,7 @@ def compare(
 
 
 class Worker:
-    """The process of one candidate, prepared when entered. Raises BenchError if it ends early."""
+    """The process of one candidate. Entering the context prepares it. Raises BenchError if it ends early."""
 
     def __init__(self, candidate: BenchmarkCandidate):
         self.candidate = candidate
@@ -168,7 +169,7 @@ class Worker:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Let it clean up after itself: the end of its input is the sign to end."""
+        """Close the process's input, so that it cleans up and ends."""
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
@@ -179,7 +180,7 @@ class Worker:
             self._process.stdin.write("measure\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it ended: the answer says so
+            pass  # the process has ended, which the missing answer shows
         return self._answer()
 
     def _answer(self) -> dict:

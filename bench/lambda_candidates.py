@@ -1,4 +1,4 @@
-"""What the bench of the function measures: starts of processes, and requests to a local AWS of its own."""
+"""The measurements of the bench of the function: process starts, and requests to a separate local AWS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROGRAMS = {
     "boto3": "import boto3; boto3.client('sagemaker-runtime')",
     "function": f"import sys; sys.path[:0] = [{str(FUNCTION)!r}, {str(CONTRACT.parent)!r}]; import handler",
 }
-# As Lambda sets it.
+# The value that Lambda sets.
 ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -54,7 +54,7 @@ ROLE = "arn:aws:iam::123456789012:role/bench"
 
 
 def process_start(what: str) -> Callable[[], float]:
-    """Measure the median of some starts, in ms."""
+    """Measure the median time of some starts, in ms."""
 
     def measure() -> float:
         times = []
@@ -68,7 +68,7 @@ def process_start(what: str) -> Callable[[], float]:
 
 
 class Asking:
-    """A local AWS with an endpoint and a function before it; each call measures the median answer, in ms."""
+    """A local AWS with an endpoint and a function in front of it. Each call measures the median answer time, in ms."""
 
     def __init__(self, through: str, requests: int):
         sys.path[:0] = [str(FUNCTION)]
@@ -104,7 +104,7 @@ class Asking:
         self._home.cleanup()
 
     def _ask(self) -> float:
-        from predictor.signature import Credentials, signed  # the function's own
+        from predictor.signature import Credentials, signed  # the function's own module
 
         headers = {"Host": self._host, "Content-Type": "image/jpeg", "Accept": "application/json"}
         keys, now = Credentials("test", "test"), datetime.now(UTC)
@@ -154,7 +154,7 @@ class Asking:
         until(lambda: sagemaker.describe_endpoint(EndpointName="bench")["EndpointStatus"] == "InService")
 
     def _function(self) -> str:
-        """Make the function with one provisioned environment; gives the host of its URL."""
+        """Create the function with one provisioned environment. Returns the host of its URL."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as package:
             for name, path in payload_members("lambda", only=LAMBDA_MODULES):

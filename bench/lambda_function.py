@@ -1,4 +1,4 @@
-"""The function: what it adds to asking the endpoint directly, and how long it takes to start.
+"""The function: the time that it adds to a direct request to the endpoint, and its start time.
 
 python -m bench --only lambda_function
 """
@@ -25,7 +25,7 @@ def run(options: Options) -> Iterator[Comparison]:
 
 
 def start(options: Options) -> Comparison:
-    """Cold starts: the function's modules, against what importing the SDK and making its client alone takes."""
+    """Cold starts: the import of the function's modules, compared with the import of the SDK and its client alone."""
     target = "bench.lambda_candidates:process_start"
     return compare(
         "Start of the function",

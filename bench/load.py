@@ -1,7 +1,7 @@
-"""A client that takes as little of the processors as it can: one thread, one selector, requests that are made already.
+"""A load client that uses little processor time: one thread, one selector, prepared requests.
 
-`peak` keeps every connection busy; `steady` sends at fixed moments, whether or not the answers have come, and counts
-an answer's time from the moment its request was due, so that a stall is counted for all that it held up.
+`peak` keeps every connection busy. `steady` sends at fixed times, without waiting for answers. It measures each answer
+from the time at which its request was due, so a stall counts for every delayed request.
 """
 
 import selectors
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 
 class LoadError(Exception):
-    """An answer was not 200, or the server hung up."""
+    """An answer was not 200, or the server closed the connection."""
 
 
 def request(port: int, path: str, body: bytes, content_type: str) -> bytes:
@@ -32,10 +32,10 @@ class _Connection:
         self.socket.sendall(data)
 
     def receive(self) -> bool:
-        """Whether the answer is whole now. Raises LoadError."""
+        """Whether the answer is complete. Raises LoadError."""
         part = self.socket.recv(65_536)
         if not part:
-            raise LoadError("The server hung up.")
+            raise LoadError("The server closed the connection.")
         self._got += part
         head, end, body = self._got.partition(b"\r\n\r\n")
         if not end:
@@ -50,7 +50,7 @@ class _Connection:
 
 
 class Load:
-    """Connections to one server, over which the requests are sent in turn."""
+    """Connections to one server, which send the requests in turn."""
 
     def __init__(self, port: int, requests: Sequence[bytes], connections: int):
         self._requests, self._next = requests, 0
@@ -65,16 +65,16 @@ class Load:
         self._selector.close()
 
     def peak(self, seconds: float) -> float:
-        """Answers a second, every connection busy. Raises LoadError."""
+        """Answers per second with every connection busy. Raises LoadError."""
         began = time.perf_counter()
         return len(self._run(lambda now: now < began + seconds)) / (time.perf_counter() - began)
 
     def count(self, number: int) -> None:
-        """`number` requests, every connection busy. Raises LoadError."""
+        """Send `number` requests with every connection busy. Raises LoadError."""
         self._run(lambda _: self._next < number, restart=True)
 
     def steady(self, rate: float, seconds: float) -> list[float]:
-        """Seconds of each answer, `rate` requests due a second. Raises LoadError."""
+        """The seconds of each answer, with `rate` requests due per second. Raises LoadError."""
         began = time.perf_counter()
         times, sent, total = [], 0, int(rate * seconds)
         while len(times) < total:

@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on. Standard library only."""
+"""The machine of a measurement. Standard library only."""
 
 import os
 import platform
@@ -6,13 +6,13 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-# What decides the speed of a network on a CPU.
+# The flags that determine the speed of a network on a CPU.
 FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 LIBRARIES = ("torch", "torchvision", "openvino", "nncf", "numpy", "pillow", "ray", "litserve", "boto3")
 
 
 def describe() -> dict:
-    """CPU, cores, the flags that matter, memory in GB, system, and the versions of the libraries."""
+    """CPU, cores, relevant flags, memory in GB, system, and the versions of the libraries."""
     cpu = _read("/proc/cpuinfo")
     flags = set(_field(cpu, "flags").split())
     memory = _field(_read("/proc/meminfo"), "MemTotal").split() or ["0"]

@@ -1,9 +1,9 @@
-"""One feature pass over generated images, for its memory.
+"""Measure the memory of one feature pass over generated images.
 
     python -m bench.memory <images> [--mapped]
 
-Prints the peak of its anonymous memory in bytes. The images are made up where they would be read and decoded, and the
-network is small but has 1,280 features. Without --mapped, paths and features are kept as lists and arrays.
+It prints the peak of its anonymous memory in bytes. The images are generated instead of read and decoded. The network
+is small but has 1,280 features. Without --mapped, paths and features are in lists and arrays.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SIZE, WIDTH = 16, 1280
 
 
 class InMemory(list):
-    """(path, class) for each image, as a list has them."""
+    """(path, class) of each image, like a list."""
 
     @property
     def targets(self) -> np.ndarray:

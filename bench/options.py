@@ -1,13 +1,13 @@
-"""What the command line says to every bench."""
+"""The command line options for every bench."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Options:
-    part: str | None = None  # None: all of it
-    repeats: int | None = None  # None: what the comparison finds fitting
-    quick: bool = False  # small and rough, to see that it runs
+    part: str | None = None  # None: the whole bench
+    repeats: int | None = None  # None: the default of the comparison
+    quick: bool = False  # small and rough, to test the bench
 
     def wants(self, part: str) -> bool:
         return self.part in (None, part)

@@ -1,13 +1,14 @@
-"""The baseline of training: the loop of the student project that this one grew from, written anew for the bench.
+"""The baseline of training: the loop of the student project that this one is based on, rewritten for the bench.
 
-Every epoch sends every image through the whole network, although only the head learns: the backbone's parameters are
+Every epoch runs every image through the whole network, although only the head learns. The backbone's parameters are
 frozen, but the network is in train mode. 2 threads, 2 workers, batches of 16, RandomResizedCrop and flip, no
 normalisation, head Linear-ReLU-Linear, Adam at 1e-4, validation after each epoch.
 
     python -m bench.original --arch resnet50 --photos ../shared/data/dogs --folder <folder> [--seconds 280]
 
-trains all 15 epochs, for `seconds` at a time: started again, it goes on. At the end it writes original.json: the test
-accuracy of the last epoch, as that project shipped it, and the seconds of training and evaluating.
+trains all 15 epochs, in parts of `seconds` seconds. Each start continues the training. At the end it writes
+original.json: the test accuracy of the last epoch, which that project shipped, and the seconds of training and
+evaluation.
 """
 
 import argparse
@@ -42,7 +43,7 @@ class Original:
         return DataLoader(datasets.ImageFolder(self.photos / split, plain), BATCH, num_workers=WORKERS)
 
     def train(self, batches: Iterable) -> int:
-        """Learn from the batches; how many images there were."""
+        """Train on the batches. Returns the number of images."""
         self.network.train()
         images = 0
         for pixels, targets in batches:
@@ -55,7 +56,7 @@ class Original:
 
     @torch.no_grad()
     def evaluate(self, batches: Iterable) -> tuple[int, int]:
-        """(images, images classified right)"""
+        """(number of images, number of correct predictions)"""
         self.network.eval()
         images = right = 0
         for pixels, targets in batches:
@@ -81,13 +82,13 @@ def network_of(arch: str, classes: int) -> nn.Module:
 
 
 def run_in_part(arch: str, photos: str, batches: int):
-    """Measurement: seconds that all EPOCHS would take, by the rates of some training and evaluation batches."""
+    """Measurement: the extrapolated seconds of all EPOCHS, from the rates of some training and evaluation batches."""
     original = Original(arch, Path(photos))
     sizes = {split: len(original.batches(split).dataset) for split in ("train", "valid", "test")}
 
     def rate(split: str, work) -> float:
         loaded = iter(original.batches(split))
-        work([next(loaded)])  # the workers have begun, and are as far ahead as they get
+        work([next(loaded)])  # the workers have started and filled their queues
         began = time.perf_counter()
         images = work(itertools.islice(loaded, batches))
         return (images if isinstance(images, int) else images[0]) / (time.perf_counter() - began)
@@ -118,7 +119,7 @@ def main() -> None:
     while len(seconds) < EPOCHS:
         longest = max(seconds, default=0)
         if time.perf_counter() - began + longest > given.seconds:
-            print(f"{len(seconds)} of {EPOCHS} epochs; start again to go on")
+            print(f"{len(seconds)} of {EPOCHS} epochs; start again to continue")
             return
         torch.manual_seed(len(seconds))
         start = time.perf_counter()

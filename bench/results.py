@@ -1,4 +1,4 @@
-"""Results: a JSON file for each bench in bench/results, and the tables that are made from them.
+"""Results: one JSON file per bench in bench/results, and the tables made from them.
 
 docs/BENCHMARKS.md has every row. The README has the few that IN_README names.
 """
@@ -18,7 +18,7 @@ BENCHMARKS = ROOT / "docs" / "BENCHMARKS.md"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- bench: made by `make bench` from bench/results -->", "<!-- /bench -->"
 
-# The README shows the headline of these comparisons, chosen by hand.
+# The README shows the headline of these comparisons, which are chosen by hand.
 IN_README = (
     "Start of the function",
     "Endpoint over HTTP, efficientnet-lite0",
@@ -29,9 +29,9 @@ IN_README = (
 
 
 def save(name: str, comparisons: Iterable[Comparison], folder: Path = FOLDER) -> None:
-    """Write <name>.json: when, on which machine, and every comparison with all its values.
+    """Write <name>.json: the date, the machine, and every comparison with all its values.
 
-    Comparisons of another name that stand there already are kept: a bench can be run in parts.
+    Existing comparisons with other names are kept, because a bench can be run in parts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
@@ -43,7 +43,7 @@ def save(name: str, comparisons: Iterable[Comparison], folder: Path = FOLDER) ->
 
 
 def table(folder: Path = FOLDER) -> str:
-    """All results in Markdown: one row for each candidate, then the notes and the machines.
+    """All results in Markdown: one row per candidate, then the notes and the machines.
 
     If there are several machines, each has a letter, and each row names its machine.
     """

@@ -1,11 +1,13 @@
-"""Serving: the endpoint over HTTP against the original handler, LitServe and Ray Serve, all with one trained model.
+"""Serving: the endpoint over HTTP, compared with the original handler, LitServe and Ray Serve, all with one trained
+model.
 
     make bench ONLY=serving            all of it, a quarter of an hour on two cores; the soak is not in it
     make bench ONLY=serving/http       a part: http, ray, image, bare, latency or soak
     make bench ONLY=serving/soak       memory over 100,000 requests
 
-Server and client (`bench.load`: one thread, a few per cent of a processor) share the machine. The model is trained on
-the photographs first, once for each state of the code; it is EfficientNet-Lite0, or what PAWPRINT_BENCH_ARCH names.
+Server and client (`bench.load`: one thread, a few per cent of a processor) share the machine. The model is first
+trained on the photographs, once per version of the code. It is EfficientNet-Lite0 or the network in
+PAWPRINT_BENCH_ARCH.
 """
 
 import hashlib
@@ -51,7 +53,7 @@ def run(options: Options) -> Iterator[Comparison]:
 
 
 def trained(arch: str, photos: str) -> Path:
-    """The folder of a model trained on the photographs, int8 where that costs no accuracy."""
+    """The folder of a model trained on the photographs, in int8 if that loses no accuracy."""
     code = sorted([*(ROOT / "payloads" / "inference").glob("*"), *(ROOT / "payloads" / "shared").rglob("*.py")])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in code if path.is_file())).hexdigest()[:12]
     folder = Path(os.environ.get("PAWPRINT_HOME", ROOT / ".local")) / "bench" / "serving" / f"{arch}-{digest}"
@@ -86,7 +88,7 @@ def served(name: str, server: str, given: dict) -> BenchmarkCandidate:
 
 
 def http(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
-    """Requests a second, decoding included."""
+    """Requests per second, including decoding."""
     done = compare(
         f"Endpoint over HTTP, {arch}",
         [served(ORIGINAL, "original", given), served(LITSERVE, "litserve", given), served(OURS, "local", given)],
@@ -102,7 +104,7 @@ def http(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
 
 
 def ray(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
-    """The same under Ray Serve, which is what AWS's image runs."""
+    """The same under Ray Serve, which AWS's image runs."""
     yield compare(
         f"Endpoint under Ray Serve, {arch}",
         [served("Ray Serve, eager", "ray_eager", given), served("the artifact", "ray", given)],
@@ -131,7 +133,7 @@ def image(arch: str, given: dict, options: Options) -> Comparison:
 
 
 def bare(arch: str, given: dict, options: Options) -> Comparison:
-    """What decoding and HTTP leave of the graph's own speed."""
+    """The share of the graph's speed that is left with decoding and HTTP."""
     return compare(
         f"Endpoint against the bare graph, {arch}",
         [

@@ -1,4 +1,4 @@
-"""What `bench.serving` measures: each function starts a server and returns the measurement of it."""
+"""The measurements of `bench.serving`. Each function starts a server and returns its measurement."""
 
 import base64
 import contextlib
@@ -24,9 +24,9 @@ from localaws.supervisor import Supervisor
 CONTAINER = ROOT / "localaws" / "services" / "sagemaker" / "endpoints" / "own_container.py"
 SANDBOX, RAY_CONTAINER = CONTAINER.with_name("sandbox.py"), CONTAINER.with_name("ray_serve.py")
 EAGER = ROOT / "bench" / "eager"
-START = 240  # seconds until a server that should have answered is given up
-CONNECTIONS = 8  # at once: enough for two processors never to wait
-RATE = 0.7  # of the peak, where latencies are taken
+START = 240  # seconds until a server without an answer fails
+CONNECTIONS = 8  # at once; enough to keep two processors busy
+RATE = 0.7  # of the peak, for the measurement of latencies
 KINDS = {
     "image/jpeg": lambda body: body,
     "application/json": lambda body: json.dumps({"image": _base64(body)}).encode(),
@@ -41,7 +41,7 @@ def _base64(body: bytes) -> str:
 
 
 def throughput(server: str, model: str, photos: str, seconds: float):
-    """Answers a second over HTTP, decoding included; megabytes of all its processes beside it."""
+    """Answers per second over HTTP, including decoding, and the megabytes of all processes of the server."""
     running = SERVERS[server](Path(model))
     requests = running.requests(photos)
 
@@ -55,7 +55,8 @@ def throughput(server: str, model: str, photos: str, seconds: float):
 
 
 def bare(model: str, seconds: float):
-    """Images a second of the graph alone, as the endpoint compiles it, from as many threads; no decoding, no HTTP."""
+    """Images per second of the graph alone, compiled as in the endpoint, with the same threads; no decoding, no
+    HTTP."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np
@@ -80,7 +81,7 @@ def bare(model: str, seconds: float):
 
 
 def latency(server: str, model: str, photos: str, seconds: float):
-    """The 99th percentile of the latency at RATE of the peak, over the median; milliseconds beside it."""
+    """The 99th percentile of the latency at RATE of the peak, divided by the median; and both in milliseconds."""
     running = SERVERS[server](Path(model))
     requests = running.requests(photos)
 
@@ -88,7 +89,7 @@ def latency(server: str, model: str, photos: str, seconds: float):
         with contextlib.closing(Load(running.port, requests, CONNECTIONS)) as load:
             load.peak(seconds / 4)
             peak = load.peak(seconds / 2)
-        with contextlib.closing(Load(running.port, requests, 60)) as load:  # fewer than are refused
+        with contextlib.closing(Load(running.port, requests, 60)) as load:  # fewer than the limit
             times = sorted(load.steady(RATE * peak, seconds))
         p50, p99 = times[len(times) // 2], times[len(times) * 99 // 100]
         return {"value": p99 / p50, "p50_ms": 1000 * p50, "p99_ms": 1000 * p99, "requests_per_s": RATE * peak}
@@ -98,7 +99,7 @@ def latency(server: str, model: str, photos: str, seconds: float):
 
 
 def memory(model: str, counts: Sequence[int]):
-    """Megabytes of the local host after so many requests of small images, one measurement after the other."""
+    """The megabytes of the local host after numbers of requests with small images, one after the other."""
     running = local(Path(model))
     small = [request(running.port, "/invocations", picture, "image/png") for picture in _small_pictures()]
     load = Load(running.port, small, CONNECTIONS)
@@ -133,7 +134,7 @@ def _small_pictures() -> list[bytes]:
 
 
 class Running:
-    """A server that answers, and how it is asked."""
+    """A running server, and how to send requests to it."""
 
     def __init__(self, port: int, path: str, content_type: str, processes: list[subprocess.Popen], close: Callable):
         self.port, self.path, self.content_type = port, path, content_type
@@ -147,7 +148,7 @@ class Running:
         return [request(self.port, self.path, body(path.read_bytes()), self.content_type) for path in chosen]
 
     def megabytes(self) -> float:
-        """Resident, of all its processes; what they share is counted for each."""
+        """Resident memory of all processes. Shared memory counts for each."""
         family = [psutil.Process(process.pid) for process in self._processes]
         family += [child for each in family for child in each.children(recursive=True)]
         return sum(each.memory_info().rss for each in family) / 2**20
@@ -175,7 +176,7 @@ def litserve(model: Path) -> Running:
 
 
 def litserve_folder() -> Path:
-    """LitServe, which is no dependency of the project, installed on first use into a folder of its own."""
+    """LitServe. It is not a dependency of the project, so the first use installs it into a separate folder."""
     folder = Path(os.environ.get("PAWPRINT_HOME", ROOT / ".local")) / "bench" / "litserve"
     if not (folder / "litserve").is_dir():
         lock = ROOT / "bench" / "eager" / "litserve.txt"
@@ -189,17 +190,17 @@ def ray_eager(model: Path) -> Running:
 
 
 def ray(model: Path) -> Running:
-    """The artifact under Ray Serve, started as AWS's image does; without that image's adapter in front."""
+    """The artifact under Ray Serve, started as in AWS's image, without the adapter of the image."""
     return _ray(["config.yaml"], model, {"PYTHONPATH": f"{model}{os.pathsep}{model / 'code'}"})
 
 
 def image(model: Path) -> Running:
-    """The artifact in AWS's serving image as it is deployed: the adapter, and the replica's own server."""
+    """The artifact in AWS's serving image as deployed: the adapter and the replica's own server."""
     return _image(model, {"RAYSERVE_BACKEND_URL": "http://127.0.0.1:9000"})
 
 
 def image_ray(model: Path) -> Running:
-    """The same with Ray Serve's proxy between the two, as the image has it by default."""
+    """The same with Ray Serve's proxy between them, which is the default of the image."""
     return _image(model, {})
 
 
@@ -255,7 +256,7 @@ def _ray(what: list[str], folder: Path, variables: dict[str, str]) -> Running:
     head = _start([tools / "ray", "start", "--head", "--block", *ports, "--include-dashboard=False"], variables, folder)
     processes = [head]
     start = [tools / "serve", "start", "--http-host=127.0.0.1", f"--http-port={http_port}"]
-    for _ in _until_ready():  # `ray start` says when it is ready in its log only
+    for _ in _until_ready():  # `ray start` reports that it is ready only in its log
         if _start(start, variables, folder).wait() == 0:
             break
     processes.append(_start([tools / "serve", "run", *what], variables, folder))
@@ -278,7 +279,7 @@ def _start(command: list, variables: dict[str, str], folder: Path = ROOT) -> sub
 
 
 def _end(processes: list[subprocess.Popen]) -> None:
-    """End them and what they started: Ray leaves its own, and drains for half a minute before."""
+    """End the processes and their children. Ray would drain for half a minute and leave its own processes."""
     family = [psutil.Process(process.pid) for process in processes if process.poll() is None]
     family += [child for each in family for child in each.children(recursive=True)]
     for each in family:

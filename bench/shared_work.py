@@ -1,8 +1,8 @@
-"""One of the processes that share work for the bench; started by torchrun.
+"""One of the processes that share work in the bench. torchrun starts it.
 
     torchrun ... -m bench.shared_work <photos> features|fine_tuning <images> <threads>
 
-The writer leaves the images per second of all of them together in the file RESULT.
+The writer writes the total images per second of all processes to the file RESULT.
 """
 
 import os
@@ -25,7 +25,7 @@ def main() -> None:
     with distributed.joined() as world:
         if work == "features":
             split = _split(photos, "train", images)
-            # As `Machine` has it: alone, a process says nothing of threads, and has all of the machine.
+            # Like `Machine`: a single process sets no threads and uses the whole machine.
             given = threads if world.size > 1 else None
             compiled = graph.compile_for("THROUGHPUT", _graph("efficientnet-lite0", photos, "fp32"), given)
 
@@ -41,7 +41,7 @@ def main() -> None:
                 return len(learner.dataset.splits["train"])
 
         once()
-        world.sum(0.0)  # all begin together
+        world.sum(0.0)  # all processes start together
         began = time.perf_counter()
         done = once()
         world.sum(0.0)

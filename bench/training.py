@@ -1,10 +1,11 @@
-"""Training: to the end against the original loop, the feature pass, fine-tuning, two instances, memory.
+"""Training: whole runs compared with the original loop, the feature pass, fine-tuning, two instances, memory.
 
     make bench ONLY=training           all of it, about an hour on two cores
     make bench ONLY=training/memory    a part: whole-lite0, whole-resnet50, features-lite0, features-resnet50,
                                        fine-tuning, fine-tuned (its accuracy), instances or memory
 
-The photographs are those of `../shared/data/dogs`, or of the folder in PAWPRINT_BENCH_PHOTOS, laid out as for training.
+The photographs are those of `../shared/data/dogs`, or of the folder in PAWPRINT_BENCH_PHOTOS, with the layout for
+training.
 """
 
 import os
@@ -17,7 +18,7 @@ from bench.options import Options
 
 HERE = "bench.training_candidates"
 LITE0, RESNET50 = "efficientnet-lite0", "resnet50"
-IMAGES = {LITE0: 600, RESNET50: 240}  # that a feature pass is timed on
+IMAGES = {LITE0: 600, RESNET50: 240}  # number of images for the time of a feature pass
 IN_WORDS = {LITE0: "EfficientNet-Lite0", RESNET50: "ResNet50"}
 
 
@@ -28,7 +29,7 @@ def run(options: Options) -> Iterator[Comparison]:
     for arch, short in ((LITE0, "lite0"), (RESNET50, "resnet50")):
         parts = [part for part in (f"whole-{short}", f"features-{short}") if options.wants(part)]
         if arch == RESNET50 and parts:
-            resnet50.weights()  # once, before anything is timed
+            resnet50.weights()  # downloads once, before any measurement
         if f"whole-{short}" in parts:
             yield whole(arch, photos, options)
         if f"features-{short}" in parts:
@@ -44,7 +45,7 @@ def run(options: Options) -> Iterator[Comparison]:
 
 
 def whole(arch: str, photos: str, options: Options) -> Comparison:
-    """From a folder of photographs to a tested artifact."""
+    """Whole runs: from a folder of photographs to a tested artifact."""
     batches = 2 if options.quick else 12
     given = {"arch": arch, "photos": photos}
     note = (
@@ -72,7 +73,7 @@ def whole(arch: str, photos: str, options: Options) -> Comparison:
 
 
 def features(arch: str, photos: str, options: Options) -> Iterator[Comparison]:
-    """How much of the runtime's speed is left where the images have to be decoded as well."""
+    """The share of the runtime's speed that is left if the images are decoded too."""
     for precision in ("fp32", "int8"):
         given = {
             "arch": arch,
@@ -105,7 +106,7 @@ def fine_tuning(photos: str, options: Options) -> Comparison:
 
 
 def fine_tuned(photos: str, options: Options) -> Comparison:
-    """That what is faster learns as well."""
+    """Check that the faster variants learn equally well."""
     given = {"photos": photos, "images": 64 if options.quick else 420, "epochs": 1 if options.quick else 2}
     return compare(
         "Test accuracy after fine-tuning, EfficientNet-Lite0",
@@ -134,7 +135,7 @@ def _ways_to_fine_tune(usual: str, ours: str, given: dict) -> list[BenchmarkCand
 
 
 def instances(photos: str, options: Options) -> Iterator[Comparison]:
-    """Two instances share the machine here: what is lost is what sharing the work costs."""
+    """Two instances on one machine. The loss is the cost of sharing the work."""
     for what, function, images in (("Feature pass", "features", 720), ("Fine-tuning", "fine_tuning", 128)):
         given = {"photos": photos, "work": function, "images": 64 if options.quick else images}
         yield compare(

@@ -1,4 +1,4 @@
-"""What bench.training measures. Each function prepares and returns its measurement; see `BenchmarkCandidate`."""
+"""The measurements of bench.training. Each function prepares and returns one, see `BenchmarkCandidate`."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def whole_run(arch: str, photos: str, precision: str):
-    """Seconds of the training program, from its start to its end; the accuracy of the model that it leaves."""
+    """The seconds of the training program from its start to its end, and the accuracy of its model."""
     serving = _serving_archive()
 
     def measure() -> dict:
@@ -38,7 +38,7 @@ def whole_run(arch: str, photos: str, precision: str):
 
 
 def _serving_archive() -> Path:
-    """The serving code as `make package` packs it, in a folder that lasts as long as this process."""
+    """The serving code as packed by `make package`, in a folder that exists as long as this process."""
     from deploy.build import package
 
     folder = tempfile.TemporaryDirectory()
@@ -48,7 +48,7 @@ def _serving_archive() -> Path:
 
 
 def bare_forward(arch: str, photos: str, precision: str, images: int):
-    """Images per second of the compiled graph alone, the pixels being in memory already."""
+    """Images per second of the compiled graph alone, with the pixels in memory."""
     from classifier.dataset.folders import read_image
     from classifier.network import graph
     from classifier.network.runtime import ov
@@ -86,7 +86,8 @@ def feature_pass(arch: str, photos: str, precision: str, images: int):
 
 
 def fine_tuning_as_usual(photos: str, images: int):
-    """As torchvision's reference does it: train mode, contiguous, a DataLoader with two workers; batches of 64."""
+    """Fine-tuning like torchvision's reference: train mode, contiguous, a DataLoader with two workers, batches of
+    64."""
     import torch
     from classifier.learning.fine_tuning import NETWORK_LR
     from classifier.network.model import load_backbone
@@ -119,7 +120,7 @@ def fine_tuning_as_usual(photos: str, images: int):
 
 
 def fine_tuning(photos: str, images: int, **layout: str):
-    """An epoch as our trainer does it."""
+    """Fine-tuning by our trainer, one epoch."""
     learner = _learner(photos, images, **layout)
 
     def measure() -> float:
@@ -131,7 +132,7 @@ def fine_tuning(photos: str, images: int, **layout: str):
 
 
 def accuracy_as_usual(photos: str, images: int, epochs: int):
-    """The test accuracy that fine_tuning_as_usual comes to from a head that fits the frozen backbone."""
+    """The test accuracy after fine_tuning_as_usual, starting with a head that fits the frozen backbone."""
     import torch
 
     def measure() -> float:
@@ -148,7 +149,7 @@ def accuracy_as_usual(photos: str, images: int, epochs: int):
 
 
 def accuracy(photos: str, images: int, epochs: int, **layout: str):
-    """The test accuracy that our trainer comes to from the same head."""
+    """The test accuracy after our trainer, starting with the same head."""
 
     def measure() -> float:
         learner = _learner(photos, images, head=_fitting_head(photos, images), **layout)
@@ -160,7 +161,7 @@ def accuracy(photos: str, images: int, epochs: int, **layout: str):
 
 
 def shared_work(photos: str, work: str, images: int, processes: int):
-    """Images per second of `processes` that share two processors' worth of threads, connected as by a training job."""
+    """Images per second of `processes` processes that share two processors, connected as in a training job."""
 
     def measure() -> dict:
         threads = str(2 // processes)
@@ -175,7 +176,7 @@ def shared_work(photos: str, work: str, images: int, processes: int):
 
 
 def memory_slope(sizes: list[int], mapped: bool):
-    """Bytes of anonymous memory that each image more takes, by the peaks of passes over two numbers of images."""
+    """Bytes of anonymous memory per additional image, from the peaks of passes over two numbers of images."""
 
     def measure() -> dict:
         peaks = []
@@ -218,7 +219,7 @@ def _graph(arch: str, photos: str, precision: str):
 
 
 def _fitting_head(photos: str, images: int):
-    """A head that was trained on the frozen backbone's features of as many images."""
+    """A head that was trained on the frozen backbone's features of this number of images."""
     from classifier.learning.features import extract
     from classifier.learning.head import train_head
     from classifier.settings import Settings
@@ -229,7 +230,7 @@ def _fitting_head(photos: str, images: int):
 
 
 def _test_accuracy(photos: str, network) -> float:
-    """Of a network that takes uint8 images [N, 224, 224, 3], on the whole test split."""
+    """The accuracy of a network for uint8 images [N, 224, 224, 3] on the whole test split."""
     import torch
     from classifier.dataset.folders import read_image
 

@@ -1,4 +1,4 @@
-"""The training program, as a job starts it, for the bench: ResNet50 is that of `bench.resnet50`.
+"""The training program for the bench, started as in a job. ResNet50 is that of `bench.resnet50`.
 
 python -m bench.training_program <arch> <the program's arguments>
 """

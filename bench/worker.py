@@ -1,10 +1,9 @@
-"""The process in which one candidate is measured.
+"""The process that measures one candidate.
 
     python -m bench.worker <module>:<function> <arguments as JSON>
 
-The function prepares and returns the measurement. For each line on stdin it is done once, and answered by one line of
-JSON on stdout. Whatever the candidate itself prints goes to stderr. Where the measurement has a `close`, it is called
-at the end.
+The function prepares and returns the measurement. Each line on stdin runs it once, and one line of JSON on stdout is
+the answer. The candidate's own output goes to stderr. If the measurement has a `close`, it is called at the end.
 """
 
 import importlib
@@ -15,7 +14,7 @@ import sys
 
 def main() -> int:
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # of child processes too
+    os.dup2(2, 1)  # for child processes too
     module, function = sys.argv[1].split(":")
     measure = getattr(importlib.import_module(module), function)(**json.loads(sys.argv[2]))
     try:

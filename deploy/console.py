@@ -19,7 +19,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Failure(Exception):
-    """A command cannot go on. The message names the thing that is wrong and the way out."""
+    """A command cannot continue. The message names the thing that is wrong and the way out."""
 
     code = 1  # the command's exit status
 

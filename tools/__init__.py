@@ -1,1 +1,1 @@
-"""What the project's own development needs. Nothing here is packaged or deployed."""
+"""Tools for the development of the project. They are neither packaged nor deployed."""

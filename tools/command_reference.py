@@ -45,7 +45,7 @@ class Target:
 
     @property
     def summary(self) -> str:
-        """The description without the variables that `make help` lists behind it."""
+        """The description without its variables, which `make help` lists after it."""
         text, colon, rest = self.description.partition(": ")
         return text if colon and re.search(r"\b[A-Z_]{2,}\b", rest) else self.description
 
@@ -76,7 +76,7 @@ def read_targets(makefile: str) -> list[Target]:
 
 
 def _expanded(definition: str) -> str:
-    """The options of `run_options`, written out: it goes over pairs VARIABLE:option."""
+    """The options of `run_options`, written out: it loops over pairs VARIABLE:option."""
     pairs = re.findall(r"\b([A-Z_]+):([a-z-]+)", definition)
     return " ".join([*(f"$(call option,{variable},{option})" for variable, option in pairs), *_switches(definition)])
 
@@ -166,7 +166,7 @@ def _cell(text: str) -> str:
 
 
 def updated(document: Path = DOCUMENT, makefile: Path = MAKEFILE) -> str:
-    """The text of the document with the reference of today. Raises ReferenceError."""
+    """The text of the document with the current reference. Raises ReferenceError."""
     before, begin, rest = document.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -175,7 +175,7 @@ def updated(document: Path = DOCUMENT, makefile: Path = MAKEFILE) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check the reference; returns the exit status."""
+    """Write or check the reference. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Write the list of make targets in docs/COMMANDS.md.")
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if the list is out of date")
     check = parser.parse_args(arguments).check

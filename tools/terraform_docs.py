@@ -4,9 +4,9 @@
     python -m tools.terraform_docs --check    fail if one is out of date
 
 A README with the markers BEGIN and END gets its tables between them, from the variables and outputs of the .tf files in
-its folder. terraform-docs does the same, but it is a Go program that no Python package brings along. The reader here
-knows strings, comments and brackets. That is enough for files that `terraform fmt` has formatted. It keeps a type as it
-is written.
+its folder. terraform-docs does the same, but it is a Go program that no Python package contains. This reader parses
+strings, comments and brackets. That is enough for files that `terraform fmt` has formatted. It does not change the text
+of a type.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ BEGIN = "<!-- terraform: written by `make docs` from the .tf files -->"
 END = "<!-- /terraform -->"
 
 OPENING, CLOSING = "([{", ")]}"
-MARKS = re.compile(r"[*|<\[\]\\]|(?<!\w)_|_(?!\w)")  # Markdown's; an underscore within a word is none
+MARKS = re.compile(
+    r"[*|<\[\]\\]|(?<!\w)_|_(?!\w)"
+)  # characters with a meaning in Markdown; an underscore within a word has none
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
 class DocsError(Exception):
-    """A file cannot be read or written; the message names it."""
+    """A file cannot be read or written. The message names it."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Block:
 
 
 def read_blocks(text: str) -> list[Block]:
-    """The blocks with one label at the top level of a .tf file, in their order. Raises DocsError if strings or brackets
-    do not end."""
+    """The blocks with one label at the top level of a .tf file, in order. Raises DocsError if strings or brackets do
+    not end."""
     found = []
     for header, body in _statements(text):
         labels = re.fullmatch(r'(\w+)\s+"([^"]+)"', header.strip())
@@ -85,8 +87,8 @@ def _statements(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _end_of_statement(text: str, position: int) -> tuple[int, int | None]:
-    """Where the statement that begins at `position` ends, and where its first brace is. A newline outside of brackets
-    ends it."""
+    """The end of the statement at `position`, and the position of its first brace. A newline outside brackets ends
+    it."""
     depth, opening = 0, None
     while position < len(text):
         following = _behind_token(text, position)
@@ -187,7 +189,7 @@ def _code(expression: str) -> str:
     if "\n" not in expression:
         return f"`{expression}`".replace("|", "\\|")
     first, _, others = expression.partition("\n")
-    lines = [first, *textwrap.dedent(others).split("\n")]  # the bracket that closes it is indented least
+    lines = [first, *textwrap.dedent(others).split("\n")]  # the closing bracket has the smallest indentation
     return f"<pre>{'<br>'.join(_escaped(line) for line in lines)}</pre>"
 
 
@@ -198,7 +200,7 @@ def _escaped(text: str) -> str:
 
 
 def _text(description: str) -> str:
-    """A description in a cell. What is in backquotes is left as it is."""
+    """A description in a cell. Text in backquotes is not changed."""
     spans = re.split(r"(`[^`]*`)", " ".join(description.split()))
     return "".join(span.replace("|", "\\|") if span.startswith("`") else MARKS.sub(r"\\\g<0>", span) for span in spans)
 
@@ -230,7 +232,7 @@ def readmes(root: Path = TERRAFORM) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check all tables; returns the exit status."""
+    """Write or check all tables. Returns the exit status."""
     parser = argparse.ArgumentParser(description="Write the tables in the READMEs of the Terraform folders.")
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a table is out of date")
     check = parser.parse_args(arguments).check

@@ -1,1 +1,1 @@
-"""The eager model behind HTTP, as others host it: the original project's handler, LitServe, Ray Serve."""
+"""The eager model behind HTTP, in the usual hosts: the original project's handler, LitServe, Ray Serve."""

@@ -1,4 +1,4 @@
-"""LitServe around the eager model, as its documentation begins: JSON with the image in base64, two workers.
+"""LitServe with the eager model, as at the start of its documentation: JSON with a base64 image, two workers.
 
 python -m bench.eager.litserve_app <port>
 """
@@ -14,7 +14,7 @@ class Api(litserve.LitAPI):
     def setup(self, device: str) -> None:
         from bench.eager.network import EagerNetwork
 
-        torch.set_num_threads(1)  # each of the workers has a processor
+        torch.set_num_threads(1)  # each worker has one processor
         self.model = EagerNetwork()
 
     def decode_request(self, request: dict) -> bytes:

@@ -1,4 +1,4 @@
-"""An artifact's network in eager PyTorch, and its preprocessing as torchvision's documentation has it."""
+"""An artifact's network in eager PyTorch, with the preprocessing of torchvision's documentation."""
 
 import io
 import os
@@ -14,7 +14,7 @@ FOLDER = Path(os.environ["BENCH_MODEL"])  # an unpacked artifact
 
 
 class EagerNetwork:
-    """Answers with the five likeliest classes, one image at a time."""
+    """Answers with the five most probable classes, one image at a time."""
 
     def __init__(self) -> None:
         self.card = read_card(FOLDER)

@@ -1,4 +1,4 @@
-"""Ray Serve around the eager model: a replica for each of two processors."""
+"""Ray Serve with the eager model: one replica per processor, two in total."""
 
 from ray import serve
 from starlette.requests import Request

@@ -38,9 +38,9 @@ def start_again(deployment: Deployment, interrupted: str) -> str:
     if status in jobs.UNFINISHED:
         raise Failure(f"The training job {interrupted} is still running ({status}), so there is nothing to resume.")
     if status == "Completed":
-        raise Failure(f"The training job {interrupted} is complete, so there is nothing to resume.")
+        raise Failure(f"The training job {interrupted} was completed; there is nothing to resume.")
     if "CheckpointConfig" not in job:
-        raise Failure(f"The training job {interrupted} has no checkpoints: only jobs started with SPOT=1 have them.")
+        raise Failure(f"The training job {interrupted} kept no checkpoints: only jobs started with SPOT=1 do.")
     console.step(f"Submitting {interrupted} again, from {job['CheckpointConfig']['S3Uri']}")
     name = jobs.new_name(deployment.name, "train")
     request = {part: job[part] for part in REQUEST if job.get(part) is not None}

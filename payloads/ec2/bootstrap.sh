@@ -1,9 +1,9 @@
 #!/bin/bash
-# Prepares an instance for train_ec2.py: an interpreter that has what requirements.txt names. Its path is written to
+# Prepares an instance for train_ec2.py: an interpreter with the packages of requirements.txt. Its path is written to
 # opt/pawprint/python last: a program that sees the file can start. Run again, it does only what is missing.
 #
 # Paths are relative on purpose: to / on an instance, to the instance's own root in a rehearsal. PYTHON names the
-# interpreter to begin with; PYTORCH says which build of PyTorch to install (cpu or cuda; default: cuda if the machine has
+# interpreter to begin with; PYTORCH names the build of PyTorch to install (cpu or cuda; default: cuda if the machine has
 # an NVIDIA GPU).
 set -euo pipefail
 
@@ -12,7 +12,7 @@ requirements=$(dirname "$0")/requirements.txt
 home=opt/pawprint
 . "$(dirname "$0")/retry.sh"
 
-# Whether an interpreter has every `name==version` of the requirements; says what it lacks. Builds count as the
+# Whether an interpreter has every `name==version` of the requirements. Prints what it lacks. Builds count as the
 # version they are of: 2.14.1+cpu is 2.14.1.
 satisfied() {
   "$1" - "$requirements" << 'PYTHON'
@@ -42,9 +42,9 @@ build() {
 }
 
 # PyPI's torch for x86 needs CUDA, 4 GB more (ours: 5.0 against 1.1 GB installed). PyTorch's own index has builds for
-# processors, and calls them 2.14.1+cpu, which `torch==2.14.1` means as well. If pip may look in both, a moment in which
-# the second does not answer decides for CUDA. So pip asks one index alone, and an index that fails is a failure. Without
-# dependencies: those are PyPI's, and come with the rest.
+# processors. Their version is 2.14.1+cpu, which `torch==2.14.1` matches too. If pip could use both indexes, it would
+# install CUDA whenever the second one does not answer. So pip uses one index only, and its failure is a failure. This
+# installs no dependencies: they come from PyPI with the other packages.
 install() {
   local pins
   pins=$(grep -E '^torch(vision)?==' "$requirements" || true)

@@ -1,10 +1,9 @@
-"""What an instance that is used again and again lets go of: runs that are over, images that nothing needs any more.
+"""Prune the disk of the training instance: finished runs, and cached images that no run needs.
 
-    runs/<run>/   checkpoint, archives, and hard links to the run's images; `finished` marks what was uploaded
-    cache/<ETag>  the images themselves, so that no run downloads what another has
+    runs/<run>/   checkpoint, archives, and hard links to the run's images; `finished` marks an uploaded run
+    cache/<ETag>  the images, so that each is downloaded once
 
-A run that is not finished can be resumed, and is kept for as long as AWS remembers the command that would do it:
-Systems Manager forgets after 30 days.
+An unfinished run can be resumed. It is kept for 30 days, because Systems Manager keeps its command for 30 days.
 """
 
 import shutil
@@ -20,21 +19,21 @@ DAY = 24 * 3600
 
 
 def begin(folder: Path) -> None:
-    """The run is under way, also where it was finished once: it is not to be pruned now."""
+    """Mark the run as running, even if it was finished once, so that it is not pruned."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FINISHED).unlink(missing_ok=True)
     folder.touch()
 
 
 def finish(folder: Path) -> None:
-    """The run's results are in S3. Its images stay in the cache; a link more would keep them from being pruned."""
+    """Mark the run as finished: its results are in S3. Delete its links, so that the cached images can be pruned."""
     shutil.rmtree(folder / "data", ignore_errors=True)
     (folder / FINISHED).touch()
 
 
 def prune(home: Path, *, cache_bytes: int | None = None, now: float | None = None) -> None:
-    """Remove runs that are over, then the images longest unused until the cache is below `cache_bytes` (None: half of
-    the disk). Images that a run links to are no gain, and stay."""
+    """Remove old runs, then the least recently used images until the cache is below `cache_bytes` (None: half of the
+    disk). Images that a run links to stay, because removing them frees no space."""
     now = now or time.time()
     removed = [run for run in _runs(home) if _is_over(run, now)]
     for run in removed:
@@ -61,7 +60,7 @@ def _is_over(run: Path, now: float) -> bool:
 
 
 def _prune_cache(cache: Path, most: float) -> int:
-    """Bytes freed. Hard links are counted by the file system: one link is the cache's own."""
+    """Remove unused images and return the freed bytes. An image with one hard link is in the cache only."""
     if not cache.is_dir():
         return 0
     found = [(path, path.stat()) for path in cache.iterdir() if path.is_file()]

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# retry WHAT COMMAND...: run the command until it succeeds, with pauses that double, and say so. What a package manager's
-# lock, a mirror or a registry refuses now, it often allows a minute later. Part of bootstrap.sh, and of the first boot
-# (terraform/modules/ec2_training), which has no payload yet when it needs this.
+# retry WHAT COMMAND...: run the command until it succeeds, with pauses that double. Each retry is printed. A locked
+# package manager, a mirror or a registry often works a minute later. This is part of bootstrap.sh and of the first boot
+# (terraform/modules/ec2_training), which needs it before it has the payload.
 retry() {
   local what=$1 attempts=${RETRY_ATTEMPTS:-6} pause=${RETRY_SECONDS:-5} attempt=1 status
   shift

@@ -18,25 +18,27 @@ CONNECTIONS = 16
 
 
 class StorageError(Exception):
-    """Something in S3 cannot be read or written; the message names it."""
+    """An object or bucket in S3 cannot be read or written. The message names it."""
 
 
 class Storage:
-    """One client for everything; safe to use from several threads."""
+    """One client for all requests. Several threads can use it."""
 
     def __init__(self) -> None:
         self._s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
 
     def fetch_dataset(self, uri: str, folder: Path, cache: Path) -> dict[str, Path]:
-        """The dataset under `uri` in `folder`: each split and the folder of its class folders.
+        """Copy the dataset under `uri` to `folder`. Returns each split with the folder of its class folders.
 
-        Images are downloaded once and kept in `cache` by their ETag; those in `folder` are hard links to them, and
-        what is in the folder but no longer in S3 is removed. Raises StorageError.
+        Each image is downloaded once and kept in `cache` under its ETag. The images in `folder` are hard links to the
+        cache. Files that are no longer in S3 are removed. Raises StorageError.
         """
         bucket, prefix = split_uri(uri)
         objects = dict(self._list_images(bucket, prefix.rstrip("/") + "/"))
         if not objects:
-            raise StorageError(f"{uri} holds no {{{','.join(SPLITS)}}}/<class>/<image>; upload it with make data.")
+            raise StorageError(
+                f"{uri} has no images {{{','.join(SPLITS)}}}/<class>/<image>. Upload them with make data."
+            )
         cache.mkdir(parents=True, exist_ok=True)
 
         def fetch(item: tuple[PurePosixPath, tuple[str, str]]) -> None:
@@ -44,7 +46,7 @@ class Storage:
             kept = cache / etag
             if not kept.exists():
                 self._download(bucket, key, kept)
-            os.utime(kept, ns=(time.time_ns(), kept.stat().st_mtime_ns))  # in use: housekeeping goes by it
+            os.utime(kept, ns=(time.time_ns(), kept.stat().st_mtime_ns))  # marks it as used for housekeeping
             target = folder / name
             if not (target.exists() and target.samefile(kept)):
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,19 +65,19 @@ class Storage:
         return {split: folder / split for split in SPLITS}
 
     def fetch(self, uri: str, target: Path) -> Path:
-        """The object at `uri` as the file `target`. Raises StorageError."""
+        """Download the object at `uri` to the file `target`. Raises StorageError."""
         target.parent.mkdir(parents=True, exist_ok=True)
         self._download(*split_uri(uri), target)
         return target
 
     def put(self, source: Path, uri: str) -> None:
-        """The file as the object at `uri`. Raises StorageError."""
+        """Upload the file to `uri`. Raises StorageError."""
         bucket, key = split_uri(uri)
         with _errors(uri):
             self._s3.upload_file(str(source), bucket, key)
 
     def check_bucket(self, uri: str) -> None:
-        """Raise StorageError unless the bucket that results will go to is there."""
+        """Raise StorageError unless the bucket for the results exists."""
         bucket, _ = split_uri(uri)
         with _errors(f"s3://{bucket}"):
             self._s3.head_bucket(Bucket=bucket)
@@ -100,7 +102,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     """`s3://bucket/some/key` -> (`bucket`, `some/key`). Raises StorageError."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket or not key:
-        raise StorageError(f"{uri!r} is no s3://bucket/key.")
+        raise StorageError(f"{uri!r} is not of the form s3://bucket/key.")
     return bucket, key
 
 
@@ -111,9 +113,9 @@ def _errors(what: str) -> Generator[None]:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         reason = {
-            "NoSuchBucket": "there is no such bucket",
-            "NoSuchKey": "there is no such object",
-            "404": "there is no such bucket or object",
+            "NoSuchBucket": "the bucket does not exist",
+            "NoSuchKey": "the object does not exist",
+            "404": "the bucket or object does not exist",
             "403": "access is denied",
         }.get(code, str(error))
         raise StorageError(f"{what}: {reason}.") from None

@@ -4,11 +4,11 @@
         --serving s3://bucket/payloads/inference/abc.tar.gz --output s3://bucket/models/dogs-1/output/ \\
         --threads 8 --workers 8
 
-It is the same training as a SageMaker job's (`classifier.job`) and leaves the same two archives, model.tar.gz and
-output.tar.gz. Threads and workers that are not given are autotuned in some seconds. Images are kept in a cache
-under --home, and so is the run's checkpoint: started again under the same name, an interrupted run goes on.
+The training is that of a SageMaker job (`classifier.job`) and writes the same two archives, model.tar.gz and
+output.tar.gz. If threads or workers are not given, autotuning chooses them in some seconds. The cache of images and the
+checkpoint of the run are under --home. If an interrupted run is started again under the same name, it continues.
 
-Where a run fails, the last line on stderr is the reason.
+If a run fails, the last line on stderr is the reason.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> int:
     arguments = parse()
 
     print("loading PyTorch and OpenVINO", flush=True)
-    from classifier import job  # imports torch: not before --help and mistakes in the arguments were dealt with
+    from classifier import job  # imports torch, so after the arguments were parsed
     from storage import StorageError
 
     try:
@@ -38,20 +38,22 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train an image classifier with data from S3.")
-    parser.add_argument("--run", type=run_name, required=True, help="name of the run, and of the model")
-    parser.add_argument("--dataset", required=True, help="s3:// prefix that holds train/, valid/ and test/")
+    parser.add_argument("--run", type=run_name, required=True, help="name of the run and the model")
+    parser.add_argument("--dataset", required=True, help="s3:// prefix of train/, valid/ and test/")
     parser.add_argument("--serving", required=True, help="s3:// address of the serving code, inference.tar.gz")
-    parser.add_argument("--output", required=True, help="s3:// prefix that receives model.tar.gz and output.tar.gz")
+    parser.add_argument("--output", required=True, help="s3:// prefix for model.tar.gz and output.tar.gz")
     parser.add_argument("--weights", help="s3:// address of a state dict of the backbone")
-    parser.add_argument("--home", type=Path, default=Path("opt/pawprint"), help="for runs and the cache (%(default)s)")
-    parser.add_argument("--instance-type", help="that this is, for the report and the cost in it")
+    parser.add_argument(
+        "--home", type=Path, default=Path("opt/pawprint"), help="folder for runs and the cache (%(default)s)"
+    )
+    parser.add_argument("--instance-type", help="type of this instance, for the cost in the report")
     add_arguments(parser)
     parser.set_defaults(autotune=True)
     return parser.parse_args()
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Fetch, train, upload. The model goes last: where there is a model.tar.gz, the run is complete."""
+    """Download, train, upload. The model is uploaded last: if model.tar.gz exists, the run is complete."""
     import housekeeping
     from classifier import artifact, job
     from storage import Storage
@@ -84,15 +86,17 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def run_name(text: str) -> str:
-    """It names a folder here and a prefix in S3: the form of a SageMaker job's name."""
+    """The name of a run. It has the form of a SageMaker job name, because it names a folder and a prefix in S3."""
     if not re.fullmatch(r"[A-Za-z0-9](-?[A-Za-z0-9]){0,62}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} must be letters, digits and single hyphens, 63 at most")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a run name: use letters, digits and single hyphens, at most 63"
+        )
     return text
 
 
 def stop(signum: int, frame: object) -> None:
-    """The instance stops or the command was cancelled: the last checkpoint is whole, so just end."""
-    print("stopped by SIGTERM; started again under the same name, the run goes on", file=sys.stderr, flush=True)
+    """The instance stops or the command was cancelled. The last checkpoint is complete, so end at once."""
+    print("stopped by SIGTERM; to continue, start the run again under the same name", file=sys.stderr, flush=True)
     sys.exit(128 + signum)
 
 

@@ -1,12 +1,12 @@
-"""The endpoint's four functions: SageMaker's script mode calls them, and so does Ray Serve through serve_app.py.
+"""The four functions of the endpoint. SageMaker's script mode calls them, and Ray Serve through serve_app.py.
 
     model = model_fn("/opt/ml/model")
     request = input_fn(body, "image/jpeg")
     answer = output_fn(predict_fn(request, model), "application/json")
 
-Requests, answers and errors are those of `classifier.contract`. The artifact carries the graph: serving needs
-Pillow, NumPy and OpenVINO, on a GPU PyTorch, and no network. Every image goes through one Line, so that the hosts may
-call from as many threads as they like.
+Requests, answers and errors are those of `classifier.contract`. The artifact contains the graph. Serving needs Pillow,
+NumPy, OpenVINO and, on a GPU, PyTorch. It needs no network. Every image goes through one Line, so a host may call from
+any number of threads.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ _M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 class Model:
-    """A classifier ready to answer, from several threads at once."""
+    """A loaded classifier. Several threads can use it at once."""
 
     def __init__(self, card: ModelCard, network: Network):
         self.card = card
@@ -51,13 +51,14 @@ class Model:
         )
 
     def submit(self, request: "Request") -> Future:
-        """The future of `request`'s probabilities, float32 [classes], or of the ApiError of an image that cannot be
-        decoded. Raises ApiError 503 where there are too many requests, 400 where it asks for too many classes."""
+        """The future of the request's probabilities, float32 [classes]. Its exception is an ApiError if the image
+        cannot be decoded. Raises ApiError 503 if there are too many requests, and 400 if `top_k` is larger than the
+        number of classes."""
         contract.top_k_for(request.top_k, len(self.card.classes))
         return self._line.submit(request.image)
 
     def answer(self, request: "Request", probabilities: np.ndarray) -> dict:
-        """The answer to one request, the likeliest class first."""
+        """The answer to one request, the most probable class first."""
         card = self.card
         top_k = contract.top_k_for(request.top_k, len(card.classes))
         best = np.argsort(-probabilities, kind="stable")[:top_k]
@@ -74,15 +75,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Request:
-    """One image, still encoded, and how many predictions were asked for."""
+    """One encoded image and the requested number of predictions."""
 
     image: bytes
     top_k: int | None
 
 
 def model_fn(model_dir: str) -> Model:
-    """Load the artifact unpacked in `model_dir`. Raises ArtifactError, GraphError or ModelError, which name what is
-    wrong."""
+    """Load the artifact unpacked in `model_dir`. Raises ArtifactError, GraphError or ModelError with the reason."""
     _give_memory_back()
     folder = Path(model_dir)
     card = read_card(folder)
@@ -90,37 +90,37 @@ def model_fn(model_dir: str) -> Model:
 
 
 def check(model: Model) -> None:
-    """Have the model answer a grey image, so that one that loads but cannot answer is not called healthy. Raises what
-    the model raises."""
+    """Let the model classify a grey image, so that a model that loads but cannot answer is not healthy. Raises the
+    model's exceptions."""
     image = io.BytesIO()
     Image.new("RGB", (64, 64), (128, 128, 128)).save(image, "PNG")
     predict_fn(Request(image.getvalue(), top_k=1), model)
 
 
 def _give_memory_back() -> None:
-    """Have glibc return to the system what a large image took. By itself it learns from the first one to keep such
-    blocks, and the process stays as large as the largest images made it: 800 MB instead of 250."""
+    """Make glibc return the memory of a large image to the system. By default it keeps such blocks after the first one,
+    and the process stays at the size of its largest images: 800 MB instead of 250."""
     with contextlib.suppress(AttributeError):  # not glibc
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
 
 
 def input_fn(body: bytes | str, content_type: str | None, context: object = None) -> Request:
-    """The request in a body. `context` is that of Amazon's toolkits, whose request properties carry the headers.
+    """The request in a body. `context` is that of Amazon's toolkits; its request properties have the headers.
 
-    Raises ApiError 4xx for what is no acceptable image or not the contract's JSON.
+    Raises ApiError 4xx if the body is not an accepted image or not the contract's JSON.
     """
     with _errors_for_the_host():
         return read_request(body, content_type, _custom_attributes(context))
 
 
 def predict_fn(request: Request, model: Model) -> dict:
-    """The answer to one request, waited for. Raises ApiError, see Model.submit."""
+    """Wait for the answer to one request. Raises ApiError, see Model.submit."""
     with _errors_for_the_host():
         return model.answer(request, model.submit(request).result())
 
 
 def output_fn(answer: dict, accept: str | None) -> tuple[str, str]:
-    """(body, content type): JSON, whatever was asked for, since there is no other form."""
+    """(body, content type). The answer is always JSON, whatever the request accepts."""
     return json.dumps(answer), contract.JSON_TYPE
 
 
@@ -148,8 +148,8 @@ def _custom_attributes(context: Any) -> str | None:
 
 @contextlib.contextmanager
 def _errors_for_the_host() -> Generator[None]:
-    """Let ApiErrors out as they are, but under Amazon's inference toolkit as its own errors, the only ones that keep
-    their status there. It is not imported: where it is the host, it has been."""
+    """Raise ApiErrors unchanged, except under Amazon's inference toolkit, which keeps the status of its own errors
+    only. The toolkit is not imported here: if it is the host, it is already imported."""
     try:
         yield
     except ApiError as error:

@@ -1,10 +1,10 @@
-"""The way of the images through an instance, in which nothing piles up: a bounded line, threads that decode, batches.
+"""A bounded queue of images in an instance, with decoding threads and batches.
 
     line = Line(decode, network, threads=2)
     row = line.submit(image).result()
 
-More than `capacity` images are never in it: one more is refused at once (`overloaded`, a 503), since an answer that
-comes after its caller has gone helps nobody. What is cancelled, or has waited longer than `patience`, is not computed.
+The queue has at most `capacity` images. Further images are refused at once (`overloaded`, a 503), because a late answer
+is of no use to its caller. A request that is cancelled or has waited longer than `patience` is not computed.
 """
 
 import queue
@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from classifier.contract import ApiError
 
-CAPACITY = 64  # images in an instance: at 20 a second, a slow network, the last of them waits three seconds
-PATIENCE = 60.0  # seconds: then SageMaker has told the caller that the invocation timed out
+CAPACITY = 64  # images in an instance; with a slow network, 20 per second, the last one waits three seconds
+PATIENCE = 60.0  # seconds; by then SageMaker has answered the caller with a timeout
 
 
 @dataclass
@@ -30,10 +30,10 @@ class _Job:
 
 
 class Line:
-    """`run(np.stack([prepare(item), ...]))`, for items that come from any thread.
+    """`run(np.stack([prepare(item), ...]))` for items from any thread.
 
-    `threads` prepare. With `batch` 1 each of them also runs what it has prepared; with more, one further thread runs
-    what is ready, up to `batch` at once, for which the first of them waits at most `wait` seconds.
+    `threads` threads prepare items. With `batch` 1, each of them also runs its item. With a larger `batch`, one further
+    thread runs the prepared items, up to `batch` at once. The first item waits at most `wait` seconds for others.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Line:
             threading.Thread(target=self._run_for_ever, name="run", daemon=True).start()
 
     def submit(self, item: bytes) -> Future:
-        """The future of the item's row of `run`'s result, or of what `prepare` or `run` raised.
+        """The future of the item's row in the result of `run`, or of the exception of `prepare` or `run`.
 
-        Raises ApiError `overloaded` where the line is full.
+        Raises ApiError `overloaded` if the line is full.
         """
         with self._lock:
             if self._held >= self._capacity:
-                raise ApiError("overloaded", "The endpoint has more requests than it takes; try again shortly.")
+                raise ApiError("overloaded", "The endpoint has too many requests. Try again shortly.")
             self._held += 1
         job = _Job(item)
         self._waiting.put(job)
@@ -112,7 +112,7 @@ class Line:
             self._let_go(1)
             return False
         if time.monotonic() - job.since > self._patience:
-            self._fail([job], ApiError("overloaded", "The request waited too long for its turn."))
+            self._fail([job], ApiError("overloaded", "The request waited too long. Try again shortly."))
             return False
         return True
 

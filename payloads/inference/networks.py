@@ -1,6 +1,6 @@
-"""What computes: the artifact's graph under OpenVINO on processors, its weights under PyTorch on a GPU.
+"""The runtimes: OpenVINO runs the artifact's graph on processors, PyTorch runs its weights on a GPU.
 
-PAWPRINT_RUNTIME=openvino or torch chooses; else PyTorch is imported, and used, only where there is a GPU.
+PAWPRINT_RUNTIME=openvino or torch chooses the runtime. By default PyTorch is imported and used only if there is a GPU.
 """
 
 import os
@@ -14,21 +14,21 @@ from classifier.network import graph
 
 RUNTIMES = ("openvino", "torch")
 TORCH_BATCH = 32
-TORCH_WAIT = 0.002  # seconds that the first image of a batch waits for others: less than one image takes
+TORCH_WAIT = 0.002  # seconds that the first image of a batch waits for others; less than the time of one image
 
 
 class Network(Protocol):
-    """uint8 images [N, size, size, 3] -> probabilities, float32 [N, classes]; called from several threads."""
+    """uint8 images [N, size, size, 3] -> probabilities, float32 [N, classes]. Several threads call it."""
 
-    threads: int  # that decode for it
-    batch: int  # images that it takes at once
-    wait: float  # seconds that an image may wait for others
+    threads: int  # decoding threads
+    batch: int  # images in one call
+    wait: float  # seconds that an image may wait for others in a batch
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
 
 def network_for(folder: Path, card: ModelCard) -> Network:
-    """The artifact's network on what this machine has. Raises GraphError, ModelError or ValueError."""
+    """The artifact's network on this machine's GPU or processors. Raises GraphError, ModelError or ValueError."""
     runtime = os.environ.get("PAWPRINT_RUNTIME") or ("torch" if has_gpu() else "openvino")
     if runtime not in RUNTIMES:
         raise ValueError(f"PAWPRINT_RUNTIME is {runtime!r}, not one of {', '.join(RUNTIMES)}.")
@@ -36,19 +36,19 @@ def network_for(folder: Path, card: ModelCard) -> Network:
 
 
 def has_gpu() -> bool:
-    """Whether PyTorch can use one. Importing PyTorch to hear that it cannot would cost a CPU endpoint its start."""
+    """Whether PyTorch can use a GPU. Without a GPU, PyTorch is not imported, because that would slow the start."""
     if not any(Path("/dev").glob("nvidia[0-9]*")):
         return False
     import torch
 
     if torch.cuda.is_available():
         return True
-    print("There is a GPU, but PyTorch cannot use it: serving on the processors.", flush=True)
+    print("PyTorch cannot use the GPU of this machine; serving on the processors.", flush=True)
     return False
 
 
 class GraphNetwork:
-    """One image at a time on as many streams as OpenVINO thinks best: on processors a batch gains nothing
+    """One image at a time, on the number of streams that OpenVINO chooses. On processors a batch is not faster
     (docs/adr/0012)."""
 
     batch, wait = 1, 0.0
@@ -57,11 +57,11 @@ class GraphNetwork:
         network = graph.load(folder)
         network.reshape([1, card.input_size, card.input_size, 3])  # a fixed shape runs faster
         self._compiled = graph.compile_for("THROUGHPUT", network)
-        # One more than streams: while they compute, it decodes, or waits for its turn in the interpreter.
+        # One thread more than streams: it decodes while the streams compute, or waits for the interpreter.
         self.threads = 1 + self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._thread = threading.local()  # a request of OpenVINO serves one caller at a time: one for each thread
-        # The first array that OpenVINO takes sets something up, behind a lock that is waited for with the interpreter's
-        # own in hand: two threads that come first together, wait for each other for ever.
+        self._thread = threading.local()  # an OpenVINO request has one caller at a time, so each thread has its own
+        # OpenVINO initializes itself at its first array, under a lock, and waits for this lock while it holds the
+        # interpreter's lock. If two threads are first together, they deadlock.
         self(np.zeros((1, card.input_size, card.input_size, 3), np.uint8))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ class GraphNetwork:
 
 
 class TorchNetwork:
-    """weights.safetensors in the network's definition, in float32, on the GPU or, where there is none, not."""
+    """The network's definition with weights.safetensors in float32, on the GPU if there is one."""
 
     batch, wait = TORCH_BATCH, TORCH_WAIT
 
@@ -83,7 +83,9 @@ class TorchNetwork:
         self._torch = torch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = restore(card, folder).to(self._device)
-        self(np.zeros((1, card.input_size, card.input_size, 3), np.uint8))  # what is set up on first use is set up now
+        self(
+            np.zeros((1, card.input_size, card.input_size, 3), np.uint8)
+        )  # runs the initialization of the first use now
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         with self._torch.inference_mode():

@@ -1,14 +1,13 @@
 """The endpoint under Ray Serve: `serve run config.yaml` in the model's folder starts `app`.
 
-AWS's serving image extracts the artifact, puts its folder and `code/` on PYTHONPATH, starts Ray with the GPUs that it
-finds, and puts an adapter in front, which forwards /invocations to the route / of a backend, with Content-Type, Accept
-and the X-Amzn-SageMaker headers, and is healthy when the backend's /-/healthz is. The backend is Ray Serve, unless the
-container's environment names another one in RAYSERVE_BACKEND_URL. The stack names the replica's own server, since a
-request through Ray Serve's proxy costs several times what the model costs (docs/adr/0013). Either way answers the same.
+AWS's serving image extracts the artifact, puts its folder and `code/` on PYTHONPATH, and starts Ray with the GPUs that
+it finds. Its adapter forwards /invocations to the route / of a backend, with Content-Type, Accept and the
+X-Amzn-SageMaker headers. The adapter is healthy if the backend's /-/healthz is. The backend is Ray Serve, unless the
+environment variable RAYSERVE_BACKEND_URL names another one. The stack names the replica's own server, because a request
+through Ray Serve's proxy takes several times as long as the model (docs/adr/0013). The answers are the same.
 
-Ray Serve itself is healthy as soon as the route is registered, whether a replica runs or not. So the route is
-registered only by a model that has answered an image: `app` asks it, and an application whose builder raises has no
-route.
+Ray Serve is healthy as soon as the route is registered, even without a running replica. So the route is registered only
+after the model has classified an image: `app` does that, and an application whose builder raises has no route.
 """
 
 import asyncio
@@ -29,18 +28,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 MODEL_FOLDER = Path(__file__).resolve().parent.parent  # this file is code/serve_app.py of the artifact
-BACKEND_URL = "RAYSERVE_BACKEND_URL"  # of the image's adapter
+BACKEND_URL = "RAYSERVE_BACKEND_URL"  # the variable of the image's adapter
 RAY_SERVE_PORT = 8000
 
 log = logging.getLogger("ray.serve")
 
 
 async def answer(model: inference.Model, request: Request) -> Response:
-    """The answer to one request; every failure is an answer in the contract's words."""
+    """The answer to one request. Every failure is an answer of the contract."""
     body, headers = await request.body(), request.headers
     try:
         asked = inference.read_request(body, headers.get("content-type"), headers.get(CUSTOM_ATTRIBUTES_HEADER))
-        # A caller that hangs up has this cancelled, and with it what still waits in the model's line.
+        # If the caller disconnects, this is cancelled, and so is its request in the model's line.
         probabilities = await asyncio.wrap_future(model.submit(asked))
         content, kind = inference.output_fn(model.answer(asked, probabilities), headers.get("accept"))
         return Response(content, media_type=kind)
@@ -48,12 +47,12 @@ async def answer(model: inference.Model, request: Request) -> Response:
         return JSONResponse(error.to_dict(), status_code=error.status)
     except Exception:
         log.exception("the model failed")
-        error = ApiError("internal_error", "The model failed; its log has the reason.")
+        error = ApiError("internal_error", "The model failed. The endpoint's log has the reason.")
         return JSONResponse(error.to_dict(), status_code=error.status)
 
 
 class Direct:
-    """The replica's own HTTP server, on 127.0.0.1: `POST /` as the route of Ray Serve, and its `/-/healthz`."""
+    """The replica's own HTTP server on 127.0.0.1, with `POST /` and `/-/healthz` like those of Ray Serve."""
 
     def __init__(self, model: inference.Model, port: int):
         self._model = model
@@ -76,7 +75,7 @@ class Direct:
 
 
 def direct_port() -> int | None:
-    """The port that the adapter asks other than Ray Serve's, None if it asks Ray Serve."""
+    """The port of the adapter's backend. None if the backend is Ray Serve."""
     port = urlsplit(os.environ.get(BACKEND_URL, "")).port
     return None if port == RAY_SERVE_PORT else port
 
@@ -92,18 +91,18 @@ class Classifier:
         return await answer(self.model, request)
 
     def check_health(self) -> None:
-        """Raise if the own server has ended; Ray Serve then replaces the replica."""
+        """Raise if the replica's own server has ended. Ray Serve then replaces the replica."""
         if self.direct is not None and not self.direct.runs:
             raise RuntimeError("The replica's own server has ended.")
 
 
 def app(arguments: dict) -> serve.Application:
-    """The application, once its model has answered an image. Raises what the model raises.
+    """The application, after its model has classified an image. Raises the model's exceptions.
 
-    Ray Serve calls this in a process of its own, which ends then: the replica loads the model again.
+    Ray Serve calls this in a separate process, which then ends. The replica loads the model again.
     """
     inference.check(inference.model_fn(str(MODEL_FOLDER)))
-    # A replica sees no GPU that it has not asked for, and one that asks for a GPU where there is none never starts.
+    # A replica can use only a GPU that it requests. If it requests one and there is none, it never starts.
     has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
-    deployment: Any = Classifier  # what the decorator made of it
+    deployment: Any = Classifier  # the deployment that the decorator returns
     return deployment.options(ray_actor_options={"num_gpus": 1 if has_gpu else 0}).bind()

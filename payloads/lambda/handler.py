@@ -1,11 +1,11 @@
-"""The function's entry point, `handler.handler`. What it is told by its environment, it is told once, here.
+"""The function's entry point, `handler.handler`. It reads the environment variables once, at the start.
 
-    ENDPOINT_NAME        the SageMaker endpoint to ask (required)
+    ENDPOINT_NAME        the SageMaker endpoint to call (required)
     URL_ALLOW_HTTP       "true" to fetch {"url"} over http as well as https; default "false"
-    URL_ALLOW_NETWORKS   comma-separated networks (10.0.0.0/8) to fetch from although they are not public
+    URL_ALLOW_NETWORKS   comma-separated networks (10.0.0.0/8) that are allowed although they are not public
     LOG_LEVEL            DEBUG, INFO (default: a line per request), WARNING or ERROR (failures only)
 
-A wrong value fails the start of the function, where a deployment sees it, and not the first request.
+A wrong value fails the start of the function, which a deployment notices, and not the first request.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ from predictor.urls import Policy
 
 
 def from_environment(environ: Mapping[str, str]) -> Predictor:
-    """The predictor that these variables describe. Raises ValueError naming the variable that is wrong."""
+    """The predictor for these variables. Raises ValueError, which names the wrong variable."""
     return Predictor(
         Endpoint(_required(environ, "ENDPOINT_NAME")),
         Policy(
@@ -54,5 +54,5 @@ _predictor = from_environment(os.environ)
 
 
 def handler(event, context):
-    """Lambda's call; see Predictor.answer."""
+    """The handler that Lambda calls; see Predictor.answer."""
     return _predictor.answer(event, context)

@@ -3,15 +3,14 @@
     python train.py --train photos/train --valid photos/valid --test photos/test \\
         --serving build/inference.tar.gz --model-dir model --output-data-dir output
 
-In a training job SageMaker names the folders (channels `train`, `valid`, `test`, `serving`, and `weights` where the
-backbone's weights are brought along) and passes the hyperparameters as arguments. With the 20 breeds of dogs, 2,400
-photographs, two cores need half a minute for 0.95 of the test photographs right.
+In a training job SageMaker sets the folders (channels `train`, `valid`, `test`, `serving`, and optionally `weights` for
+the backbone) and passes the hyperparameters as arguments. With 20 breeds of dogs, 2,400 photographs, two cores need
+half a minute for a test accuracy of 0.95.
 
-On several instances, or several GPUs, torchrun starts one process for each part of the machine (a job asks for it by
-the hyperparameter `sagemaker_torch_distributed_enabled`). They share the work of every batch, so the result is that
-of one.
+On several instances or GPUs, torchrun starts the processes (a job enables that with the hyperparameter
+`sagemaker_torch_distributed_enabled`). They share the work of every batch, so the result is that of one process.
 
-Where a run fails, the last line of its own on stderr is the reason.
+If a run fails, its own last line on stderr is the reason.
 """
 
 import argparse
@@ -35,18 +34,18 @@ def main() -> int:
     missing = [name for name in CHANNELS if getattr(arguments, name) is None]
     if missing:
         options = ", ".join(f"--{name}" for name in missing)
-        parser.error(f"{options} not given (in a training job: the channel of that name).")
+        parser.error(f"missing {options} (in a training job: the channel of that name).")
     hosts = json.loads(os.environ.get("SM_HOSTS", "[]"))
     if len(hosts) > 1 and "WORLD_SIZE" not in os.environ:
         parser.error(
-            f"{len(hosts)} instances would each train the same model by itself: let torchrun start this program "
+            f"{len(hosts)} instances would each train the same model. Let torchrun start this program "
             "(hyperparameter sagemaker_torch_distributed_enabled=true), or set the instance count to 1."
         )
     if interface := os.environ.get("SM_NETWORK_INTERFACE_NAME"):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)  # by itself gloo goes by the host's name
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)  # by default gloo uses the host's name
         os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
 
-    from classifier import job  # imports torch: not before --help and mistakes in the arguments were dealt with
+    from classifier import job  # imports torch, so after the arguments were parsed
 
     places = job.Places(
         splits={"train": arguments.train, "valid": arguments.valid, "test": arguments.test},
@@ -71,16 +70,16 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("folders (in a training job SageMaker sets them)")
     for split in ("train", "valid", "test"):
         group.add_argument(f"--{split}", type=Path, help=f"class folders of the {split} split")
-    group.add_argument("--serving", type=Path, help="the serving code, inference.tar.gz, or the folder that holds it")
-    group.add_argument("--weights", type=Path, help="state dict of the backbone, or the folder that holds it")
-    group.add_argument("--model-dir", type=Path, help="receives the model artifact (model)")
-    group.add_argument("--output-data-dir", type=Path, help="receives metrics.json and report.html (output)")
-    group.add_argument("--checkpoint-dir", type=Path, help="where to resume from and to save every epoch")
-    group.add_argument("--name", help="of this run, for the model's card")
+    group.add_argument("--serving", type=Path, help="the serving code, inference.tar.gz, or its folder")
+    group.add_argument("--weights", type=Path, help="state dict of the backbone, or its folder")
+    group.add_argument("--model-dir", type=Path, help="folder for the model artifact (model)")
+    group.add_argument("--output-data-dir", type=Path, help="folder for metrics.json and report.html (output)")
+    group.add_argument("--checkpoint-dir", type=Path, help="folder to resume from and to save every epoch to")
+    group.add_argument("--name", help="name of this run, for the model's card")
 
 
 def fill_from_sagemaker(arguments: argparse.Namespace) -> argparse.Namespace:
-    """What was not given, from the environment of a training job."""
+    """Fill in missing arguments from the environment of a training job."""
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     found = {
         name: Path(os.environ[variable])
@@ -91,7 +90,7 @@ def fill_from_sagemaker(arguments: argparse.Namespace) -> argparse.Namespace:
         }.items()
         if variable in os.environ
     }
-    # SageMaker makes /opt/ml/checkpoints, beside /opt/ml/model, and keeps it in S3 where the job asked for that.
+    # SageMaker makes /opt/ml/checkpoints next to /opt/ml/model, and copies it to S3 if the job has a checkpoint config.
     beside = found["model_dir"].parent / "checkpoints" if "model_dir" in found else None
     if beside and beside.is_dir():
         found["checkpoint_dir"] = beside
@@ -104,7 +103,7 @@ def fill_from_sagemaker(arguments: argparse.Namespace) -> argparse.Namespace:
 
 
 def stop(signum: int, frame: object) -> None:
-    """StopTrainingJob, spot capacity taken back, the instance shut down: what was saved is whole, so just end."""
+    """StopTrainingJob, a spot interruption or a shutdown. The saved checkpoint is complete, so end at once."""
     print("stopped by SIGTERM; the last checkpoint, if there is one, is complete", file=sys.stderr, flush=True)
     sys.exit(128 + signum)
 

@@ -1,4 +1,4 @@
-"""One deployment for the tier: `make up ENV=aws REHEARSE=1` in a home of its own, on a port of its own."""
+"""One deployment for all tests of the tier: `make up ENV=aws REHEARSE=1` with its own home and port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.e2e.deployment import Deployment
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """GIVEN a fresh home WHEN `make up` has run THEN a deployment that the tests share; its processes end with them."""
+    """GIVEN a fresh home WHEN `make up` has run THEN the tests share a deployment. Its processes end with the tests."""
     made = Deployment(home=tmp_path_factory.mktemp("home").resolve(), port=free_port())
     try:
         made.first_output = made.make("up", timeout=3600)

@@ -1,4 +1,4 @@
-"""A deployment driven by the make targets alone, as a person would drive it."""
+"""Control a deployment with make targets only, like a user."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import boto3
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
 DRESS_REHEARSAL = {"ENV": "aws", "REHEARSE": "1"}
-# Under this project's own Python, which is what a machine without the images' Pythons has.
+# Use this project's own Python, like a machine without the images' Pythons.
 ORDINARY = {"ENV": "local", "REHEARSE": "", "LOCALAWS_IMAGES": "own"}
 
 
 @dataclass
 class Deployment:
-    """A rehearsal driven by the make targets alone, as a person would: of AWS's settings, unless told otherwise."""
+    """A rehearsal, controlled with make targets only, like by a user. By default with the settings of AWS."""
 
     home: Path
     port: int
@@ -26,10 +26,12 @@ class Deployment:
     first_output: str = ""
 
     def run(self, *arguments: str, timeout: float = 2400) -> subprocess.CompletedProcess:
-        """`make ARGUMENTS`; stdout and stderr come back as one text in `stdout`."""
+        """Run `make ARGUMENTS`. `stdout` of the result has stdout and stderr as one text."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
         environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), **self.asked}
-        environment["LOCALAWS_TIME_SCALE"] = "10"  # the waits of AWS's settings: three minutes after each promotion
+        environment["LOCALAWS_TIME_SCALE"] = (
+            "10"  # shortens the waits of AWS's settings, three minutes after each promotion
+        )
         environment["LOCALAWS_HEALTHY_SECONDS"] = "1800"  # on a busy machine an instance takes longer than on AWS
         return subprocess.run(
             ["make", *arguments],
@@ -43,14 +45,14 @@ class Deployment:
         )
 
     def make(self, *arguments: str, timeout: float = 2400) -> str:
-        """`make ARGUMENTS`, which must succeed; returns what it printed."""
+        """Run `make ARGUMENTS`, which must succeed. Returns its output."""
         result = self.run(*arguments, timeout=timeout)
         assert result.returncode == 0, f"make {' '.join(arguments)} failed:\n{result.stdout[-4000:]}"
         return result.stdout
 
     @property
     def localaws(self) -> Path:
-        """Where its local AWS keeps its state."""
+        """The folder of its local AWS's state."""
         return self.home / "localaws" if self.asked == ORDINARY else self.home / "aws-rehearsal" / "localaws"
 
     def client(self, service: str):
@@ -63,18 +65,18 @@ class Deployment:
         )
 
     def processes(self) -> dict[int, str]:
-        """Number and command line of every process that works inside this deployment's home."""
+        """The pid and command line of every process whose working directory is in this deployment's home."""
         found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if (process / "cwd").resolve().is_relative_to(self.home):
                     found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
-                continue  # it ended while we looked
+                continue  # the process has ended meanwhile
         return found
 
     def endpoint_processes(self) -> list[int]:
-        """The numbers of the processes that serve a model."""
+        """The pids of the processes that serve a model."""
         found = [number for number, line in self.processes().items() if "own_container" in line or "ray_serve" in line]
         assert found, "no endpoint process was found"
         return found

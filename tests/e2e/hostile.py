@@ -1,7 +1,7 @@
-"""Requests as their senders should not send them: some 500, the same ones each time, each with the answers it may get.
+"""About 500 hostile requests, always the same ones, each with the answers that are allowed.
 
-`bodies()` are those that need nothing but the function URL, `urls(host)` those that have it fetch from elsewhere;
-`HostileServer` is what stands at some of these addresses.
+`bodies()` needs only the function URL. `urls(host)` makes the function download from other addresses. `answer_to` has
+the answers of a hostile server at some of these addresses.
 """
 
 import base64
@@ -22,7 +22,7 @@ SEED = 20261122
 PHOTO = encoded(noisy_square((200, 40, 40), 1, side=96))
 KINDS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 REFUSED = frozenset({400, 404, 405, 413, 415, 422})
-EITHER_WAY = REFUSED | {200}  # odd, and yet it may well be an image
+EITHER_WAY = REFUSED | {200}  # odd, but it may be an image
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Case:
 
 
 def bodies() -> Iterator[Case]:
-    """Everything but URLs to be fetched."""
+    """All cases except URLs to download."""
     chance = random.Random(SEED)  # noqa: S311 to be repeated, not to be secret
     yield from _broken_images(chance)
     yield from _no_images(chance)
@@ -50,7 +50,7 @@ def bodies() -> Iterator[Case]:
 
 
 def urls(host: str) -> Iterator[Case]:
-    """`host:port` is that of a HostileServer, from which the function may fetch; from nowhere else."""
+    """`host:port` is the only server that the function may download from. It answers with `answer_to`."""
     for number, url in enumerate([*_private(), *_malformed(host)]):
         yield _fetch(f"url {number} {url[:60]}", url)
     for name in HOSTILE_ANSWERS:
@@ -149,14 +149,14 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def png(width: int, height: int, content: bytes, before: bytes = b"") -> bytes:
-    """A PNG of one bit a pixel that says it has these dimensions."""
+    """A PNG with one bit per pixel and these dimensions in its header."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + before + chunk(b"IDAT", content) + chunk(b"IEND", b"")
 
 
 @functools.cache
 def deflated(size: int) -> bytes:
-    """Zeros, packed a thousandfold."""
+    """Compressed zeros, a thousandth of their size."""
     packer, packed = zlib.compressobj(9), []
     for _ in range(size // 1_000_000):
         packed.append(packer.compress(bytes(1_000_000)))
@@ -228,7 +228,7 @@ def _json(chance: random.Random) -> Iterator[Case]:
         yield Case(f"JSON {number} {text[:30]!r}", text.encode("utf-8", "surrogatepass"), "application/json")
     no_text = [b'{"image": "\xff\xfe"}', b"\xff\xfe{\0}\0", b"\x80", b'{"url": "\xc3\x28"}', b"\0" * 99]
     for number, data in enumerate(no_text):
-        yield Case(f"JSON {number} that is no UTF-8", data, "application/json")
+        yield Case(f"JSON {number} that is not UTF-8", data, "application/json")
     large = base64.b64encode(PHOTO.ljust(4 * 1024 * 1024 + 1, b"\0")).decode()
     yield Case("JSON with an image that is too large", json.dumps({"image": large}).encode(), "application/json")
     yield Case("a photo that calls itself JSON", PHOTO, "application/json; charset=utf-8")
@@ -282,7 +282,7 @@ def _requests() -> Iterator[Case]:
 
 
 def _private() -> list[str]:
-    """Addresses that nobody outside should reach, in the spellings that have got past guards elsewhere."""
+    """Addresses that must not be reachable from outside, in spellings that have passed the checks of other programs."""
     found = []
     for text in ("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"):  # noqa: S104
         number = int(ipaddress.IPv4Address(text))
@@ -325,7 +325,7 @@ def _malformed(host: str) -> list[str]:
 LENGTH = b"Content-Length: %d\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
 PACKED = zlib.compress(bytes(3_000_000))
-# path -> what is sent before the connection is closed
+# path -> the bytes sent before the connection is closed
 HOSTILE_ANSWERS = {
     "nothing": b"",
     "no-http": b"hello\r\n",
@@ -370,7 +370,7 @@ HOSTILE_ANSWERS = {
 
 
 def answer_to(target: str) -> bytes:
-    """What a hostile server sends for a request's target."""
+    """The bytes that a hostile server sends for a request's target."""
     path, _, query = target.lstrip("/").partition("?")
     if path == "redirect":
         return b"HTTP/1.1 302 Found\r\nLocation: " + query.encode() + b"\r\n" + LENGTH % 0

@@ -1,5 +1,5 @@
-"""Some 600 requests as they should not be, through the function URL to the endpoint: each is refused in the contract's
-words, with a 4xx, and nothing behind it breaks, hangs or grows."""
+"""About 600 hostile requests through the function URL to the endpoint. Each is refused with a 4xx of the contract. The
+function and the endpoint do not break, hang or grow."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tests.e2e.deployment import REGION, Deployment
 from tests.e2e.hostile import Case
 
 NAME = "pawprint-hostile"
-SERVERS = "127.0.0.2"  # the only network that the function may fetch from, and not the one that all else is in
-WAIT = 120  # seconds until a test gives up
+SERVERS = "127.0.0.2"  # the only network that the function may download from; no other service is in it
+WAIT = 120  # seconds until a test fails
 GROWTH = 60  # MiB that the endpoint may grow by; the largest of the images takes 200 while it is decoded
 
 
 class Url:
-    """The deployed function once more, next to the first. It may fetch from SERVERS, over http.
+    """A second copy of the deployed function. It may download from SERVERS over http.
 
-    Its time limit is as long as the endpoint's, so that the largest image gets its answer on a slow machine too.
+    Its time limit is as long as the endpoint's, so the largest image gets its answer on a slow machine too.
     """
 
     def __init__(self, deployment: Deployment):
@@ -63,7 +63,8 @@ class Url:
         self.deployment.client("logs").delete_log_group(logGroupName=f"/aws/lambda/{NAME}")
 
     def ask(self, case: Case) -> tuple[int, bytes]:
-        """The answer to a signed request; status 0 where the server hung up on one it did not want to read."""
+        """The answer to a signed request. The status is 0 if the server closed the connection without reading the
+        request."""
         sent = {"Host": self.host, **case.headers}
         if case.content_type is not None:
             sent["Content-Type"] = case.content_type
@@ -88,7 +89,7 @@ def url(deployment: Deployment) -> Iterator[Url]:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[str]:
-    """host:port of a server that sends what `hostile.answer_to` says, or, for /slow, a byte now and then."""
+    """host:port of a server that sends the bytes of `hostile.answer_to`, or, for /slow, a few bytes slowly."""
     listener = socket.create_server((SERVERS, 0))
     over = threading.Event()
 
@@ -106,7 +107,7 @@ def servers() -> Iterator[str]:
                 else:
                     connection.sendall(hostile.answer_to(target))
             except OSError:
-                pass  # it has heard enough
+                pass  # the client has closed the connection
 
     def accept() -> None:
         while not over.is_set():
@@ -124,13 +125,13 @@ def servers() -> Iterator[str]:
 
 
 def refusal(case: Case, status: int, body: bytes) -> str | None:
-    """What is wrong with an answer; None where it is as it should be."""
+    """The error in an answer. None if the answer is correct."""
     if status not in case.expected:
         return f"{case.name}: {status} {body[:200]!r}"
     answer = json.loads(body)
     if status == 200:
         return None if answer["predictions"] else f"{case.name}: no predictions"
-    if status == 413 and "error" not in answer:  # more than Lambda takes: AWS's own words, before the function
+    if status == 413 and "error" not in answer:  # more than Lambda accepts: AWS's own error, before the function
         return None
     error = answer["error"]
     well_formed = ERRORS[error["code"]] == status and error["message"] and error["request_id"]
@@ -162,13 +163,15 @@ def test_no_request_gets_a_5xx_or_leaves_anything_behind(url: Url, servers: str,
     assert wrong == []
     assert first.pid in deployment.endpoint_processes(), "the endpoint's process was replaced"
     assert grown < GROWTH
-    assert "Traceback" not in deployment.make("logs", "WHAT=endpoint"), "a caller's mistake is no fault of the model's"
+    assert "Traceback" not in deployment.make("logs", "WHAT=endpoint"), (
+        "a caller's mistake must not be an error of the model"
+    )
     assert url.ask(Case("a photo", hostile.PHOTO, "image/jpeg"))[0] == 200
 
 
 @pytest.mark.parametrize("path", ["slow", "silent"])
 def test_a_server_that_is_too_slow_is_a_504_within_the_functions_time(url: Url, servers: str, path: str):
-    """The one thing behind a URL that is no 4xx: the design has 504 for what is too slow."""
+    """The only failure of a URL that is not a 4xx: a slow server is a 504 by design."""
     case = Case(path, json.dumps({"url": f"http://{servers}/{path}"}).encode(), "application/json")
     status, body = url.ask(case)
     assert (status, json.loads(body)["error"]["code"]) == (504, "url_timeout")

@@ -1,4 +1,4 @@
-"""From labelled photographs to a URL, through the make targets alone. The tests share one deployment, in order."""
+"""From labelled photographs to a URL with make targets only. The tests share one deployment and run in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def curl_line(output: str) -> str:
 
 
 def ask(line: str) -> dict:
-    """Run a curl line as a person would paste it; returns the JSON that came back."""
+    """Run a pasted curl command. Returns the JSON answer."""
     answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=300, check=True)
     return json.loads(answer.stdout)
 
@@ -41,7 +41,7 @@ def wait_until(condition, seconds: float = 1200) -> None:
 
 
 class Client(threading.Thread):
-    """Asks the URL five times a second until told to stop, and keeps every answer."""
+    """Sends five requests per second to the URL until it is stopped, and records every answer."""
 
     def __init__(self, line: str):
         super().__init__(daemon=True)
@@ -65,7 +65,7 @@ def test_up_ends_with_a_curl_line_that_answers(deployment: Deployment):
     assert answer["request_id"]
 
 
-def test_a_plan_after_it_is_empty(deployment: Deployment):
+def test_a_plan_after_up_is_empty(deployment: Deployment):
     assert "No changes." in deployment.make("plan")
 
 
@@ -125,7 +125,7 @@ def test_the_instance_trains_a_model_that_can_be_promoted(deployment: Deployment
     assert "predictions" in ask(curl_line(deployment.make("curl")))
 
 
-def test_nonsense_is_refused_before_anything_is_submitted(deployment: Deployment):
+def test_wrong_values_are_refused_before_anything_is_submitted(deployment: Deployment):
     before = deployment.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
     for given, words in {
         "ARCH=no-such-network": "There is no network no-such-network",
@@ -188,7 +188,7 @@ def test_a_model_that_cannot_be_loaded_is_rolled_back(deployment: Deployment, tm
 
 
 def broken_model(deployment: Deployment, bucket: str, folder: Path) -> None:
-    """Upload a model that passes the check, since its card describes its files, but whose graph is none."""
+    """Upload a model that passes the check, because its card matches its files, but whose graph is not valid."""
     s3 = deployment.client("s3")
     key = f"models/{completed_job(deployment)}/output/model.tar.gz"
     s3.download_file(bucket, key, str(folder / "model.tar.gz"))
@@ -213,7 +213,7 @@ def test_a_killed_endpoint_process_is_replaced(deployment: Deployment):
     wait_until(answers_again)
 
 
-def test_stopping_in_the_middle_of_a_job_says_so_and_loses_nothing(deployment: Deployment):
+def test_stopping_during_a_job_is_reported_and_loses_nothing(deployment: Deployment):
     sagemaker = deployment.client("sagemaker")
     known = {job["TrainingJobName"] for job in sagemaker.list_training_jobs()["TrainingJobSummaries"]}
     names: list[str] = []
@@ -230,7 +230,7 @@ def test_stopping_in_the_middle_of_a_job_says_so_and_loses_nothing(deployment: D
     wait_until(a_new_job_trains)
     deployment.make("local-down")
     watcher.join(1200)
-    assert not watcher.is_alive(), "make train hung after the local AWS had gone"
+    assert not watcher.is_alive(), "make train hangs after the local AWS has stopped"
     assert deployment.processes() == {}
 
     deployment.make("local-up")
@@ -248,7 +248,7 @@ def test_stopping_in_the_middle_of_a_job_says_so_and_loses_nothing(deployment: D
     assert "No changes." in deployment.make("plan")
 
 
-def test_status_and_logs_show_what_runs(deployment: Deployment):
+def test_status_and_logs_show_the_running_parts(deployment: Deployment):
     status = deployment.make("status")
     assert "InService" in status
     assert "Failed" in status
@@ -320,7 +320,7 @@ def test_a_command_without_a_deployment_names_the_way_out(tmp_path: Path):
 
 
 @pytest.mark.parametrize("target", ["plan", "apply", "destroy"])
-def test_without_the_local_aws_terraform_is_not_even_started(tmp_path: Path, target: str):
+def test_without_the_local_aws_terraform_is_not_started(tmp_path: Path, target: str):
     result = Deployment(home=tmp_path, port=1).run(target)
 
     assert result.returncode != 0

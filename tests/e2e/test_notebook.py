@@ -1,4 +1,4 @@
-"""The notebook, as its instance has it, from top to bottom: the kernel and the work are real, as is what it leaves."""
+"""Run the notebook of the instance from top to bottom, with a real kernel, real jobs and real results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def folder(deployment: Deployment) -> Path:
-    """GIVEN a dataset and a running instance, the folder that its lifecycle script brought."""
+    """GIVEN a dataset and a running instance, the folder that its lifecycle script made."""
     deployment.make("data")
     deployment.make("upload")
     deployment.make("notebook")
@@ -35,7 +35,7 @@ def folder(deployment: Deployment) -> Path:
 
 @pytest.fixture(scope="module")
 def executed(deployment: Deployment, folder: Path) -> dict[str, nbformat.NotebookNode]:
-    """WHEN every cell is run, in order, in a kernel with the instance's environment; the cells by their id."""
+    """WHEN every cell is run in order, in a kernel with the instance's environment. Returns the cells by id."""
     notebook = nbformat.read(folder / "train_and_deploy.ipynb", as_version=4)
     client = NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(folder)}})
     with pytest.MonkeyPatch.context() as environment:
@@ -49,7 +49,7 @@ def executed(deployment: Deployment, folder: Path) -> dict[str, nbformat.Noteboo
 
 
 def printed(cell: nbformat.NotebookNode) -> str:
-    """What a cell wrote, and its last value as plain text."""
+    """The output of a cell, and its last value as plain text."""
     texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
     return "\n".join(texts)
 
@@ -83,7 +83,7 @@ def test_it_runs_from_top_to_bottom_without_a_warning(executed):
     assert noise == {}
 
 
-def test_its_pictures_are_pictures(executed):
+def test_its_pictures_are_not_empty(executed):
     drawn = {
         name: Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
         for name, cell in executed.items()
@@ -96,7 +96,7 @@ def test_its_pictures_are_pictures(executed):
         assert len(picture.convert("RGB").quantize(16).getcolors()) > 3, f"{name} is empty"
 
 
-def test_the_jobs_that_it_started_are_there_with_their_results(deployment: Deployment, executed):
+def test_the_jobs_of_the_notebook_exist_with_their_results(deployment: Deployment, executed):
     sagemaker = deployment.client("sagemaker")
     tuning = sagemaker.describe_hyper_parameter_tuning_job(
         HyperParameterTuningJobName=printed(executed["tuning"]).split()[0]
@@ -118,7 +118,7 @@ def test_the_jobs_that_it_started_are_there_with_their_results(deployment: Deplo
     assert abs(accuracies[0] - accuracies[1]) < 0.02
 
 
-def test_its_endpoint_answered_was_scaled_and_is_gone(deployment: Deployment, executed):
+def test_its_endpoint_answered_was_scaled_and_is_deleted(deployment: Deployment, executed):
     assert "'predictions'" in printed(executed["asking"])
     assert "1 of 1 instances" in printed(executed["scaling"])
     assert "2 of 2 instances" in printed(executed["scaling"])

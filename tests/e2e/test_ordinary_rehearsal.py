@@ -1,4 +1,4 @@
-"""`ENV=local`, the default: the same path once, with its own settings; the rest of the tier rehearses those of AWS."""
+"""`ENV=local`, the default: the same steps once with its own settings. The other tests use the settings of AWS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """GIVEN a fresh home; its processes end with the test."""
+    """GIVEN a fresh home. Its processes end with the test."""
     made = Deployment(home=tmp_path_factory.mktemp("ordinary").resolve(), port=free_port(), asked=ORDINARY)
     yield made
     made.run("local-down")
@@ -25,7 +25,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 def test_up_ends_with_a_line_that_answers_the_plan_is_empty_and_destroy_leaves_nothing(ordinary: Deployment):
     printed = ordinary.make("up", timeout=3600).splitlines()
-    assert len(printed) <= 40, "what the steps print is in the log"
+    assert len(printed) <= 40, "the output of the steps is in the log"
     [line] = [line for line in printed if line.startswith("curl ")]
     answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=300, check=True)
     assert json.loads(answer.stdout)["model"]["classes"] == 10

@@ -1,4 +1,4 @@
-"""The archives that `make package` makes, unpacked as AWS unpacks them, and pictures to try them on."""
+"""The archives of `make package`, unpacked as on AWS, and pictures for the tests."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from tests.unit.classifier.pictures import write_image_folder
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "ray: starts Ray Serve, which takes some 15 s and 1 GB of memory")
+    config.addinivalue_line("markers", "ray: starts Ray Serve, which takes about 15 s and 1 GB of memory")
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def archives(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def unpacked(archives, tmp_path_factory) -> dict[str, Path]:
-    """payload -> the folder that its archive was unpacked to."""
+    """payload -> the folder of its unpacked archive."""
     folders = {}
     for payload, archive in archives.items():
         folders[payload] = tmp_path_factory.mktemp(payload)
@@ -50,7 +50,7 @@ def squares(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def bootstrap_model(archives, tmp_path_factory) -> Path:
-    """The bootstrap model's archive, made by a process that knows nothing of this one."""
+    """The bootstrap model's archive, made by an independent process."""
     folder = tmp_path_factory.mktemp("bootstrap")
     out = folder / "model.tar.gz"
     command = [sys.executable, "-m", "deploy.build.bootstrap_model", str(archives["inference"]), str(out)]

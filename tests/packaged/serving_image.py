@@ -1,4 +1,4 @@
-"""A model in AWS's serving image as the local AWS starts it: the image's Python and packages, loopback only."""
+"""A model in AWS's serving image, started as by the local AWS: the image's Python and packages, loopback only."""
 
 import contextlib
 import http.client
@@ -15,19 +15,19 @@ from localaws.services.sagemaker.endpoints.container import CONTAINERS, SANDBOX
 from localaws.supervisor import Supervisor
 
 IMAGE = images.find("ray:serve-ml-sagemaker-cpu-v1.4")
-BACKEND = {"RAYSERVE_BACKEND_URL": "http://127.0.0.1:9000"}  # as terraform/modules/endpoint sets it
-WAIT = 1200  # seconds until a container that should have answered is given up
+BACKEND = {"RAYSERVE_BACKEND_URL": "http://127.0.0.1:9000"}  # the value of terraform/modules/endpoint
+WAIT = 1200  # seconds until a container without an answer fails
 
 
 def require() -> images.Image:
-    """The serving image, prepared; skips the test with one clear line if its Python is not on this machine."""
+    """The prepared serving image. Skips the test with a message if its Python is not on this machine."""
     if IMAGE.prepared() is None:
         pytest.skip(f"the environment of {IMAGE.name} is not prepared, which needs Python {IMAGE.python}: make images")
     return IMAGE
 
 
 class Container:
-    """A started container: where it answers, its process and its log."""
+    """A started container: its address, its process and its log."""
 
     def __init__(self, child: object, log: Path, port_file: Path):
         self.child, self.log, self._port_file = child, log, port_file
@@ -56,7 +56,7 @@ class Container:
 
 @contextlib.contextmanager
 def container(model: Path, folder: Path, variables: dict[str, str] = BACKEND) -> Iterator[Container]:
-    """A container that serves the unpacked artifact `model`, ended with all that it started."""
+    """A container that serves the unpacked artifact `model`. It ends with all its child processes."""
     image = require()
     supervisor = Supervisor(folder)
     log, port_file = folder / "container.log", folder / "port"
@@ -73,7 +73,7 @@ def container(model: Path, folder: Path, variables: dict[str, str] = BACKEND) ->
 
 
 def load_graph(model: Path) -> subprocess.CompletedProcess:
-    """Load the artifact's graph with the packages that it brings, in a clean interpreter of the image."""
+    """Load the artifact's graph with the packages of the artifact, in a clean interpreter of the image."""
     code = """
 import sys
 import inference

@@ -1,4 +1,4 @@
-"""The serving code as it stands in an artifact: its handlers, AWS's own toolkit around them, and Ray Serve."""
+"""The serving code in an artifact: its handlers, alone, under AWS's toolkit and under Ray Serve."""
 
 import base64
 import contextlib
@@ -28,13 +28,13 @@ from tests.unit.classifier.pictures import encoded, noisy_square
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTO = encoded(noisy_square((200, 40, 40), 1, side=96))
-WAIT = 600  # seconds until a server that should have answered is given up
-CAPACITY = 64  # requests that the line takes, as line.py has it
+WAIT = 600  # seconds until a server without an answer fails
+CAPACITY = 64  # capacity of the line, as in line.py
 
 
 @pytest.fixture(scope="module")
 def model_folder(bootstrap_model, tmp_path_factory) -> Path:
-    """The bootstrap model, unpacked as the endpoint's host does it."""
+    """The bootstrap model, unpacked as by the endpoint's host."""
     folder = tmp_path_factory.mktemp("model")
     artifact.extract(bootstrap_model, folder)
     return folder
@@ -44,7 +44,7 @@ def as_json(image: bytes, **more) -> str:
     return json.dumps({"image": base64.b64encode(image).decode()} | more)
 
 
-# What a client may get wrong: (body, content type, custom attributes, status, code).
+# The mistakes of a client: (body, content type, custom attributes, status, code).
 MISTAKES = {
     "nothing": (b"", "image/jpeg", None, 400, "invalid_request"),
     "not an image": (b"hello", "image/jpeg", None, 422, "undecodable_image"),
@@ -71,14 +71,15 @@ MISTAKES = {
 # ---- the bootstrap model --------------------------------------------------------------------------------------
 
 
-def test_the_bootstrap_model_knows_the_classes_of_imagenet(bootstrap_model):
+def test_the_bootstrap_model_has_the_classes_of_imagenet(bootstrap_model):
     card = artifact.validate(bootstrap_model)
     assert (card.architecture, len(card.classes), card.data_sha256) == ("efficientnet-lite0", 1000, None)
     assert {"beagle", "pug", "golden retriever"} <= set(card.labels)
 
 
 def test_the_bootstrap_model_recognises_dogs(model_folder, dogs):
-    """Its answers are ImageNet's: of 60 photographs of three breeds that it knows by name, most come out so."""
+    """Its classes are those of ImageNet. It recognises most of 60 photographs of three breeds that are ImageNet
+    classes."""
     breeds = {"002.Beagle": "beagle", "014.Pug": "pug", "016.Samoyed": "Samoyed"}
     photos = [
         (photo, label) for folder, label in breeds.items() for photo in sorted((dogs / "test" / folder).iterdir())
@@ -99,7 +100,7 @@ for path in sys.stdin.read().split("\\n"):
 def serve_python(
     model_folder: Path, code: str, *arguments: str, stdin: str = "", **variables: str
 ) -> subprocess.CompletedProcess:
-    """Run code with the artifact's own code to import, in an environment that knows nothing of this project."""
+    """Run code that imports the artifact's own code, in an environment without this project."""
     environment = {
         "PATH": os.defpath,
         "HOME": str(model_folder / "home"),
@@ -113,8 +114,8 @@ def serve_python(
     return result
 
 
-def test_a_graph_has_computed_once_before_several_threads_have_it(model_folder):
-    """Two threads that gave OpenVINO its first arrays together waited for each other for ever, once in 60 starts."""
+def test_a_graph_computes_once_before_several_threads_use_it(model_folder):
+    """Two threads that pass OpenVINO its first arrays at the same time deadlocked once in 60 starts."""
     code = """
 import sys
 import inference, networks
@@ -127,7 +128,7 @@ print(computed)
     assert serve_python(model_folder, code, str(model_folder)).stdout == "[1]\n"
 
 
-def test_serving_needs_no_torch_and_reports_to_nobody(model_folder):
+def test_serving_needs_no_torch_and_sends_no_telemetry(model_folder):
     code = """
 import sys
 import inference
@@ -140,7 +141,7 @@ print(sorted(loaded & {"torch", "torchvision", "safetensors", "boto3", "sklearn"
 
 
 def test_on_a_gpu_the_same_artifact_answers_the_same(model_folder):
-    """Its weights under PyTorch, which is what a GPU runs; here on the processors. Probabilities within 1e-4."""
+    """Its weights under PyTorch, as on a GPU, but here on the processors. Probabilities differ by at most 1e-4."""
     code = """
 import io, sys
 import inference
@@ -169,7 +170,7 @@ np.save(sys.argv[2], np.stack([answer.result() for answer in answers]))
     assert len({row.tobytes() for row in found["torch"]}) == 6
 
 
-def test_a_runtime_that_there_is_not_is_named(model_folder):
+def test_an_unknown_runtime_is_named(model_folder):
     code = """
 import sys
 import inference
@@ -187,14 +188,15 @@ except ValueError as error:
 
 @pytest.fixture(scope="module")
 def toolkit(model_folder) -> Iterator[subprocess.Popen]:
-    """`sagemaker_inference.transformer.Transformer` over the artifact: a line of JSON in, a line of JSON out."""
+    """`sagemaker_inference.transformer.Transformer` with the artifact: each line of JSON gets a line of JSON as
+    answer."""
     code = '''
 import base64, json, sys
 from types import SimpleNamespace
 from sagemaker_inference.transformer import Transformer
 
 class Context:
-    """One for the model's whole life, its request exchanged, as in AWS's model server."""
+    """One context for the model's lifetime with changing requests, as in AWS's model server."""
     system_properties = {"model_dir": sys.argv[1]}
     def receive(self, headers):
         self.status, self.kind = 200, None
@@ -267,11 +269,11 @@ def test_the_toolkit_gets_an_answer_that_the_function_can_read(toolkit, body, se
 def test_under_the_toolkit_a_clients_mistake_keeps_its_status(toolkit, body, kind, attributes, status, code):
     answer = transform(toolkit, body, headers(kind, attributes))
     assert answer.status == status
-    error = read_error(status, answer.body.partition("\n")[0])  # the toolkit puts a traceback behind the message
+    error = read_error(status, answer.body.partition("\n")[0])  # the toolkit adds a traceback after the message
     assert error.code == code
 
 
-def test_many_callers_at_once_get_the_answers_they_would_get_alone(model_folder):
+def test_many_callers_at_once_get_the_same_answers_as_alone(model_folder):
     code = """
 import io, json, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -331,7 +333,7 @@ def local_host(model_folder, tmp_path_factory) -> Iterator[SimpleNamespace]:
         assert process.wait(WAIT) == 0
 
 
-def test_the_local_host_answers_as_the_toolkit_does(local_host, toolkit):
+def test_the_local_host_gives_the_answers_of_the_toolkit(local_host, toolkit):
     for body, sent in (
         (PHOTO, headers("image/jpeg", "top_k=3")),
         (as_json(PHOTO, top_k=2), headers("application/json")),
@@ -342,7 +344,7 @@ def test_the_local_host_answers_as_the_toolkit_does(local_host, toolkit):
 
 
 def test_memory_does_not_grow_with_the_requests(local_host):
-    """A leak of a kilobyte a request would be 2 MB here. `make bench ONLY=serving/soak` asks 100,000 times."""
+    """A leak of a kilobyte per request would be 2 MB here. `make bench ONLY=serving/soak` sends 100,000 requests."""
     pictures = [encoded(noisy_square((200, 40, 40), seed, side=32), "PNG") for seed in range(8)]
     requests = [request(local_host.port, "/invocations", picture, "image/png") for picture in pictures]
     with contextlib.closing(Load(local_host.port, requests, 4)) as load:
@@ -357,7 +359,7 @@ def test_memory_does_not_grow_with_the_requests(local_host):
 
 @pytest.fixture(scope="module")
 def ray_serve(model_folder, tmp_path_factory) -> Iterator[Container]:
-    """The artifact in AWS's serving image, as the local AWS starts it."""
+    """The artifact in AWS's serving image, started as by the local AWS."""
     with container(model_folder, tmp_path_factory.mktemp("ray")) as started:
         started.wait_healthy()
         yield started
@@ -375,7 +377,7 @@ def ask(port: int, method: str, path: str, body: bytes | str | None = None, sent
 
 
 @pytest.mark.ray
-def test_ray_serve_answers_as_the_toolkit_does(ray_serve, toolkit):
+def test_ray_serve_gives_the_answers_of_the_toolkit(ray_serve, toolkit):
     for body, sent in (
         (PHOTO, headers("image/jpeg")),
         (PHOTO, headers("image/jpeg", "top_k=3")),
@@ -388,22 +390,24 @@ def test_ray_serve_answers_as_the_toolkit_does(ray_serve, toolkit):
 
 @pytest.mark.ray
 @pytest.mark.parametrize(("body", "kind", "attributes", "status", "code"), MISTAKES.values(), ids=MISTAKES)
-def test_ray_serve_answers_a_clients_mistake_in_the_contracts_words(ray_serve, body, kind, attributes, status, code):
+def test_ray_serve_answers_a_clients_mistake_with_an_error_of_the_contract(
+    ray_serve, body, kind, attributes, status, code
+):
     found, _, answer = ask(ray_serve.port, "POST", "/invocations", body, headers(kind, attributes))
     assert found == status
     assert read_error(status, answer).code == code
 
 
 @pytest.mark.ray
-def test_under_ray_serve_a_full_line_is_503_and_a_sigterm_loses_nobody(ray_serve):
-    """More requests at once than the line takes, each slow to decode. The SIGTERM is the one that ends a container."""
+def test_under_ray_serve_a_full_line_is_503_and_a_sigterm_loses_no_request(ray_serve):
+    """More requests at once than the capacity of the line, each slow to decode. SIGTERM ends a container."""
     slow = encoded(Image.new("RGB", (5000, 4000), (200, 40, 40)), "PNG")
     many = 2 * CAPACITY
     with ThreadPoolExecutor(many) as pool:
         asked = [
             pool.submit(ask, ray_serve.port, "POST", "/invocations", slow, headers("image/png")) for _ in range(many)
         ]
-        list(islice(as_completed(asked), many - CAPACITY))  # so the others are in the line, and their requests taken
+        list(islice(as_completed(asked), many - CAPACITY))  # so the other requests are accepted and in the line
         ray_serve.child.send(signal.SIGTERM)
         answers = [each.result() for each in asked]
     assert {status for status, _, _ in answers} == {200, 503}

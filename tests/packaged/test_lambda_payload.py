@@ -1,4 +1,4 @@
-"""The function's archive as Lambda runs it: unpacked, in a clean interpreter, under AWS's own runtime client."""
+"""The function's archive as on Lambda: unpacked, in a clean interpreter, with AWS's runtime client."""
 
 import base64
 import importlib.util
@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "predictor
 from predictor_support import ANSWER, JPEG, Server, http_event, image_event, respond
 
 TOO_HEAVY = ("boto3", "botocore", "urllib3", "torch", "torchvision", "numpy", "PIL", "openvino", "pandas", "sagemaker")
-WAIT = 120  # seconds until a process that should have answered is given up
+WAIT = 120  # seconds until a process without an answer fails
 
 
 @pytest.fixture(scope="module")
 def task_root(tmp_path_factory) -> Path:
-    """The archive that `make package` makes, unpacked."""
+    """The unpacked archive of `make package`."""
     build = tmp_path_factory.mktemp("build")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(package, "BUILD", build)
@@ -51,7 +51,7 @@ def endpoint() -> Iterator[Server]:
 
 
 def environment(endpoint: Server | None = None, **more: str) -> dict[str, str]:
-    """What Lambda sets for a function, and nothing of ours."""
+    """The variables that Lambda sets for a function, and no others."""
     return {
         "PATH": os.defpath,
         "AWS_REGION": "us-east-1",
@@ -65,7 +65,7 @@ def environment(endpoint: Server | None = None, **more: str) -> dict[str, str]:
 
 
 def run(interpreter: str | Path, paths: list[Path], code: str) -> subprocess.CompletedProcess:
-    """Run code with nothing to import but the standard library and `paths`."""
+    """Run code that can import only the standard library and `paths`."""
     bootstrap = f"import sys; sys.path[:0] = {[str(path) for path in paths]!r}\n{code}"
     return subprocess.run(
         [interpreter, "-I", "-S", "-B", "-c", bootstrap],
@@ -76,7 +76,7 @@ def run(interpreter: str | Path, paths: list[Path], code: str) -> subprocess.Com
     )
 
 
-def test_the_archive_holds_the_handler_the_page_and_of_the_classifier_only_the_contract(task_root):
+def test_the_archive_has_the_handler_the_page_and_only_the_contract_of_the_classifier(task_root):
     shipped = {path.relative_to(task_root).as_posix() for path in task_root.rglob("*") if path.is_file()}
     assert {"handler.py", "predictor/page.html", "predictor/service.py"} <= shipped
     classifier = {name for name in shipped if not name.startswith(("handler.py", "predictor/"))}
@@ -84,7 +84,7 @@ def test_the_archive_holds_the_handler_the_page_and_of_the_classifier_only_the_c
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
-def test_the_handler_needs_nothing_but_python_in_each_version_that_lambda_offers(task_root, version):
+def test_the_handler_needs_only_python_in_each_version_of_lambda(task_root, version):
     interpreter = prepare.installed(version)
     if interpreter is None:
         pytest.skip(f"Python {version} is not installed")
@@ -92,7 +92,7 @@ def test_the_handler_needs_nothing_but_python_in_each_version_that_lambda_offers
     assert (result.returncode, result.stdout) == (0, "True\n"), result.stderr
 
 
-def test_the_handler_loads_no_sdk_and_nothing_of_the_models_even_where_it_is_installed(task_root):
+def test_the_handler_loads_neither_sdk_nor_model_libraries_even_if_installed(task_root):
     site_packages = Path(importlib.util.find_spec("boto3").origin).parents[1]
     code = f"""
 import handler
@@ -104,7 +104,7 @@ print(importlib.util.find_spec("numpy") is not None)
 
 
 class Runtime:
-    """Lambda's Runtime API, as documented, for one environment: hands out events and takes the answers."""
+    """Lambda's documented Runtime API for one environment: it sends events and receives the answers."""
 
     def __init__(self):
         self._events: queue.Queue = queue.Queue()
@@ -113,7 +113,7 @@ class Runtime:
         self.address = f"127.0.0.1:{self._server.port}"
 
     def invoke(self, event: object) -> tuple[str, dict]:
-        """What was posted back, `response` or `error`, and its body."""
+        """The posted answer: `response` or `error`, and its body."""
         self._events.put(event)
         return self.next_answer()
 
@@ -151,7 +151,7 @@ def runtime() -> Iterator[Runtime]:
 
 @pytest.fixture
 def start(task_root, runtime, tmp_path) -> Iterator:
-    """Start the function under the runtime client with `start(**environment)`; it ends with the test."""
+    """Start the function under the runtime client with `start(**environment)`. It ends with the test."""
     processes = []
 
     def begin(variables: dict[str, str]) -> None:
@@ -172,7 +172,7 @@ def start(task_root, runtime, tmp_path) -> Iterator:
         process.wait()
 
 
-def test_under_the_runtime_client_it_answers_the_url_the_browser_and_the_direct_invoke(start, runtime, endpoint):
+def test_with_the_runtime_client_it_answers_the_url_the_browser_and_the_direct_invoke(start, runtime, endpoint):
     start(environment(endpoint))
     kind, response = runtime.invoke(image_event(JPEG))
     assert (kind, response["statusCode"]) == ("response", 200)
@@ -197,7 +197,7 @@ def test_its_log_line_reaches_standard_output(start, runtime, endpoint, tmp_path
     assert (line["request_id"], line["status"], line["bytes"]) == ("8f5c-request", 200, len(JPEG))
 
 
-def test_a_function_without_its_endpoint_fails_its_start_and_says_why(start, runtime):
+def test_a_function_without_its_endpoint_fails_its_start_with_the_reason(start, runtime):
     start(environment() | {"ENDPOINT_NAME": ""})
     kind, failure = runtime.next_answer()
     assert kind == "error"

@@ -1,4 +1,4 @@
-"""The artifacts as AWS's serving image runs them: Python 3.13, Ray 2.57, the adapter, loopback as the only network."""
+"""The artifacts in AWS's serving image: Python 3.13, Ray 2.57, the adapter, and loopback as the only network."""
 
 import json
 import os
@@ -19,7 +19,7 @@ PHOTO = encoded(noisy_square((200, 40, 40), 1, side=96))
 
 @pytest.fixture(scope="module")
 def train(unpacked, archives, squares, tmp_path_factory):
-    """Train with the archive of the training payload; gives the model's folder."""
+    """Train with the archive of the training payload. Returns the model's folder."""
 
     def run(*arguments: str) -> Path:
         folder = tmp_path_factory.mktemp("trained")
@@ -68,21 +68,21 @@ def test_a_frozen_and_a_fine_tuned_model_answer_in_the_image(train, tmp_path):
         }
 
 
-def test_a_model_says_which_image_and_packages_it_was_tested_with(bootstrap):
+def test_a_model_names_the_image_and_packages_it_was_tested_with(bootstrap):
     serving = artifact.read_card(bootstrap).serving
     image = require()
     assert (serving["image"], serving["python"]) == (image.name, image.python)
     assert serving["packages"]["ray"] == image.versions()["ray"]
 
 
-def test_the_packages_that_the_serving_code_brings_read_a_graph(bootstrap):
+def test_the_packages_of_the_serving_code_read_a_graph(bootstrap):
     result = load_graph(bootstrap)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == artifact.read_card(bootstrap).name
 
 
-def test_without_the_frontend_of_its_own_format_no_graph_is_read(bootstrap, tmp_path):
-    """Once the pattern that removes what is never loaded also removed this, and no endpoint on AWS could answer."""
+def test_without_the_frontend_of_its_own_format_openvino_reads_no_graph(bootstrap, tmp_path):
+    """Once, the pattern for unneeded files also removed this frontend, and no endpoint on AWS could answer."""
     shutil.copytree(bootstrap, tmp_path / "model")
     (frontend,) = (tmp_path / "model").glob("code/packages/*/openvino/libs/libopenvino_ir_frontend*")
     frontend.unlink()
@@ -93,7 +93,8 @@ def test_without_the_frontend_of_its_own_format_no_graph_is_read(bootstrap, tmp_
 
 @pytest.mark.ray
 def test_a_model_that_cannot_answer_never_becomes_healthy(bootstrap, tmp_path):
-    """Ray Serve's own health check is green without a replica; here the container ends, with the reason last."""
+    """Ray Serve's own health check succeeds without a replica. Here the container ends, and the reason is its last
+    line."""
     model = tmp_path / "model"
     shutil.copytree(bootstrap, model)
     (model / "graph.xml").write_text("<net/>")
@@ -105,7 +106,7 @@ def test_a_model_that_cannot_answer_never_becomes_healthy(bootstrap, tmp_path):
 
 
 @pytest.mark.ray
-def test_without_the_variable_the_adapter_asks_ray_serve_and_a_replica_answers(bootstrap, tmp_path):
+def test_without_the_variable_the_adapter_forwards_to_ray_serve(bootstrap, tmp_path):
     with container(bootstrap, tmp_path, variables={}) as started:
         started.wait_healthy()
         _, _, body = started.ask("POST", "/invocations", PHOTO, {"Content-Type": "image/jpeg"})

@@ -1,4 +1,4 @@
-"""The training archive as a training job runs it: unpacked, in a clean interpreter, told everything by SageMaker."""
+"""The training archive as in a training job: unpacked, in a clean interpreter, with the environment of SageMaker."""
 
 import json
 import os
@@ -14,11 +14,11 @@ import torch
 from classifier import artifact
 from torchvision import models
 
-TIMEOUT = 600  # seconds until a run that hangs is given up
+TIMEOUT = 600  # seconds until a run that hangs fails
 
 
 class Job:
-    """A training job's folders and environment; `run` starts the program in them."""
+    """A training job's folders and environment. `run` starts the program with them."""
 
     def __init__(self, base: Path, code: Path, dataset: Path, serving: Path):
         self.base, self.code = base, code
@@ -68,7 +68,7 @@ def job(tmp_path, unpacked, squares, archives) -> Job:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, unpacked, squares, archives) -> tuple[Job, subprocess.CompletedProcess]:
-    """One complete job with nothing but defaults, and what it printed."""
+    """One complete job with all defaults, and its output."""
     job = Job(tmp_path_factory.mktemp("job"), unpacked["train"], squares, archives["inference"])
     (job.base / "checkpoints").mkdir()
     return job, job.run()
@@ -78,7 +78,7 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
 
 
-def test_it_trains_and_reports_in_the_form_that_metric_definitions_read(trained):
+def test_it_trains_and_prints_metrics_in_the_form_of_the_metric_definitions(trained):
     _, result = trained
     assert result.returncode == 0, result.stderr
     assert "features train 24/24" in result.stdout
@@ -89,11 +89,11 @@ def test_it_trains_and_reports_in_the_form_that_metric_definitions_read(trained)
     assert result.stderr == ""
 
 
-def test_it_leaves_an_artifact_that_says_what_it_is(trained):
+def test_it_writes_an_artifact_that_describes_itself(trained):
     job, _ = trained
     card = artifact.validate(job.base / "model")
     assert (card.name, card.architecture, card.precision) == ("squares-1", "efficientnet-lite0", "fp32")
-    assert "cannot be seen on 12 validation images" in card.precision_reason
+    assert "cannot be measured on 12 validation images" in card.precision_reason
     assert card.labels == ("red square", "green square", "blue square")
     assert (card.input_size, card.mean, card.std) == (224, (127.0,) * 3, (128.0,) * 3)
     assert card.metrics["test_accuracy"] == 1.0
@@ -102,7 +102,7 @@ def test_it_leaves_an_artifact_that_says_what_it_is(trained):
     assert {"torch", "openvino", "numpy", "pillow"} <= set(card.libraries)
 
 
-def test_it_leaves_all_that_is_needed_to_judge_and_repeat_the_run(trained):
+def test_it_writes_everything_needed_to_judge_and_repeat_the_run(trained):
     job, _ = trained
     metrics = job.metrics
     assert metrics["confusion"] == [[4, 0, 0], [0, 4, 0], [0, 0, 4]]
@@ -113,7 +113,7 @@ def test_it_leaves_all_that_is_needed_to_judge_and_repeat_the_run(trained):
     assert {"features", "train", "test"} <= set(metrics["seconds"])
 
 
-def test_it_leaves_a_report_that_needs_nothing_beside_itself(trained):
+def test_it_writes_a_report_that_needs_no_other_file(trained):
     job, _ = trained
     page = (job.base / "output" / "data" / "report.html").read_text()
     for told in ("squares-1", "green square", "1 x ml.m5.xlarge", "at $0.23 an hour", job.metrics["data_sha256"]):
@@ -140,12 +140,12 @@ def test_the_weights_are_those_of_the_graph(trained):
     np.testing.assert_allclose(answered, torch.softmax(logits, 1).numpy(), atol=1e-4)
 
 
-def test_it_wrote_nothing_into_the_home_of_who_ran_it(trained):
+def test_it_writes_nothing_to_the_users_home(trained):
     job, _ = trained
     assert not (job.base / "home").exists()
 
 
-def test_other_settings_do_not_go_on_from_that_checkpoint(trained):
+def test_other_settings_do_not_continue_from_that_checkpoint(trained):
     job, _ = trained
     result = job.run("--lr", "0.5")
     assert result.returncode == 1
@@ -183,13 +183,13 @@ def test_another_network_in_full_with_weights_from_the_channel(job, tmp_path):
     arguments += ("--precision", "int8")
     result = job.run(*arguments, SM_CHANNEL_WEIGHTS=str(tmp_path / "weights"))
     assert result.returncode == 0, result.stderr
-    assert "now all parameters are trained" in result.stdout
+    assert "training all parameters" in result.stdout
     card = artifact.validate(job.base / "model")
     assert (card.architecture, len(job.metrics["history"])) == ("resnet18", 2)
     assert (card.precision, card.precision_reason) == ("int8", "asked for")
 
 
-def test_two_processes_leave_what_one_does_and_one_of_them_speaks(trained, job):
+def test_two_processes_write_the_results_of_one_and_only_one_prints(trained, job):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     result = subprocess.run(
         [*launcher, "train.py"],
@@ -231,20 +231,20 @@ def test_help_needs_neither_environment_nor_libraries(unpacked):
     [
         (["--arch", "resnet51"], "ModelError: There is no network resnet51"),
         (["--test", "/nowhere"], "DatasetError: The split test is missing: /nowhere"),
-        (["--serving", "/nowhere.tar.gz"], "ArtifactError: /nowhere.tar.gz is not there"),
-        (["--weights", "/nowhere.pth"], "ModelError: The weights /nowhere.pth are not there"),
+        (["--serving", "/nowhere.tar.gz"], "ArtifactError: /nowhere.tar.gz does not exist"),
+        (["--weights", "/nowhere.pth"], "ModelError: The weights /nowhere.pth do not exist"),
         (["--epochs", "none"], "train.py: error: argument --epochs: 'none' is not a whole number"),
     ],
     ids=["network", "split", "serving code", "weights", "hyperparameter"],
 )
-def test_what_is_wrong_is_the_last_line(job, arguments, reason):
+def test_the_reason_of_a_failure_is_the_last_line(job, arguments, reason):
     result = job.run(*arguments)
     assert result.returncode in (1, 2)
     assert last_line(result.stderr).startswith(reason)
     assert "Traceback" not in result.stderr
 
 
-def test_a_price_that_is_none_stops_before_anything_is_trained(job):
+def test_a_wrong_price_stops_the_run_before_training(job):
     result = job.run(PRICE_PER_HOUR="cheap")
     assert (result.returncode, "features" in result.stdout) == (1, False)
     assert last_line(result.stderr).startswith("PriceError: PRICE_PER_HOUR='cheap' is not a price")
@@ -254,17 +254,17 @@ def test_a_missing_channel_is_named(job):
     del job.environment["SM_CHANNEL_VALID"]
     result = job.run()
     assert result.returncode == 2
-    assert "--valid not given (in a training job: the channel of that name)" in last_line(result.stderr)
+    assert "missing --valid (in a training job: the channel of that name)" in last_line(result.stderr)
 
 
-def test_several_instances_are_refused_rather_than_training_the_same_model_several_times(job):
+def test_several_instances_without_torchrun_are_refused(job):
     result = job.run(SM_HOSTS='["algo-1", "algo-2"]')
     assert result.returncode == 2
-    assert "let torchrun start this program" in last_line(result.stderr)
+    assert "Let torchrun start this program" in last_line(result.stderr)
 
 
 @pytest.mark.parametrize("payload", ["train", "ec2"])
-def test_the_versions_it_installs_are_those_of_the_lock(unpacked, payload):
+def test_the_installed_versions_are_those_of_the_lock(unpacked, payload):
     lock = (Path(__file__).resolve().parents[2] / "requirements.lock").read_text()
     locked = dict(re.findall(r"^([a-z0-9.-]+)==([^ ;]+)", lock, re.M))
     wanted = re.findall(r"^([a-z0-9.-]+)==(.+)$", (unpacked[payload] / "requirements.txt").read_text(), re.M)

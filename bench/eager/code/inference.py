@@ -1,6 +1,6 @@
-"""The original project's handler, written anew for the bench: eager PyTorch, PIL, one image a call, raw logits.
+"""The original project's handler, rewritten for the bench: eager PyTorch, PIL, one image per call, raw logits.
 
-What it does at loading, downloading weights that are overwritten at once, is left out; so is its way to take a URL.
+It does not download weights that are overwritten at once, as the original does, and does not accept URLs.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""A moment by which an answer must be on its way, and calls that are given up when it comes."""
+"""A deadline for an answer, and calls that time out at the deadline."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ class Deadline:
         self._at = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds until then, never negative."""
+        """Seconds until the deadline, never negative."""
         return max(0.0, self._at - time.monotonic())
 
     def within(self, seconds: float) -> "Deadline":
@@ -24,11 +24,10 @@ class Deadline:
         return Deadline(min(seconds, self.left()))
 
     def run(self, call: Callable[..., Result], *args, **kwargs) -> Result:
-        """Call, and raise TimeoutError if it has not returned in time.
+        """Call the function. Raise TimeoutError if it does not return in time.
 
-        For calls that know no total limit of their own: name resolution has none, and botocore's are fixed
-        when the client is made, for each read apart. A call that is given up goes on in its thread until its
-        own limits end it.
+        For calls without a total time limit: name resolution has none, and those of botocore are fixed per read when
+        the client is made. After a timeout, the call continues in its thread until its own limits end it.
         """
         outcome: Future[Result] = Future()
 

@@ -1,4 +1,4 @@
-"""The SageMaker endpoint, asked once per image; its failures, turned into the contract's."""
+"""Call the SageMaker endpoint once per image, and translate its failures into those of the contract."""
 
 import http.client
 
@@ -29,7 +29,7 @@ NOT_ALLOWED = {
 
 
 class Endpoint:
-    """One endpoint. Its client is made with it, and keeps the connection between requests."""
+    """One endpoint with a client, which keeps its connection between requests."""
 
     def __init__(self, name: str):
         self._name = name
@@ -38,14 +38,14 @@ class Endpoint:
     def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline) -> dict:
         """`{"predictions": [...], "model": {...}}`.
 
-        Raises ApiError: the 4xx of the contract that the model reported, 429 where it is throttled, 502 where
-        it failed or is unavailable, 504 where the deadline came first.
+        Raises ApiError: the 4xx of the contract that the model reported, 429 if it is throttled, 502 if it failed or is
+        unavailable, 504 after the deadline.
         """
         headers = {"Content-Type": content_type, "Accept": JSON_TYPE}
         if top_k is not None:
             headers[CUSTOM_ATTRIBUTES_HEADER] = to_custom_attributes(top_k)
         try:
-            # Under the deadline as a whole: a socket's own timeout is for each step.
+            # The deadline covers the whole call, because a socket's timeout applies to each step.
             answer = deadline.run(self._client.invoke, self._name, image, headers, deadline.left())
         except ServiceError as error:
             raise _from_service(error) from error
@@ -57,13 +57,13 @@ class Endpoint:
 
 
 def _from_service(error: ServiceError) -> ApiError:
-    """What a refusal by the service means to the caller, who learns nothing of accounts and roles."""
+    """The caller's error for a refusal by the service. It does not reveal accounts and roles."""
     if error.code == "ModelError":
         return _from_model(error.original_status, error.original_message)
     if error.code in THROTTLED or error.status == 429:
         return ApiError("throttled", BUSY)
     if error.code in NOT_ALLOWED:
-        return ApiError("endpoint_unavailable", "The function may not call the endpoint.")
+        return ApiError("endpoint_unavailable", "The function is not allowed to call the endpoint.")
     if error.code in ("ValidationError", "ValidationException") and "not found" in error.message.lower():
         return ApiError("endpoint_unavailable", "The endpoint does not exist, or is being created.")
     return ApiError("endpoint_unavailable", "The endpoint is not available; try again later.")
@@ -74,8 +74,8 @@ def _failed() -> ApiError:
 
 
 def _from_model(status: int, message: str) -> ApiError:
-    """What the container answered, as SageMaker passes it on in a ModelError."""
-    if status == 0:  # SageMaker's way to say that the container did not answer, in its 60 s or ever
+    """The error for the container's answer, which SageMaker forwards in a ModelError."""
+    if status == 0:  # SageMaker's status if the container did not answer, within its 60 s or at all
         return ApiError("endpoint_timeout", TOO_SLOW) if "timed out" in message else _failed()
     if is_overloaded(status, message):
         return ApiError("throttled", BUSY)

@@ -1,6 +1,6 @@
-"""Function-URL events (payload format 2.0) as requests, and answers as the responses they take.
+"""Convert function-URL events (payload format 2.0) to requests, and answers to responses.
 
-`isBase64Encoded` is trusted whatever the content type: hosts disagree about which bodies they encode.
+`isBase64Encoded` decides, whatever the content type, because hosts encode different bodies.
 """
 
 import base64
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from classifier.contract import JSON_TYPE, ApiError
 
-RETRY_AFTER_SECONDS = 1  # an image takes far less; by then a slot is free, or one more request will not matter
+RETRY_AFTER_SECONDS = 1  # much longer than an image takes, so a slot is free by then
 
 COMMON_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -26,13 +26,13 @@ class HttpRequest:
 
 
 def is_http(event: object) -> bool:
-    """Whether the event comes from a function URL; a direct invoke's is any other JSON."""
+    """Whether the event is from a function URL. A direct invoke has any other JSON."""
     context = event.get("requestContext") if isinstance(event, dict) else None
     return isinstance(context, dict) and isinstance(context.get("http"), dict)
 
 
 def read_http(event: dict) -> HttpRequest:
-    """Raises ApiError 400 for a body that is not what `isBase64Encoded` says."""
+    """Raises ApiError 400 if the body does not match `isBase64Encoded`."""
     http = event["requestContext"]["http"]
     return HttpRequest(
         method=str(http.get("method", "")).upper(),
@@ -54,7 +54,7 @@ def _body(event: dict) -> bytes:
     try:
         if event.get("isBase64Encoded"):
             return base64.b64decode(body, validate=True)
-        return body.encode("utf-8", "surrogateescape")  # bytes that a host passed on as text come back as they were
+        return body.encode("utf-8", "surrogateescape")  # restores bytes that a host forwarded as text
     except (ValueError, TypeError, AttributeError):
         raise ApiError("invalid_request", "The body of the event is not readable.") from None
 
@@ -69,7 +69,7 @@ def json_response(status: int, answer: dict, headers: dict[str, str] | None = No
 
 
 def error_response(error: ApiError, request_id: str, headers: dict[str, str] | None = None) -> dict:
-    """The one shape of failures; 429 says when to come back."""
+    """The response for an error. A 429 has Retry-After."""
     retry = {"retry-after": str(RETRY_AFTER_SECONDS)} if error.status == 429 else {}
     return json_response(error.status, error.to_dict(request_id), {**retry, **(headers or {})})
 

@@ -1,9 +1,8 @@
-"""Fetching the image behind a `{"url": ...}` without becoming a way into the network the function stands in.
+"""Download the image of a `{"url": ...}` without opening a way into the function's own network.
 
-What holds for the URL holds again for each redirect: the rules of `urls`, on every address that the name
-resolves to. The name is resolved once and the connection goes to an address that was checked, so a name that
-changes its mind between the two cannot lead elsewhere. Over all of it stand REDIRECTS, MAX_IMAGE_BYTES, and
-one deadline that also ends a server which trickles.
+The rules of `urls` apply to the URL and to each redirect, for every address that the name resolves to. The name is
+resolved once, and the connection goes to a checked address, so a later change of the name has no effect. REDIRECTS,
+MAX_IMAGE_BYTES and one deadline limit the whole download. The deadline also ends a download from a very slow server.
 """
 
 import contextlib
@@ -34,14 +33,14 @@ HEADERS = {
 @dataclass(frozen=True)
 class Fetched:
     body: bytes
-    content_type: str  # as its server declares it; the bytes are for the caller to check
-    host: str  # the last one of the chain
+    content_type: str  # as declared by the server; the caller checks the bytes
+    host: str  # the last host of the redirects
 
 
 def fetch_image(url: str, policy: Policy, deadline: Deadline) -> Fetched:
     """The bytes behind `url`.
 
-    Raises ApiError: 422 where it may not or cannot be fetched, 413, 415 by its declared type, 504.
+    Raises ApiError: 422 if the URL is not allowed or the download fails, 413, 415 for the declared type, 504.
     """
     for _ in range(1 + REDIRECTS):
         place = parse(url, policy)
@@ -57,7 +56,7 @@ def fetch_image(url: str, policy: Policy, deadline: Deadline) -> Fetched:
 
 @contextlib.contextmanager
 def _answer(place: Place, addresses: list[Address], deadline: Deadline) -> Generator[http.client.HTTPResponse]:
-    """The answer to one GET, with its body still to be read; what goes wrong becomes an ApiError."""
+    """The answer to one GET, with an unread body. Raises ApiError for all failures."""
     try:
         with (
             _connected(place, addresses, deadline) as sock,
@@ -75,18 +74,18 @@ def _answer(place: Place, addresses: list[Address], deadline: Deadline) -> Gener
             raise _too_slow(place) from error
         certificate = isinstance(error, ssl.SSLCertVerificationError)
         problem = "its certificate is not valid" if certificate else "the connection failed"
-        raise ApiError("url_unreachable", f"{place.host} could not be fetched from: {problem}.") from error
+        raise ApiError("url_unreachable", f"The download from {place.host} failed: {problem}.") from error
 
 
 def _connected(place: Place, addresses: list[Address], deadline: Deadline) -> socket.socket:
-    """A connection to the first address that takes one; for https still without its handshake."""
+    """A connection to the first address that accepts one. For https the handshake comes later."""
     for address in addresses:
         seconds = min(CONNECT_SECONDS, deadline.left())
         with contextlib.suppress(OSError):
             sock = socket.create_connection((str(address), place.port), timeout=seconds)
             break
     else:
-        raise ConnectionError("no address takes a connection")
+        raise ConnectionError("no address accepts a connection")
     sock.settimeout(deadline.left())
     if place.scheme == "https":
         return _tls().wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
@@ -95,10 +94,11 @@ def _connected(place: Place, addresses: list[Address], deadline: Deadline) -> so
 
 @contextlib.contextmanager
 def _broken_off(sock: socket.socket, deadline: Deadline) -> Generator[None]:
-    """Shut the connection at the deadline: a socket's timeout is for each read, so trickling beats it."""
+    """Shut the connection at the deadline. A socket's timeout applies to each read, so a slow server never reaches
+    it."""
 
     def shut() -> None:
-        with contextlib.suppress(OSError):  # it has just ended by itself
+        with contextlib.suppress(OSError):  # the connection has just ended
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     timer = threading.Timer(deadline.left(), shut)
@@ -118,15 +118,15 @@ def _read(response: http.client.HTTPResponse, place: Place, deadline: Deadline) 
             "unsupported_media_type", f"The URL leads to {declared[:80]}, not to {' or '.join(MEDIA_TYPES)}."
         )
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise ApiError("url_unreachable", f"{place.host} sends the image compressed, unasked.")
+        raise ApiError("url_unreachable", f"{place.host} sends the image with a Content-Encoding.")
     announced = response.length or 0
     body = b"" if announced > MAX_IMAGE_BYTES else response.read(MAX_IMAGE_BYTES + 1)
     if max(announced, len(body)) > MAX_IMAGE_BYTES:
         raise ApiError("image_too_large", f"The image is larger than {MAX_IMAGE_BYTES:,} bytes.")
-    if deadline.left() == 0:  # broken off, which looks like an end where no length was announced
+    if deadline.left() == 0:  # the connection was shut, which looks like an end if the length is unknown
         raise _too_slow(place)
     if len(body) < announced:
-        raise ApiError("url_unreachable", f"{place.host} broke off in the middle of the image.")
+        raise ApiError("url_unreachable", f"{place.host} closed the connection before the end of the image.")
     return body
 
 

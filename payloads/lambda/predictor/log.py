@@ -7,11 +7,11 @@ import traceback
 from collections.abc import Generator
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-LONGEST_VALUE = 4000  # a traceback fits; a caller's path of a megabyte does not
+LONGEST_VALUE = 4000  # enough for a traceback, but not for a path of a megabyte
 
 
 class RequestLog:
-    """Gathers what is known of one request, and writes it once at the end."""
+    """Collects the facts about one request, and writes them once at the end."""
 
     def __init__(self, request_id: str, threshold: str):
         self._threshold = LEVELS.index(threshold)
@@ -23,7 +23,7 @@ class RequestLog:
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Generator[None]:
-        """Note as `name` the milliseconds that the block took, also when it fails."""
+        """Record the milliseconds of the block as `name`, even if it fails."""
         started = time.perf_counter()
         try:
             yield
@@ -31,17 +31,17 @@ class RequestLog:
             self.set(**{name: _milliseconds(started)})
 
     def failed(self, code: str, failure: BaseException | None) -> None:
-        """Note an error's code and what lies behind it: the log says more than the answer does."""
+        """Record an error's code and its cause. The log has more details than the answer."""
         self.set(code=code)
         if failure is not None:
             self.set(detail=f"{type(failure).__name__}: {failure}")
 
     def defect(self, failure: Exception) -> None:
-        """Note a defect of the function with its traceback."""
+        """Record a bug in the function with its traceback."""
         self.set(traceback="".join(traceback.format_exception(failure)))
 
     def write(self, status: int) -> None:
-        """One line: ERROR from status 500 on, else INFO; none where the threshold is higher."""
+        """Write one line: ERROR from status 500 on, otherwise INFO. Write none if the log level is higher."""
         level = "ERROR" if status >= 500 else "INFO"
         if LEVELS.index(level) < self._threshold:
             return

@@ -1,4 +1,4 @@
-"""The page that a browser gets: one file, and a policy that lets nothing else in."""
+"""The page for browsers: one file, with a content security policy that allows no other source."""
 
 import base64
 import functools
@@ -13,7 +13,7 @@ PAGE = Path(__file__).with_name("page.html")
 
 @functools.cache
 def page_response() -> dict:
-    """The page as a response. Its own script and style are allowed by their hashes; nothing else is."""
+    """The page as a response. The policy allows its own script and style by their hashes, and nothing else."""
     html = PAGE.read_text(encoding="utf-8")
     policy = {
         "default-src": "'none'",

@@ -1,7 +1,7 @@
-"""InvokeEndpoint, over a connection that is kept: what of boto3 this function needs, in a tenth of its start.
+"""InvokeEndpoint over a persistent connection. It replaces boto3 here and starts in a tenth of the time.
 
 Credentials, region and address come from the environment, as Lambda and the SDKs name them. There are no retries: they
-would spend the caller's time unseen and make a busy endpoint busier.
+would use up the caller's time and add load to a busy endpoint.
 """
 
 import http.client
@@ -16,12 +16,12 @@ from predictor.signature import Credentials, signed
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 60.0  # SageMaker's own limit for an answer
-# What a kept connection ends with that the other side has closed meanwhile.
+# The errors of a kept connection that the server has closed meanwhile.
 DEAD = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
 class ServiceError(Exception):
-    """The service refused or failed. `original_*` are the container's, where it was the container (ModelError)."""
+    """The service refused or failed. `original_*` are from the container if the container failed (ModelError)."""
 
     def __init__(self, status: int, headers: http.client.HTTPMessage | Mapping[str, str], body: bytes):
         try:
@@ -39,20 +39,20 @@ class ServiceError(Exception):
 
 
 class RuntimeClient:
-    """Safe to use from several threads: each request has a connection of its own while it lasts."""
+    """A client for several threads. Each running request has its own connection."""
 
     def __init__(self, environ: Mapping[str, str]):
-        """Raises ValueError where a variable is missing or wrong."""
+        """Raises ValueError if a variable is missing or wrong."""
         self._environ = environ
         self._region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
         if not self._region:
             raise ValueError("AWS_REGION is not set")
-        self._credentials()  # missing ones are said at the start
+        self._credentials()  # fails at the start if they are missing
         suffix = "amazonaws.com.cn" if self._region.startswith("cn-") else "amazonaws.com"
         address = environ.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME") or environ.get("AWS_ENDPOINT_URL")
         parts = urlsplit(address or f"https://runtime.sagemaker.{self._region}.{suffix}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"AWS_ENDPOINT_URL is {address!r}, which is no address")
+            raise ValueError(f"AWS_ENDPOINT_URL is {address!r}, which is not an address")
         self._host, self._port, self._netloc = parts.hostname, parts.port, parts.netloc
         self._tls = _tls(environ.get("AWS_CA_BUNDLE")) if parts.scheme == "https" else None
         self._kept: list[http.client.HTTPConnection] = []
@@ -60,15 +60,15 @@ class RuntimeClient:
     def invoke(self, endpoint: str, body: bytes, headers: Mapping[str, str], seconds: float) -> bytes:
         """The endpoint's answer. Raises ServiceError, OSError or HTTPException.
 
-        `seconds` limits each step, the connecting and each read, not their sum.
+        `seconds` limits each step (the connect and each read), not their sum.
         """
         connection = self._kept.pop() if self._kept else None
         if connection is not None:
             try:
                 return self._exchange(connection, endpoint, body, headers, seconds)
             except DEAD:
-                # It died unnoticed while Lambda held the environment frozen. Asking again on a new one costs no wait
-                # and changes nothing there; a second failure is reported.
+                # The connection ended while Lambda held the environment frozen. A retry on a new one takes no extra
+                # wait and is safe. A second failure is raised.
                 connection.close()
         return self._exchange(self._connection(seconds), endpoint, body, headers, seconds)
 

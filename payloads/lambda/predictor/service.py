@@ -1,4 +1,4 @@
-"""From an event to its answer: the function URL's routes, the direct invoke, and the way that both take."""
+"""Answer events: the routes of the function URL, the direct invoke, and their common part."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ from predictor.log import RequestLog
 from predictor.page import page_response
 from predictor.urls import Policy
 
-ANSWER_SECONDS = 0.5  # kept back of the function's time, so that "too slow" is still said by the function itself
-FETCH_SECONDS = 10.0  # for a {"url"}, and never more than half of what is left
+ANSWER_SECONDS = 0.5  # reserved, so that the function can still answer "too slow" itself
+FETCH_SECONDS = 10.0  # for a {"url"}, but at most half of the time left
 
 
 class Predictor:
-    """Answers every event and never raises, so that no stack trace leaves the function."""
+    """Answers every event and never raises, so no stack trace leaves the function."""
 
     def __init__(self, endpoint: Endpoint, policy: Policy, log_level: str):
         self._endpoint = endpoint
@@ -36,10 +36,10 @@ class Predictor:
     def answer(self, event: object, context) -> dict:
         """The response to a function-URL event, or the answer to a direct invoke.
 
-        A direct invoke, `{"url": ...}` or `{"image": base64}` with an optional `top_k`, is answered
-        `{"predictions", "model", "request_id"}`; a failure is `{"statusCode": 422, "error": {...}}`. It is
-        returned and not raised: raised, it would carry a stack trace, and Lambda would repeat an asynchronous
-        invoke twice for a mistake of its caller.
+        A direct invoke, `{"url": ...}` or `{"image": base64}` with an optional `top_k`, is answered with
+        `{"predictions", "model", "request_id"}`. A failure is `{"statusCode": 422, "error": {...}}`. It is returned and
+        not raised. An exception would contain a stack trace, and Lambda would retry an asynchronous invoke twice for a
+        mistake of its caller.
         """
         request_id = context.aws_request_id
         deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS)
@@ -53,7 +53,7 @@ class Predictor:
             log.failed(error.code, error.__cause__)
             response = _failure(event, error, request_id)
         except Exception as defect:
-            error = ApiError("internal_error", "The function failed; its log says more under this request id.")
+            error = ApiError("internal_error", "The function failed. Search its log for this request id.")
             log.failed(error.code, None)
             log.defect(defect)
             response = _failure(event, error, request_id)
@@ -68,9 +68,9 @@ class Predictor:
         request = read_http(event)
         log.set(via="function-url", method=request.method, path=request.path)
         match request.method, request.path:
-            case "GET" | "HEAD", "/":  # of an answer to HEAD the host sends the headers alone
+            case "GET" | "HEAD", "/":  # for HEAD the host sends only the headers
                 return page_response()
-            case "GET" | "HEAD", "/favicon.ico":  # asked for by browsers unasked; the page carries its icon
+            case "GET" | "HEAD", "/favicon.ico":  # browsers request it by default; the page contains its icon
                 return no_content()
             case "POST", "/":
                 asked, content_type = _read_question(request)
@@ -80,7 +80,7 @@ class Predictor:
                 error = ApiError("method_not_allowed", "GET shows a page; POST an image, or JSON.")
                 log.failed(error.code, None)
                 return error_response(error, request_id, {"allow": "GET, HEAD, POST"})
-        raise ApiError("not_found", "There is nothing here; everything is at /.")
+        raise ApiError("not_found", "This path does not exist. Use /.")
 
     def _predict(self, asked: JsonRequest, content_type: str | None, deadline: Deadline, log: RequestLog) -> dict:
         image = asked.image or b""
@@ -97,7 +97,7 @@ class Predictor:
 
 
 def _read_question(request: HttpRequest) -> tuple[JsonRequest, str | None]:
-    """What a POST asks, and the declared type of the image in its body. `top_k` may stand in the query."""
+    """The request of a POST, and the declared type of the image in its body. `top_k` may be in the query."""
     declared = request.headers.get("content-type", "")
     top_k = parse_top_k(request.query.get("top_k"))
     if media_type(declared) != JSON_TYPE:

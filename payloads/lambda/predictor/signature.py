@@ -16,7 +16,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 class Credentials:
     access_key: str
     secret_key: str
-    token: str | None = None  # comes with the temporary keys of a role, which a function's are
+    token: str | None = None  # part of the temporary keys of a role, such as a function's role
 
 
 def signed(
@@ -29,7 +29,7 @@ def signed(
     service: str,
     now: datetime,
 ) -> dict[str, str]:
-    """The headers with the date, the token and the signature added: all of them are signed. `now` is UTC."""
+    """The headers plus the date, the token and the signature. All headers are signed. `now` is UTC."""
     moment = now.strftime("%Y%m%dT%H%M%SZ")
     sent = {**headers, "X-Amz-Date": moment}
     if credentials.token:

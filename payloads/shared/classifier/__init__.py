@@ -1,1 +1,1 @@
-"""What every payload shares: the contract, the data, the model, its training and its artifact."""
+"""The package that all payloads share: the contract, the data, the model, its training and its artifact."""

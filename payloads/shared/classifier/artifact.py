@@ -1,13 +1,14 @@
-"""The model artifact: all that serving needs, in one archive that describes itself. Standard library only.
+"""The model artifact: one archive with everything that serving needs, and a description. Standard library only.
 
-    model.json                 the ModelCard: what it is, how it was made, the SHA-256 of every other file
+    model.json                 the ModelCard: the model, its origin, and the SHA-256 of every other file
     graph.xml graph.bin        OpenVINO IR: uint8 NHWC in, probabilities out
-    weights.safetensors        the same network's parameters, to train on from
+    weights.safetensors        the parameters of the same network, for further training
     config.yaml                starts code/serve_app.py under Ray Serve
     code/                      the serving code: inference.py (handlers), serve_app.py, classifier/
 
-A training job leaves these files in its model folder and SageMaker packs them; elsewhere `pack` does, and the same
-folder always gives the same bytes. `validate` needs neither torch nor OpenVINO: deploy calls it before it promotes.
+A training job writes these files to its model folder, and SageMaker packs them. Elsewhere `pack` does that, and the
+same folder always gives the same bytes. `validate` needs neither torch nor OpenVINO, because deploy calls it before a
+promotion.
 """
 
 import gzip
@@ -24,7 +25,7 @@ from typing import IO, Any
 CARD = "model.json"
 WEIGHTS = "weights.safetensors"
 SERVE_CONFIG = "config.yaml"
-SERVING = "serving.json"  # of the serving code: what it was tested with
+SERVING = "serving.json"  # in the serving code: the versions that it was tested with
 CODE = "code"
 REQUIRED = (
     CARD,
@@ -36,43 +37,43 @@ REQUIRED = (
     f"{CODE}/serve_app.py",
     f"{CODE}/classifier/__init__.py",
 )
-MAX_BYTES = 8 * 1024**3  # unpacked; the largest networks of torchvision make 5 GB of graph and weights
+MAX_BYTES = 8 * 1024**3  # unpacked; graph and weights of torchvision's largest networks are 5 GB
 _CHUNK = 1024 * 1024
 
 
 class ArtifactError(Exception):
-    """The archive or folder is no usable model; the message names what is missing or corrupt."""
+    """The archive or folder is not a usable model. The message names the missing or corrupt part."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model is and where it comes from: the contents of model.json."""
+    """The description of a model and its origin: the contents of model.json."""
 
-    name: str  # the run that made it
+    name: str  # name of the run that made the model
     architecture: str
     classes: tuple[str, ...]  # the class folders, in the order of the graph's output
-    labels: tuple[str, ...]  # the same in words
+    labels: tuple[str, ...]  # the names of the classes for people
     input_size: int  # pixels a side
     mean: tuple[float, ...]  # of the pixels, 0 to 255, by channel; applied inside the graph
     std: tuple[float, ...]
     precision: str  # of the graph: "fp32" or "int8"
     created: str  # UTC, ISO 8601
     metrics: dict[str, float]
-    data_sha256: str | None  # None where it was not trained here
+    data_sha256: str | None  # None if the model was not trained by this project
     code_sha256: str
     libraries: dict[str, str]  # name -> version
     files: dict[str, str]  # name -> SHA-256 of every other file of the artifact
-    # Artifacts of before these fields are read with their defaults.
+    # Older artifacts lack the fields below, which then have their defaults.
     precision_reason: str = ""  # in words
-    precision_accuracy: dict[str, float] = field(default_factory=dict)  # on validation, where two were compared
-    serving: dict = field(default_factory=dict)  # image, Python and packages that the serving code was tested with
+    precision_accuracy: dict[str, float] = field(default_factory=dict)  # on the validation split, if two were compared
+    serving: dict = field(default_factory=dict)  # the image, Python and packages that the serving code was tested with
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "ModelCard":
-        """The card in `text`; fields of a later version are passed over. Raises ArtifactError."""
+        """The card in `text`; fields of a later version are ignored. Raises ArtifactError."""
         try:
             values = json.loads(text)
             given: dict[str, Any] = {
@@ -100,10 +101,10 @@ def _required(each: Field) -> bool:
 
 
 def complete(folder: Path, card: ModelCard, serving: Path) -> ModelCard:
-    """Make an artifact of a folder that holds the graph and the weights; returns the card as it was written.
+    """Complete a folder with the graph and the weights to an artifact. Returns the written card.
 
     `serving` is the archive of the serving code (inference.tar.gz); its config.yaml goes to the root, the rest to
-    code/. Raises ArtifactError if it cannot be used or something is missing.
+    code/. Raises ArtifactError if the archive is not usable or a file is missing.
     """
     for name, content in _members(serving):
         _write(content, folder / name if name == SERVE_CONFIG else folder / CODE / name)
@@ -117,7 +118,7 @@ def complete(folder: Path, card: ModelCard, serving: Path) -> ModelCard:
 
 
 def check_serving(archive: Path) -> None:
-    """Raise ArtifactError unless `archive` holds the serving code that an artifact needs."""
+    """Raise ArtifactError unless `archive` contains the serving code that an artifact needs."""
     names = [name if name == SERVE_CONFIG else f"{CODE}/{name}" for name, _ in _members(archive)]
     wanted = [name for name in REQUIRED if name == SERVE_CONFIG or name.startswith(f"{CODE}/")]
     missing = [name.removeprefix(f"{CODE}/") for name in wanted if name not in names]
@@ -126,7 +127,7 @@ def check_serving(archive: Path) -> None:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Pack a folder as .tar.gz: sorted, with neither times nor owners, so that the same files give the same bytes."""
+    """Pack a folder as .tar.gz, sorted and without times and owners, so the same files give the same bytes."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     with (
         archive.open("wb") as raw,
@@ -144,7 +145,7 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def validate(path: Path) -> ModelCard:
-    """The card of the artifact in `path`, a .tar.gz or an unpacked folder, after every file's hash was checked.
+    """The card of the artifact in `path`, a .tar.gz or an unpacked folder. Checks the hash of every file.
 
     Raises ArtifactError.
     """
@@ -162,17 +163,17 @@ def validate(path: Path) -> ModelCard:
         _check_complete(path, [*present, *([CARD] if text else [])])
         card = ModelCard.from_json(text)
     if unlisted := sorted(set(present) - set(card.files) - {CARD}):
-        raise ArtifactError(f"{path} holds {unlisted[0]}, which {CARD} does not describe.")
+        raise ArtifactError(f"{path} has the file {unlisted[0]}, which {CARD} does not list.")
     for name, expected in card.files.items():
         if name not in present:
             raise ArtifactError(f"{path} lacks {name}.")
         if present[name] != expected:
-            raise ArtifactError(f"{name} in {path} is corrupt: it is not the file that {CARD} describes.")
+            raise ArtifactError(f"{name} in {path} is corrupt: its hash differs from that in {CARD}.")
     return card
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of an unpacked artifact, its files not checked. Raises ArtifactError."""
+    """The card of an unpacked artifact, without a check of its files. Raises ArtifactError."""
     try:
         return ModelCard.from_json((folder / CARD).read_bytes())
     except OSError:
@@ -180,13 +181,14 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Unpack into `folder`: regular files only, none outside it. Raises ArtifactError before it writes a bad one."""
+    """Unpack into `folder`: only regular files, and none outside the folder. Raises ArtifactError before it writes any
+    other."""
     for name, content in _members(archive):
         _write(content, folder / name)
 
 
 def _members(archive: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """(name, content in chunks) of each file of a .tar.gz, in its order; the content is read before the next."""
+    """(name, content in chunks) of each file of a .tar.gz, in order. Read the content before the next file."""
     total = 0
     with _archive_errors(archive), gzip.open(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
         for member in tar:
@@ -194,14 +196,14 @@ def _members(archive: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
             if member.isdir():
                 continue
             if not member.isfile() or name.is_absolute() or ".." in name.parts or "\\" in member.name:
-                raise ArtifactError(f"{archive} holds {member.name!r}, which is a link or leads outside.")
+                raise ArtifactError(f"{archive} contains {member.name!r}, which is a link or is outside the folder.")
             total += member.size
             if total > MAX_BYTES:
                 raise ArtifactError(f"{archive} unpacks to more than {MAX_BYTES // 1024**3} GiB.")
             content = tar.extractfile(member)
             assert content is not None  # it is a regular file
             yield str(name), _chunks(content, archive)
-        while unpacked.read(_CHUNK):  # to the checksum at the very end, which other readers will insist on
+        while unpacked.read(_CHUNK):  # up to the checksum at the end, which other readers check
             pass
 
 
@@ -210,9 +212,9 @@ def _archive_errors(archive: Path) -> Generator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise ArtifactError(f"{archive} is not there.") from None
+        raise ArtifactError(f"{archive} does not exist.") from None
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ArtifactError(f"{archive} is not a .tar.gz, or is cut off or corrupt: {error}.") from None
+        raise ArtifactError(f"{archive} is not a .tar.gz, or is truncated or corrupt: {error}.") from None
 
 
 def _chunks(file: IO[bytes], source: Path) -> Iterator[bytes]:

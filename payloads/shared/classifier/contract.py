@@ -1,17 +1,17 @@
-"""What crosses between the caller, the Lambda function and the endpoint.
+"""The contract between the caller, the Lambda function and the endpoint.
 
-Standard library only, Python 3.11 to 3.14. Three parties read it: the function answers callers by it, the
-endpoint's handlers answer the function by it, and the tests check both against it.
+Standard library only, Python 3.11 to 3.14. The function uses it to answer callers, the endpoint's handlers use it to
+answer the function, and the tests check both against it.
 
-To the endpoint     the image's bytes as the body, `Content-Type` one of MEDIA_TYPES, and, where the caller
-                    asked for one, `X-Amzn-SageMaker-Custom-Attributes: top_k=3`. Or `application/json`:
+To the endpoint     the image's bytes as the body, `Content-Type` one of MEDIA_TYPES, and, if the caller gave
+                    one, `X-Amzn-SageMaker-Custom-Attributes: top_k=3`. Or `application/json`:
                     `{"image": "<base64>", "top_k": 3}`.
-From the endpoint   200 and, the likeliest first, `{"predictions": [{"label": "beagle", "probability": 0.93},
+From the endpoint   200 and, the most probable first, `{"predictions": [{"label": "beagle", "probability": 0.93},
                     ...], "model": {"name": ..., "architecture": ..., "created": ..., "classes": 133}}`;
                     or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`; or the same shape with 503
-                    and the code `overloaded` if it has more requests than it takes, which the function turns into
-                    429. Any other 503 is a model that does not run.
-To the caller       the same two shapes with a `request_id`: beside `predictions`, and inside `error`.
+                    and the code `overloaded` if it has too many requests. The function turns that into 429.
+                    Any other 503 means that the model does not run.
+To the caller       the same two shapes with a `request_id`: next to `predictions`, and inside `error`.
 """
 
 import base64
@@ -21,44 +21,44 @@ from dataclasses import dataclass
 JSON_TYPE = "application/json"
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
 ACCEPTED = "image/jpeg, image/png or image/webp, or JSON as application/json"
-# Declared types that say "some image", or nothing: the bytes decide.
+# Declared types without information about the format, so the bytes decide.
 OCTET_STREAMS = ("application/octet-stream", "binary/octet-stream")  # the second is S3's default
 OPEN_TYPES = ("", "image/jpg", "image/*", "application/x-image", *OCTET_STREAMS)
 
-# Lambda takes events of 6 MiB, in which a binary body stands as base64 (4/3 of its size): 4.5 MiB less the
-# event's own fields. 4 MiB leaves room for those whichever way the image comes.
+# Lambda accepts events of 6 MiB. A binary body is base64 in the event (4/3 of its size), which leaves 4.5 MiB less the
+# event's own fields. 4 MiB leaves room for these fields in every form of request.
 MAX_IMAGE_BYTES = 4 * 1024 * 1024
-# Checked from the image's header, before it is decoded: 50 megapixels are 150 MB of RGB.
+# Read from the image's header before the image is decoded. 50 megapixels are 150 MB of RGB.
 MAX_PIXELS = 50_000_000
 
 DEFAULT_TOP_K = 5
 TOP_K_ATTRIBUTE = "top_k"
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 
-# Every code an answer's error may carry, with the HTTP status that goes with it.
+# Every code of an error in an answer, with its HTTP status.
 ERRORS = {
-    "invalid_request": 400,  # no body, broken JSON, base64 that is none, fields missing or of the wrong type
+    "invalid_request": 400,  # no body, broken JSON, broken base64, fields missing or of the wrong type
     "invalid_top_k": 400,  # not a whole number from 1 to the number of classes
     "not_found": 404,  # a path other than /
     "method_not_allowed": 405,
     "image_too_large": 413,  # more than MAX_IMAGE_BYTES
     "unsupported_media_type": 415,  # declared as something other than MEDIA_TYPES
-    "undecodable_image": 422,  # whatever it is declared as, the bytes are no image, or cannot be decoded
-    "too_many_pixels": 422,  # more than MAX_PIXELS, or the same ones too often
-    "url_not_allowed": 422,  # scheme, port, credentials or address that the function does not fetch
-    "url_unreachable": 422,  # name unknown, connection refused, answered with something other than 200
-    "throttled": 429,  # the endpoint has more requests than it takes; comes with Retry-After
-    "internal_error": 500,  # a defect in the function itself
-    "model_failed": 502,  # the endpoint answered with a failure, or with something that is no answer
+    "undecodable_image": 422,  # the bytes are not an image or cannot be decoded, whatever the declared type
+    "too_many_pixels": 422,  # more than MAX_PIXELS, or too many scans of the same pixels
+    "url_not_allowed": 422,  # a scheme, port, credentials or address that is not allowed
+    "url_unreachable": 422,  # unknown name, refused connection, or a status other than 200
+    "throttled": 429,  # the endpoint has too many requests; the answer has Retry-After
+    "internal_error": 500,  # a bug in the function
+    "model_failed": 502,  # the endpoint answered with a failure, or with an answer that is not valid
     "endpoint_unavailable": 502,  # no endpoint, no permission to call it, or no connection to it
-    "overloaded": 503,  # the endpoint's own word for having more requests than it takes; its callers get `throttled`
+    "overloaded": 503,  # the endpoint has too many requests; the function answers its callers `throttled`
     "endpoint_timeout": 504,
-    "url_timeout": 504,  # the address to fetch from was too slow
+    "url_timeout": 504,  # the download from the URL was too slow
 }
 
 
 class ApiError(Exception):
-    """A failure that the caller is told of: `code` is one of ERRORS, `status` follows from it."""
+    """A failure that the caller gets as an answer. `code` is one of ERRORS and determines `status`."""
 
     def __init__(self, code: str, message: str):
         super().__init__(message)
@@ -67,7 +67,7 @@ class ApiError(Exception):
         self.message = message
 
     def to_dict(self, request_id: str | None = None) -> dict:
-        """`{"error": {"code", "message"}}`, with the `request_id` where there is one."""
+        """`{"error": {"code", "message"}}`, with the `request_id` if there is one."""
         error = {"code": self.code, "message": self.message}
         if request_id is not None:
             error["request_id"] = request_id
@@ -94,27 +94,28 @@ def sniff(data: bytes) -> str | None:
 
 
 def check_declared_type(content_type: str | None) -> None:
-    """Refuse with 415 a declared type that cannot be one of ours, before any byte is read."""
+    """Refuse an unsupported declared type with 415, before any byte is read."""
     declared = media_type(content_type)
     if declared not in MEDIA_TYPES and declared not in OPEN_TYPES:
         raise ApiError("unsupported_media_type", f"{declared} is not accepted; send {ACCEPTED}.")
 
 
 def check_image(data: bytes, content_type: str | None = None) -> str:
-    """The media type of `data`, by its bytes: a PNG that calls itself a JPEG is a PNG.
+    """The media type of `data` by its bytes. A PNG that is declared as a JPEG is a PNG.
 
-    Raises ApiError 400 for no bytes, 413 for too many, 415 where the declared type is not ours, 422 where the bytes
-    are not.
-    Nothing is decoded.
+    Raises ApiError: 400 if `data` is empty, 413 if it is too large, 415 if the declared type is not supported, 422 if
+    the bytes are not. Nothing is decoded.
     """
     check_declared_type(content_type)
     if not data:
-        raise ApiError("invalid_request", "There is no image in the request.")
+        raise ApiError("invalid_request", "The request has no image.")
     if len(data) > MAX_IMAGE_BYTES:
-        raise ApiError("image_too_large", f"{len(data):,} bytes; at most {MAX_IMAGE_BYTES:,} are taken.")
+        raise ApiError(
+            "image_too_large", f"The image has {len(data):,} bytes; at most {MAX_IMAGE_BYTES:,} are accepted."
+        )
     actual = sniff(data)
     if actual is None:
-        raise ApiError("undecodable_image", f"These bytes are no image that is taken; send {ACCEPTED}.")
+        raise ApiError("undecodable_image", f"The bytes are not a supported image; send {ACCEPTED}.")
     return actual
 
 
@@ -123,7 +124,7 @@ def check_image(data: bytes, content_type: str | None = None) -> str:
 
 @dataclass(frozen=True)
 class JsonRequest:
-    """A request given as JSON: one of `image` (decoded bytes) and `url`; `top_k` None where not asked for."""
+    """A request in JSON: either `image` (decoded bytes) or `url`. `top_k` is None if it is not given."""
 
     image: bytes | None
     url: str | None
@@ -133,8 +134,8 @@ class JsonRequest:
 def read_json_request(body: bytes | str, *, fields: tuple[str, ...] = ("image", "url")) -> JsonRequest:
     """Parse `{"image": base64}` or `{"url": text}`, each with an optional `top_k`.
 
-    `fields` are the ones that this party takes: the endpoint takes only `("image",)`. Raises ApiError 400;
-    whether the bytes are an image, and not too large, is for check_image to say.
+    `fields` are the accepted ones: the endpoint accepts only `("image",)`. Raises ApiError 400. check_image checks the
+    format and the size of the bytes.
     """
     try:
         value = json.loads(body)
@@ -144,7 +145,7 @@ def read_json_request(body: bytes | str, *, fields: tuple[str, ...] = ("image", 
 
 
 def json_request(value: object, *, fields: tuple[str, ...] = ("image", "url")) -> JsonRequest:
-    """The same, from JSON that is already parsed: what a direct invoke of the function carries."""
+    """The same for parsed JSON, such as the event of a direct invoke."""
     wanted = " or ".join(f'{{"{field}": …}}' for field in fields)
     if not isinstance(value, dict):
         raise ApiError("invalid_request", f"The JSON is not an object; send {wanted}.")
@@ -165,12 +166,12 @@ def _decode_base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
-        hint = ' (leave out everything up to the comma of "data:…,")' if text.startswith("data:") else ""
+        hint = ' (remove everything up to the comma of "data:…,")' if text.startswith("data:") else ""
         raise ApiError("invalid_request", f'"image" is not valid base64{hint}.') from None
 
 
 def parse_top_k(value: object) -> int | None:
-    """A whole number from 1, as a number or as digits; None is "not asked for". Else ApiError 400."""
+    """A whole number from 1, as a number or as digits. None means "not given". Otherwise raises ApiError 400."""
     if value is None:
         return None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
@@ -181,9 +182,9 @@ def parse_top_k(value: object) -> int | None:
 
 
 def top_k_for(requested: int | None, classes: int) -> int:
-    """How many predictions to answer. Not asked for: DEFAULT_TOP_K, or all where there are fewer.
+    """The number of predictions in the answer. The default is DEFAULT_TOP_K, or all if there are fewer.
 
-    Asked for more than there are: ApiError 400; an answer shorter than asked would look like a lost one.
+    Raises ApiError 400 if there are fewer classes than requested, because a short answer would look incomplete.
     """
     if requested is None:
         return min(DEFAULT_TOP_K, classes)
@@ -193,12 +194,12 @@ def top_k_for(requested: int | None, classes: int) -> int:
 
 
 def to_custom_attributes(top_k: int | None) -> str | None:
-    """The value of CUSTOM_ATTRIBUTES_HEADER, or None where there is nothing to say."""
+    """The value of CUSTOM_ATTRIBUTES_HEADER. None if the header is not needed."""
     return None if top_k is None else f"{TOP_K_ATTRIBUTE}={top_k}"
 
 
 def from_custom_attributes(header: str | None) -> int | None:
-    """The `top_k` in `a=1,top_k=3` (or split by `;`), None where it is absent; else ApiError 400."""
+    """The `top_k` in `a=1,top_k=3` (or split by `;`), None if it is absent. Raises ApiError 400 if it is wrong."""
     for attribute in (header or "").replace(";", ",").split(","):
         name, _, value = attribute.partition("=")
         if name.strip() == TOP_K_ATTRIBUTE:
@@ -210,7 +211,7 @@ def from_custom_attributes(header: str | None) -> int | None:
 
 
 def read_answer(body: bytes | str) -> dict:
-    """The endpoint's answer, checked: `{"predictions": [...], "model": {...}}`; else ApiError 502."""
+    """Check the endpoint's answer, `{"predictions": [...], "model": {...}}`. Raises ApiError 502 if it is not valid."""
     try:
         answer = json.loads(body)
         predictions, model = answer["predictions"], answer["model"]
@@ -233,26 +234,26 @@ def _is_probability(value: object) -> bool:
 
 
 def read_error(status: int, body: bytes | str) -> ApiError | None:
-    """The caller's mistake that the endpoint reported; None where it reported none, so the model failed.
+    """The caller's mistake that the endpoint reported. None if it reported none, so the model failed.
 
-    Only a 4xx with a code of ERRORS whose own status is that 4xx is believed.
+    Only a 4xx counts whose code is in ERRORS with the same status.
     """
     error = _reported(status, body)
     return error if error and 400 <= status < 500 else None
 
 
 def is_overloaded(status: int, body: bytes | str) -> bool:
-    """Whether our own code in the endpoint refused because its line is full.
+    """Whether our own code in the endpoint refused the request because its line is full.
 
-    A 503 alone does not say so: Ray Serve answers a plain-text 503 when it has no replica, and AWS's adapter answers
-    one of its own when it does not reach Ray. Those models are dead, and trying again does not help.
+    The status 503 is not enough. Ray Serve answers a plain-text 503 if it has no replica, and AWS's adapter answers 503
+    if it does not reach Ray. Those models do not work, and a retry does not help.
     """
     error = _reported(status, body)
     return error is not None and error.code == "overloaded"
 
 
 def _reported(status: int, body: bytes | str) -> ApiError | None:
-    """The error of this contract that an answer of the endpoint holds; None if its code is not one of `status`."""
+    """The error of this contract in an answer of the endpoint. None if its code does not have the status `status`."""
     try:
         error = json.loads(body)["error"]
         code, message = error["code"], error["message"]

@@ -1,4 +1,4 @@
-"""A whole training run: from folders of photographs to a model artifact and a report. Every trainer calls `run`."""
+"""A training run: from folders of photographs to a model artifact and a report. Every trainer calls `run`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +24,7 @@ from classifier.results.outputs import TrainingInstances
 from classifier.settings import Settings
 from classifier.task import Task
 
-# What a run raises for a reason that its caller can mend; anything else is a defect.
+# The exceptions of a run whose cause the caller can fix. Any other exception is a bug.
 EXPECTED_ERRORS = (
     ArtifactError,
     DatasetError,
@@ -39,14 +39,14 @@ EXPECTED_ERRORS = (
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes."""
+    """The paths that a run reads and writes."""
 
     splits: Mapping[str, Path]  # train, valid, test -> the folder of its class folders
-    serving: Path  # the archive of the serving code, or a folder that holds just that one
-    model: Path  # the artifact's files are written here
-    output: Path  # metrics.json and report.html are written here
-    weights: Path | None = None  # of the backbone; None: the published ones
-    checkpoints: Path | None = None  # None: none are written
+    serving: Path  # the archive of the serving code, or a folder with only that archive
+    model: Path  # the folder for the artifact's files
+    output: Path  # the folder for metrics.json and report.html
+    weights: Path | None = None  # weights of the backbone; None: the published ones
+    checkpoints: Path | None = None  # None: no checkpoints
 
 
 def run(
@@ -56,13 +56,13 @@ def run(
     machine: Machine | None = None,
     instance: TrainingInstances | None = None,
 ) -> ModelCard | None:
-    """Train as `settings` say; write the artifact's files, metrics.json and report.html; return the model's card.
+    """Train with `settings`. Write the artifact's files, metrics.json and report.html. Return the model's card.
 
-    `instance` is for the record, and for what the run cost.
+    `instance` is for the results and the cost of the run.
 
-    The best epoch is chosen by the validation split. The test split is looked at once, after everything else was
-    decided. Where torchrun started several processes, each calls this: every image is seen by one of them, the
-    writer alone writes, and the others return None. Raises one of EXPECTED_ERRORS.
+    The validation split chooses the best epoch. The test split is used once, after all choices. If torchrun started
+    several processes, each calls this function. Each image is processed by one of them. Only the writer writes files;
+    the others return None. Raises one of EXPECTED_ERRORS.
     """
     with distributed.joined() as world:
         own = (machine or Machine()).shared_by(world.local_size)
@@ -77,7 +77,7 @@ def _run(
         torch.set_num_threads(machine.threads)
     clock = saving.Clock()
 
-    prices.given_price()  # found to be one now, not after the training
+    prices.given_price()  # fails now if the price is wrong, not after the training
     serving = _serving_archive(places.serving)
     dataset = _inspect(places.splits)
     hashes = dataset.hashes()
@@ -87,7 +87,7 @@ def _run(
     data_sha256 = dataset.fingerprint(hashes)
     checkpoint = _checkpoint(places.checkpoints, settings, data_sha256)
     if checkpoint and world.is_writer:
-        checkpoint.load()  # one that cannot be resumed from stops the run now, not after the features
+        checkpoint.load()  # fails now if the checkpoint is not usable, not after the features
     clock.lap("inspect")
 
     backbone = load_backbone(settings.architecture, places.weights)
@@ -98,9 +98,9 @@ def _run(
         return None
 
     head, valid = trained.head, trained.valid
-    assert head is not None and valid is not None and test is not None  # the writer has them
+    assert head is not None and valid is not None and test is not None  # they are not None on the writer
     valid_score = head.evaluate(valid)
-    # Whoever reads metrics in the log takes the last of each: that must be the model's, not the last epoch's.
+    # SageMaker uses the last value of each metric in the log. It must be that of the model, not of the last epoch.
     print(f"kept valid_loss={valid_score.loss:.4f} valid_accuracy={valid_score.accuracy:.4f}", flush=True)
     test_score = head.evaluate(test)
     clock.lap("test")
@@ -145,29 +145,29 @@ def _run(
 
 
 def _serving_archive(place: Path) -> Path:
-    """The archive itself, found to be one before hours of training depend on it."""
+    """The archive of the serving code, checked before hours of training."""
     if place.is_dir():
         archives = sorted(place.glob("*.tar.gz"))
         if len(archives) != 1:
-            raise ArtifactError(f"{place} must hold one archive of serving code (.tar.gz); it holds {len(archives)}.")
+            raise ArtifactError(f"{place} must have one archive of serving code (.tar.gz); it has {len(archives)}.")
         place = archives[0]
     artifact.check_serving(place)
     return place
 
 
 def _inspect(folders: Mapping[str, Path]) -> Dataset:
-    # Nothing is decoded here: the pass that needs the pixels names a broken file.
+    # Nothing is decoded here. The pass that needs the pixels reports a broken file.
     dataset = inspect_splits(folders)
     print(dataset, flush=True)
     if dataset.ignored:
         names = ", ".join(path.name for path in dataset.ignored[:5])
-        print(f"ignored {len(dataset.ignored)} files that are no images: {names} ...", flush=True)
+        print(f"ignored {len(dataset.ignored)} files that are not images: {names} ...", flush=True)
     return dataset
 
 
 def _checkpoint(folder: Path | None, settings: Settings, data_sha256: str) -> Checkpoint | None:
     if folder is None:
         return None
-    # How long to train may change between a run and its resumption; nothing else may.
+    # Only the length of the training may change between a run and its resumption.
     identity = {key: value for key, value in asdict(settings).items() if key not in ("epochs", "patience")}
     return Checkpoint(folder, identity | {"data_sha256": data_sha256})

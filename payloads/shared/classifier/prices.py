@@ -1,9 +1,10 @@
-"""What a run costs, by the list prices of its instance type. Standard library only.
+"""The cost of a run at the list prices of its instance type. Standard library only.
 
-On-demand prices of us-east-1 in USD for an hour of one instance, as of AS_OF. Those of EC2 are AWS's price list as the
-Karpenter project generated its tables from it; those of SageMaker training (`ml.`), which AWS publishes on a web page
-only, are what public cost calculators agree on. A type that is not listed has no price here: a missing number is seen,
-a wrong one is believed. `PRICE_PER_HOUR` in the environment takes the place of the table: another region, a contract.
+On-demand prices of us-east-1 in USD for one hour of one instance, as of AS_OF. The EC2 prices are from AWS's price
+list, through the tables of the Karpenter project. AWS publishes the prices of SageMaker training (`ml.`) only on a web
+page; those here are from public cost calculators that agree. A type that is not listed has no price, because a missing
+number is better than a wrong one. The environment variable `PRICE_PER_HOUR` overrides the table, for example for
+another region or a contract.
 """
 
 import os
@@ -14,10 +15,10 @@ REGION = "us-east-1"
 OVERRIDE = "PRICE_PER_HOUR"
 SPOT_SAVING = "up to 90 %"  # what AWS states for managed spot training
 
-# Within these families price follows size.
+# Within these families the price is proportional to the size.
 _EC2_SIZES = {"large": 0.5, "xlarge": 1, "2xlarge": 2, "4xlarge": 4, "8xlarge": 8, "12xlarge": 12, "16xlarge": 16}
 _EC2_LARGER = _EC2_SIZES | {"24xlarge": 24}
-_EC2_FAMILIES = {  # the price of an xlarge, and the sizes in multiples of it
+_EC2_FAMILIES = {  # the price of an xlarge, and the sizes as multiples of it
     "c5": (0.17, {"large": 0.5, "xlarge": 1, "2xlarge": 2, "4xlarge": 4, "9xlarge": 9, "12xlarge": 12, "18xlarge": 18}),
     "c5a": (0.154, _EC2_LARGER),
     "c6a": (0.153, _EC2_LARGER),
@@ -74,18 +75,18 @@ PRICES = {
 
 
 class PriceError(Exception):
-    """PRICE_PER_HOUR in the environment is not a price."""
+    """The environment variable PRICE_PER_HOUR is not a price."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What `instances` instances of a type cost for `seconds` each; `hourly` is USD for an hour of one."""
+    """The cost of `instances` instances of a type for `seconds` each. `hourly` is USD per instance and hour."""
 
     instance_type: str
     seconds: float
     instances: int
     hourly: float
-    source: str  # of `hourly`, in words
+    source: str  # the source of `hourly`, in words
 
     @property
     def usd(self) -> float:
@@ -98,9 +99,9 @@ class Cost:
 
 
 def cost(instance_type: str, seconds: float, instances: int = 1) -> Cost | None:
-    """What that costs; None where no price is known for the type. Raises PriceError.
+    """The cost. None if the type has no known price. Raises PriceError.
 
-    `seconds` is the time of one instance. What is billed beside instances (disks, S3, traffic) is not in it.
+    `seconds` is the time of one instance. Other costs (disks, S3, traffic) are not included.
     """
     given = given_price()
     hourly = PRICES.get(instance_type) if given is None else given
@@ -111,13 +112,13 @@ def cost(instance_type: str, seconds: float, instances: int = 1) -> Cost | None:
 
 
 def sentence(instance_type: str, seconds: float, instances: int = 1) -> str:
-    """The cost as a person reads it, or that no price is known and what to do. Raises PriceError."""
+    """The cost as text, or a text about the missing price and the way out. Raises PriceError."""
     found = cost(instance_type, seconds, instances)
     return str(found) if found else f"no price known for {instance_type} (give one: {OVERRIDE}=<USD an hour>)"
 
 
 def given_price() -> float | None:
-    """PRICE_PER_HOUR in the environment, None where it is not set. Raises PriceError."""
+    """The value of PRICE_PER_HOUR. None if it is not set. Raises PriceError."""
     text = os.environ.get(OVERRIDE)
     if not text:
         return None
@@ -131,7 +132,7 @@ def given_price() -> float | None:
 
 
 def dollars(usd: float) -> str:
-    """Two significant digits of small amounts: $0.0021, $1.53."""
+    """An amount in USD. Small amounts have two significant digits: $0.0021, $1.53."""
     if usd >= 0.1 or usd == 0:
         return f"${usd:,.2f}"
     return f"${usd:.{3 if usd >= 0.01 else 4}f}" if usd >= 0.0001 else "less than $0.0001"

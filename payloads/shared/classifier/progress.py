@@ -1,4 +1,4 @@
-"""Signs of life for whoever reads the log of a long step."""
+"""Print the progress of a long step to the log."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 
 def progress(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
-    """The items as they come; prints `features train 512/1680` every SECONDS, and at the end the rate."""
+    """Yield the items. Print `features train 512/1680` every SECONDS seconds, and the rate at the end."""
     began = printed = time.monotonic()
     for done, item in enumerate(items):
         if time.monotonic() - printed >= SECONDS:

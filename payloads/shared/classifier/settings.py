@@ -1,4 +1,4 @@
-"""What a training run is asked for, as a value and as command line arguments. Standard library only."""
+"""The settings of a training run, as a value and as command line arguments. Standard library only."""
 
 import argparse
 import math
@@ -8,34 +8,36 @@ from dataclasses import dataclass
 from typing import Any
 
 DEFAULT_ARCHITECTURE = "efficientnet-lite0"
-MOST_UNITS = 1024  # threads or workers: more is a slip of the finger
+MOST_UNITS = 1024  # threads or workers; more is a typing error
 AUGMENTATIONS = ("none", "flip", "crop")
-PRECISIONS = ("auto", "int8", "fp32")  # auto: int8 where validation shows that it costs no accuracy
+PRECISIONS = ("auto", "int8", "fp32")  # auto: int8 if the validation split shows no loss of accuracy
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The defaults were chosen by the validation split of dog breeds, and hold for digits too."""
+    """The defaults were chosen on the validation split of dog breeds. They work for digits too."""
 
     architecture: str = DEFAULT_ARCHITECTURE
-    fine_tune: bool = False  # train the backbone too, starting from the head that fits it frozen
+    fine_tune: bool = False  # train the backbone too, starting with the head of the frozen backbone
     epochs: int = 30  # at most
     patience: int = 6  # epochs without a better validation loss before training stops
     batch_size: int = 64
     lr: float | None = None  # None: 0.001 for a head, 0.00001 for a whole network
     weight_decay: float = 0.01
     dropout: float = 0.3  # of the features, before the head
-    augment: str | None = None  # the training images: one of AUGMENTATIONS; None: none for a head, crop for a network
+    augment: str | None = (
+        None  # augmentation of the training images, of AUGMENTATIONS; None: none for a head, crop for a network
+    )
     seed: int = 0
     precision: str = "auto"  # of the graph: one of PRECISIONS
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One hyperparameter: its option, its make variable, how its value is checked, its default, and help in words.
+    """One hyperparameter: its option, its make variable, the check of its value, its default, and its help.
 
-    `check` takes the text of a value and gives the value; it raises ArgumentTypeError. A SageMaker job knows the
-    hyperparameter by the name of the option.
+    `check` converts the text of a value to the value, or raises ArgumentTypeError. In a SageMaker job, the
+    hyperparameter has the name of the option.
     """
 
     name: str
@@ -78,18 +80,18 @@ def number(least: float, below: float, *, above: bool = False) -> Callable[[str]
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """The check for one of these words."""
+    """The check for one of several words."""
 
     def check(text: str) -> str:
         if text not in choices:
-            raise argparse.ArgumentTypeError(f"there is no {text!r}, there are {', '.join(choices)}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}")
         return text
 
     return check
 
 
 def several(check: Callable[[str], str]) -> Callable[[str], str]:
-    """The check for one or more values with commas between them."""
+    """The check for one or more values separated by commas."""
 
     def check_each(text: str) -> str:
         for each in text.split(","):
@@ -109,14 +111,13 @@ def boolean(text: str) -> bool:
 
 
 def network_name(text: str) -> str:
-    """The form of a network's name; `classifier.network.model.require_architecture` knows whether there is one."""
+    """Check the form of a network's name. `classifier.network.model.require_architecture` checks that it exists."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not the name of a network")
     return text
 
 
-# Every parser that takes hyperparameters is built from this one list: the two training programs, and make train, tune
-# and train-ec2.
+# Every parser for hyperparameters uses this list: the two training programs, and make train, tune and train-ec2.
 _DEFAULTS = Settings()
 HYPERPARAMETERS = (
     Hyperparameter(
@@ -158,8 +159,7 @@ HYPERPARAMETERS = (
         "AUGMENT",
         one_of(*AUGMENTATIONS),
         _DEFAULTS.augment,
-        "learn from mirrored images too, or from parts of them as well; default: none for the head, crop for the whole "
-        "network",
+        "train on mirrored images too, or also on cropped ones; default: none for the head, crop for the whole network",
     ),
     Hyperparameter("seed", "SEED", whole_number(0, 2**32 - 1), _DEFAULTS.seed, "seed of all random numbers"),
     Hyperparameter(
@@ -167,7 +167,7 @@ HYPERPARAMETERS = (
         "PRECISION",
         one_of(*PRECISIONS),
         _DEFAULTS.precision,
-        "precision of the served graph; auto takes int8 if it costs no more than 0.5 points of accuracy",
+        "precision of the served graph; auto uses int8 if it loses at most 0.5 points of accuracy",
     ),
 )
 
@@ -175,7 +175,7 @@ units = whole_number(1, MOST_UNITS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the hyperparameters with their defaults, and the numbers that say how much of the machine to use."""
+    """Add the hyperparameters with their defaults, and the options for the use of the machine."""
     group = parser.add_argument_group("hyperparameters")
     for each in HYPERPARAMETERS:
         shown = "" if each.default is None else " (%(default)s)"
@@ -185,15 +185,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         else:
             group.add_argument(option, type=each.check, default=each.default, help=words)
     group = parser.add_argument_group("machine")
-    group.add_argument("--threads", type=units, help="threads that compute (default: all processors)")
-    group.add_argument("--workers", type=units, help="threads that decode images (default: all processors)")
+    group.add_argument("--threads", type=units, help="compute threads (default: all processors)")
+    group.add_argument("--workers", type=units, help="image decoding threads (default: all processors)")
     group.add_argument(
         "--autotune",
         type=boolean,
         nargs="?",
         const=True,
         default=False,
-        help="find what is not given by trying, in seconds",
+        help="measure and choose the numbers that are not given, in seconds",
     )
 
 

@@ -1,8 +1,7 @@
-"""From a backbone and labelled photographs to what is shipped: a graph, and a head that fits its features.
+"""Train on a backbone and labelled photographs. The result is a graph and a head that fits its features.
 
-Frozen: the graph is quantised first, where that costs no accuracy, and the head learns from the features of the graph
-that will serve. Fine-tuned: backbone and head learn together in float32, and the result is quantised where the same
-head loses no accuracy by it.
+Frozen: the graph is quantised first, if that loses no accuracy. The head learns from the features of the served graph.
+Fine-tuned: backbone and head learn together in float32. The result is quantised if the same head loses no accuracy.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,9 +30,9 @@ from classifier.settings import Settings
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of training. On processes other than the writer, `head` and `valid` may be None."""
+    """The result of training. On processes other than the writer, `head` and `valid` may be None."""
 
-    network: ov.Model  # the backbone's graph that the head belongs to
+    network: ov.Model  # the graph of the backbone for the head
     head: Head | None
     history: list[Epoch]
     precision: Decision
@@ -42,8 +41,8 @@ class Trained:
 
 @dataclass
 class Task:
-    """What both ways of learning need. With `machine.autotune` the machine becomes what autotuning shows to be best,
-    and `autotune` its records; `memo` is the folder that they are kept in for a resumption."""
+    """The inputs of both kinds of training. With `machine.autotune`, autotuning sets the machine and writes its records
+    to `autotune`. `memo` is the folder that keeps the records for a resumption."""
 
     backbone: Backbone
     dataset: Dataset
@@ -56,11 +55,11 @@ class Task:
     autotune: list[dict] = field(default_factory=list)
 
     def learn(self) -> Trained:
-        """All processes of the world call this together. A backbone that is fine-tuned is changed in place."""
+        """All processes of the world call this together. Fine-tuning changes the backbone in place."""
         return self._fine_tuned() if self.settings.fine_tune else self._frozen()
 
     def features(self, network: ov.Model, split: Split, decoder: Decoder = decode) -> Features | None:
-        """Of a whole split, computed by all processes, each its share; on the writer, None on the others."""
+        """The features of a split on the writer, None on the others. Each process computes its share."""
         part = replace(split, samples=self.world.share(split.samples))
         own = extract(network, part, threads=self.machine.threads, workers=self.machine.workers, decoder=decoder)
         values = self.world.gather(own.values, len(split), allocate)
@@ -79,7 +78,7 @@ class Task:
 
         print(f"converting {self.backbone.architecture} to a graph", flush=True)
         fp32 = graph.convert(self.backbone)
-        for_folds = quantize.FOLDS * len(self.dataset.classes)  # something of each class in each of them
+        for_folds = quantize.FOLDS * len(self.dataset.classes)  # images of each class in each fold
         network, precision, valid_features = self._choose(fp32, judge, max(for_folds, quantize.MIN_VALID))
         self.clock.lap("prepare")
         self._try_machine({precision.precision: network, quantize.FP32: fp32})
@@ -88,7 +87,7 @@ class Task:
             valid_features = self.features(network, valid)
         self.clock.lap("features")
         head, history = None, []
-        if self.world.is_writer:  # it takes milliseconds an epoch, less than sharing it would
+        if self.world.is_writer:  # an epoch takes milliseconds, less than sharing would
             assert train_features is not None and valid_features is not None
             classes = len(self.dataset.classes)
             head, history = train_head(train_features, valid_features, classes, self.settings, self.checkpoint)
@@ -110,7 +109,8 @@ class Task:
             start = self._quick_head(train, valid)
             reached = start.evaluate(valid).accuracy
             print(
-                f"frozen, the backbone reaches {reached:.4f} on validation; now all parameters are trained", flush=True
+                f"the head on the frozen backbone has a validation accuracy of {reached:.4f}; training all parameters",
+                flush=True,
             )
         start = self.world.broadcast_as(Head, start)
         layout = {"memory_format": self.machine.memory_format, "precision": self.machine.precision}
@@ -147,7 +147,7 @@ class Task:
         return quantize.choose(network, train, valid, asked, judge, needed, workers, self.world)
 
     def _cross_validated(self, features: Features) -> float:
-        """How many of a split's images are classified right by quick heads that learnt from the others of the split."""
+        """The accuracy of quick heads on folds of a split. Each head is trained on the other folds."""
         right = [
             self._quick_head(rest, held_out).evaluate(held_out).predicted.numpy() == held_out.targets
             for rest, held_out in folds(features, quantize.FOLDS, quantize.COMPARING)
@@ -155,7 +155,7 @@ class Task:
         return float(np.concatenate(right).mean())
 
     def _quick_head(self, train: Features, valid: Features) -> Head:
-        """The head that frozen features give with the settings' defaults, learnt without a word."""
+        """The head for frozen features with the default settings, trained without output."""
         settings = replace(self.settings, fine_tune=False, lr=None, epochs=Settings.epochs)
         head, _ = train_head(train, valid, len(self.dataset.classes), settings, announce=lambda line: None)
         return head

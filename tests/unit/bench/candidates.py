@@ -1,4 +1,4 @@
-"""Made candidates: what they measure is known."""
+"""Fake candidates with known measurements."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def counting(start: float, step: float, log: str = ""):
-    """start, start + step, ... with each measurement written down, to see in which order they came."""
+    """start, start + step, ... and a record of each measurement, to check the order."""
     state = [start - step]
 
     def measure() -> dict:

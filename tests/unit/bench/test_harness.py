@@ -1,4 +1,4 @@
-"""The harness, on candidates whose figures are known."""
+"""The harness, with candidates whose figures are known."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def measured(tmp_path_factory) -> tuple[Comparison, list[str]]:
     return done, log.read_text().splitlines()
 
 
-def test_rounds_are_in_turn_each_candidate_in_a_process_of_its_own_that_is_closed(measured):
+def test_candidates_take_turns_in_separate_processes_that_are_closed(measured):
     _, log = measured
     assert [line.split()[0] for line in log[:6]] == ["10", "40"] * 3
     processes = [line.split()[1] for line in log[:6]]
@@ -32,7 +32,7 @@ def test_rounds_are_in_turn_each_candidate_in_a_process_of_its_own_that_is_close
     assert sorted(log[6:]) == ["closed 10", "closed 40"]
 
 
-def test_a_ratio_is_taken_within_its_round(measured):
+def test_a_ratio_is_computed_within_its_round(measured):
     done, _ = measured
     assert done.values == {"slow": [10, 20, 30], "fast": [40, 50, 60]}
     assert done.ratios("fast") == [4, 2.5, 2]
@@ -46,17 +46,17 @@ def test_a_ratio_is_taken_within_its_round(measured):
     assert [detail["seen"] for detail in done.details["fast"]] == ["yes"] * 3
 
 
-def test_of_times_the_shorter_is_the_better():
+def test_a_shorter_time_is_better():
     done = Comparison("made", "s", False, "slow", "fast", {"slow": [9.0], "fast": [3.0]}, {"slow": [], "fast": []})
     assert done.ratios("fast") == [3]
 
 
-def test_a_candidate_that_fails_is_named_with_its_own_last_words():
+def test_a_candidate_that_fails_is_named_with_its_last_output():
     with pytest.raises(BenchError, match=r"bad .*:failing\) could not be measured:\n.*out of luck"):
         compare("made", [BenchmarkCandidate("bad", f"{MADE}:failing")], unit="s", repeats=1)
 
 
-def test_results_are_kept_by_comparison_and_shown_in_the_documents(measured, tmp_path, monkeypatch):
+def test_results_are_saved_per_comparison_and_shown_in_the_documents(measured, tmp_path, monkeypatch):
     done, _ = measured
     documents = {"BENCHMARKS": tmp_path / "BENCHMARKS.md", "README": tmp_path / "README.md"}
     for name, path in documents.items():
@@ -89,7 +89,7 @@ def test_the_readme_gets_the_headlines_that_are_named(measured, tmp_path):
     ]
 
 
-def test_where_results_are_of_several_machines_each_row_names_its_own(measured, tmp_path, monkeypatch):
+def test_with_results_of_several_machines_each_row_names_its_machine(measured, tmp_path, monkeypatch):
     done, _ = measured
     results.save("made", [done], tmp_path)
     here = machine.describe()
@@ -103,7 +103,7 @@ def test_where_results_are_of_several_machines_each_row_names_its_own(measured, 
 
 
 @pytest.mark.parametrize(("document", "text"), [(results.BENCHMARKS, results.table), (results.README, results.summary)])
-def test_the_documents_show_the_results_that_are_kept(document: Path, text):
+def test_the_documents_show_the_saved_results(document: Path, text):
     shown = document.read_text().partition(results.BEGIN)[2].partition(results.END)[0].strip()
     assert shown == text().strip()
 

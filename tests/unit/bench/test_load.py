@@ -1,4 +1,4 @@
-"""The bench's client, against a real server that answers as the test says."""
+"""The bench's client, with a real server whose answers the test controls."""
 
 import contextlib
 import threading
@@ -12,7 +12,7 @@ from bench.load import Load, LoadError, request
 
 
 class Answers:
-    """Each request's body is kept, and answered with `status`, once `may_answer` is set."""
+    """A server that records each body and answers with `status` when `may_answer` is set."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -39,7 +39,7 @@ def port(answers) -> Iterator[int]:
             self.send_response(answers.status)
             self.send_header("content-length", "100000")
             self.end_headers()
-            with contextlib.suppress(ConnectionError):  # a load that is closed does not wait for its answers
+            with contextlib.suppress(ConnectionError):  # a closed load does not wait for its answers
                 self.wfile.write(bytes(100_000))
 
         def log_message(self, *arguments):
@@ -61,19 +61,19 @@ def loaded(port) -> Iterator[Load]:
         yield load
 
 
-def test_as_many_as_asked_are_sent_in_turn(loaded, answers):
+def test_the_requested_number_is_sent_in_turn(loaded, answers):
     loaded.count(7)
     assert sorted(answers.received) == sorted([b"a", b"bb", b"ccc"] * 2 + [b"a"])
 
 
-def test_the_peak_is_what_was_answered(loaded, answers):
+def test_the_peak_counts_the_answers(loaded, answers):
     rate = loaded.peak(1)
     assert rate > 0
     assert len(answers.received) >= 3
 
 
-def test_a_stall_is_counted_for_all_that_it_held_up(loaded, answers):
-    """Three connections hang from the first moment on; what is due meanwhile has waited as long, although it could not
+def test_a_stall_counts_for_every_delayed_request(loaded, answers):
+    """Three connections hang from the start. Requests that are due meanwhile count as waiting, although they could not
     be sent."""
     answers.may_answer.clear()
 
@@ -91,7 +91,7 @@ def test_a_stall_is_counted_for_all_that_it_held_up(loaded, answers):
     assert sum(each >= 0.1 for each in times) == 10
 
 
-def test_anything_but_200_ends_it(loaded, answers):
+def test_an_answer_other_than_200_ends_the_load(loaded, answers):
     answers.status = 503
     with pytest.raises(LoadError, match="503"):
         loaded.count(5)

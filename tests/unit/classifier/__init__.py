@@ -1,1 +1,1 @@
-"""Tests of the shared package, on pictures made here."""
+"""Tests of the shared package, with generated pictures."""

@@ -1,4 +1,4 @@
-"""What several of these tests need."""
+"""Shared fixtures of these tests."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def tiny_backbone() -> Backbone:
-    """A network small enough to be converted and trained in a test: 32 pixels in, 8 features out."""
+    """A small network for conversion and training in tests: 32 pixels in, 8 features out."""
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(3, 8, 5, stride=4, bias=False),

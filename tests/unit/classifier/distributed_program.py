@@ -1,4 +1,4 @@
-"""What the tests start under torchrun: fine-tunes the tiny network, and leaves what came of it in a folder.
+"""The program that the tests start with torchrun. It fine-tunes the tiny network and writes the result to a folder.
 
 torchrun --nproc_per_node 2 distributed_program.py <dataset> <folder> <epochs> [<epoch to end abruptly after>]
 """
@@ -38,7 +38,7 @@ def main(dataset: str, folder: str, epochs: str, last: str = "") -> None:
 
 
 def end_after(epoch: int, folder: Path) -> None:
-    """Make the checkpoint of that epoch the last thing that happens to this process, and to the others with it."""
+    """End this process, and so the others, after the checkpoint of that epoch."""
     save = Checkpoint.save
 
     def save_and_end(self: Checkpoint, snapshot) -> None:

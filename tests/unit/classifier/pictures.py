@@ -1,4 +1,4 @@
-"""Pictures and folders of pictures, made rather than kept."""
+"""Generate pictures and folders of pictures."""
 
 import io
 from pathlib import Path
@@ -26,7 +26,7 @@ def noisy_square(colour: tuple[int, int, int], seed: int, side: int = 48) -> Ima
 
 
 def write_image_folder(root: Path, counts: dict[str, int] | None = None) -> Path:
-    """`root/{train,valid,test}/<class>/*.jpg`: three classes that any network tells apart."""
+    """`root/{train,valid,test}/<class>/*.jpg`: three classes that any network can distinguish."""
     seed = 0
     for split, count in (counts or COUNTS).items():
         for name, colour in COLOURS.items():

@@ -1,4 +1,4 @@
-"""The artifact: what goes in comes out, and what is wrong with an archive is said."""
+"""The artifact: writing, reading, and the errors of wrong archives."""
 
 import io
 import json
@@ -72,7 +72,7 @@ def test_serving_code_goes_to_code_and_the_configuration_of_ray_to_the_root(fold
     assert names == set(artifact.REQUIRED)
 
 
-def test_a_card_of_before_a_field_was_added_is_read_with_its_default():
+def test_a_card_without_a_newer_field_is_read_with_the_default():
     old = {name: value for name, value in json.loads(CARD.to_json()).items() if not name.startswith("precision_")}
     card = ModelCard.from_json(json.dumps(old))
     assert (card.precision, card.precision_reason, card.precision_accuracy) == (CARD.precision, "", {})
@@ -91,17 +91,17 @@ def test_the_same_files_give_the_same_bytes(folder, archive, tmp_path):
     (folder / "graph.bin").touch()
     artifact.pack(folder, tmp_path / "again.tar.gz")
     assert (tmp_path / "again.tar.gz").read_bytes() == archive.read_bytes()
-    assert archive.read_bytes()[4:8] == bytes(4)  # gzip's own time, which would differ from second to second
+    assert archive.read_bytes()[4:8] == bytes(4)  # gzip's time field, which would differ each second
 
 
 def test_an_archive_that_sagemaker_packed_from_the_folder_is_valid(folder, tmp_path):
     with tarfile.open(tmp_path / "theirs.tar.gz", "w:gz") as tar:
-        tar.add(folder, arcname=".")  # names begin with ./, folders are members too
+        tar.add(folder, arcname=".")  # names begin with ./ and folders are members
     assert artifact.validate(tmp_path / "theirs.tar.gz").name == "dogs-1"
 
 
 @pytest.mark.parametrize("name", artifact.REQUIRED)
-def test_whatever_is_missing_is_named(folder, tmp_path, name):
+def test_each_missing_file_is_named(folder, tmp_path, name):
     (folder / name).unlink()
     artifact.pack(folder, tmp_path / "model.tar.gz")
     for path in (folder, tmp_path / "model.tar.gz"):
@@ -117,23 +117,23 @@ def test_a_file_that_was_changed_is_named(folder, tmp_path):
             artifact.validate(path)
 
 
-def test_a_file_that_the_card_does_not_describe_is_refused(folder, tmp_path):
+def test_a_file_that_the_card_does_not_list_is_refused(folder, tmp_path):
     (folder / "code" / "extra.py").write_text("1")
     artifact.pack(folder, tmp_path / "model.tar.gz")
-    with pytest.raises(ArtifactError, match=r"code/extra\.py.*does not describe"):
+    with pytest.raises(ArtifactError, match=r"code/extra\.py.*does not list"):
         artifact.validate(tmp_path / "model.tar.gz")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 15, 0.5, 0.99, -9])
-def test_an_archive_that_was_cut_off(archive, kept):
+def test_a_truncated_archive_is_refused(archive, kept):
     data = archive.read_bytes()
     archive.write_bytes(data[: int(len(data) * kept)] if isinstance(kept, float) else data[:kept])
-    with pytest.raises(ArtifactError, match=r"cut off or corrupt|lacks"):
+    with pytest.raises(ArtifactError, match=r"truncated or corrupt|lacks"):
         artifact.validate(archive)
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
-def test_an_archive_with_a_flipped_byte(archive, place):
+def test_an_archive_with_a_flipped_byte_is_refused(archive, place):
     data = bytearray(archive.read_bytes())
     data[int(len(data) * place)] ^= 0xFF
     archive.write_bytes(data)
@@ -141,7 +141,7 @@ def test_an_archive_with_a_flipped_byte(archive, place):
         artifact.validate(archive)
 
 
-def test_something_else_is_no_archive(tmp_path):
+def test_a_file_that_is_not_an_archive_is_refused(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(5000))
     for path in (tmp_path / "photo.jpg", write_tar(tmp_path / "plain.tar", SERVING, "w"), tmp_path / "nothing"):
         with pytest.raises(ArtifactError, match=path.name):
@@ -149,20 +149,20 @@ def test_something_else_is_no_archive(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x"}', "{", "null"])
-def test_a_card_that_is_none(folder, text):
+def test_a_card_that_is_not_valid_is_refused(folder, text):
     (folder / "model.json").write_text(text)
     with pytest.raises(ArtifactError, match=r"model\.json"):
         artifact.validate(folder)
 
 
-def test_a_card_whose_labels_do_not_match_its_classes(folder):
+def test_a_card_whose_labels_do_not_match_its_classes_is_refused(folder):
     (folder / "model.json").write_text(replace(CARD, labels=("Beagle",)).to_json())
     with pytest.raises(ArtifactError, match="2 classes and 1 labels"):
         artifact.validate(folder)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "code/../../outside", "a/../../../outside"])
-def test_nothing_is_written_outside(tmp_path, name):
+def test_nothing_is_written_outside_the_folder(tmp_path, name):
     evil = write_tar(tmp_path / "evil.tar.gz", {name: b"x"})
     (tmp_path / "deep" / "er").mkdir(parents=True)
     with pytest.raises(ArtifactError, match="outside"):
@@ -182,19 +182,19 @@ def test_links_and_devices_are_refused(tmp_path, kind):
         artifact.validate(tmp_path / "evil.tar.gz")
 
 
-def test_what_was_packed_is_extracted(archive, folder, tmp_path):
+def test_packed_files_are_extracted(archive, folder, tmp_path):
     artifact.extract(archive, tmp_path / "out")
     assert artifact.validate(tmp_path / "out") == artifact.validate(folder)
 
 
-def test_an_archive_that_is_not_the_serving_code(tmp_path, serving):
+def test_an_archive_without_the_serving_code_is_refused(tmp_path, serving):
     artifact.check_serving(serving)
     other = write_tar(tmp_path / "train.tar.gz", {"train.py": b"", "config.yaml": b""})
     with pytest.raises(ArtifactError, match=r"train\.tar\.gz is not the serving code: it lacks inference\.py"):
         artifact.check_serving(other)
 
 
-def test_validation_needs_nothing_but_the_standard_library():
+def test_validation_needs_only_the_standard_library():
     shared = Path(artifact.__file__).parent.parent
     code = f"import sys; sys.path.insert(0, {str(shared)!r}); import classifier.artifact"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""Images seen in more ways than one."""
+"""The augmentation of images."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ SIZE = 32
 
 @pytest.fixture
 def picture(tmp_path) -> bytes:
-    """Red on the left, with a green frame that a close view does not see."""
+    """Red on the left, with a green frame that a close view does not contain."""
     pixels = np.zeros((96, 96, 3), np.uint8)
     pixels[:, :48, 0] = 255
     for edge in (pixels[:6], pixels[-6:], pixels[:, :6], pixels[:, -6:]):
@@ -29,7 +29,7 @@ def picture(tmp_path) -> bytes:
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_the_first_view_is_the_one_that_serves(picture, name):
+def test_the_first_view_is_that_of_serving(picture, name):
     first, *others = augmentation.views(name)
     assert np.array_equal(first(picture, SIZE), decode(picture, SIZE))
     assert len(others) == {"none": 0, "flip": 1, "crop": 3}[name]
@@ -45,7 +45,7 @@ def test_the_views_are_mirrored_and_close(picture):
     assert close[SIZE // 2, 4, 0] > 200 > 50 > close[SIZE // 2, -4, 0]
 
 
-def test_a_network_sees_an_image_plain_mirrored_by_chance_or_in_part(picture, tmp_path):
+def test_a_network_gets_an_image_plain_mirrored_or_cropped(picture, tmp_path):
     image = Image.open(tmp_path / "picture.png")
     torch.manual_seed(0)
     seen = {name: {augmentation.at_random(name, SIZE)(image).tobytes() for _ in range(20)} for name in AUGMENTATIONS}

@@ -1,4 +1,4 @@
-"""The choice among ways to use a machine: made measurements, made processes, no clock but the made one."""
+"""The choice among ways to use a machine, with fake measurements, processes and clocks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EAGER = Candidate("torch", 2, 2, memory_format="contiguous", choosable=False)
 
 
 class Made:
-    """Measures by a table of images per second, and notes who was asked."""
+    """Returns measurements from a table of images per second, and records the candidates."""
 
     def __init__(self, rates: dict[Candidate, float | list[float]]):
         self.rates = {way: rate if isinstance(rate, list) else [rate] for way, rate in rates.items()}
@@ -45,23 +45,23 @@ def test_the_candidates_take_turns():
     others = [replace(GRAPH, workers=number) for number in (1, 4)]
     made = Made(dict.fromkeys([GRAPH, *others], 100.0))
     autotune.compare([GRAPH, *others], made)
-    assert made.asked == [GRAPH, *others] * (1 + autotune.ROUNDS)  # the first to find out how many images to take
+    assert made.asked == [GRAPH, *others] * (1 + autotune.ROUNDS)  # the first measurement finds the number of images
 
 
-def test_as_fast_within_the_noise_is_no_reason_to_leave_the_first():
+def test_equal_speed_within_the_noise_keeps_the_first():
     results = [Result(GRAPH, (100.0,)), Result(replace(GRAPH, threads=1), (104.0,))]
     assert autotune.choose(results).candidate == GRAPH
     results[1] = Result(results[1].candidate, (106.0,))
     assert autotune.choose(results).candidate.threads == 1
 
 
-def test_what_is_there_to_compare_is_never_chosen():
+def test_a_candidate_for_comparison_is_never_chosen():
     assert autotune.choose([Result(GRAPH, (10.0,)), Result(EAGER, (99.0,))]).candidate == GRAPH
-    with pytest.raises(AutotuneError, match="nothing that could be chosen"):
+    with pytest.raises(AutotuneError, match="no choosable candidate"):
         autotune.choose([Result(EAGER, (99.0,))])
 
 
-def test_a_hopeless_one_is_measured_once_and_a_broken_one_not_at_all(capsys):
+def test_a_slow_candidate_is_measured_once_and_a_broken_one_never(capsys):
     broken = replace(GRAPH, precision="int4")
     results = autotune.compare([GRAPH, EAGER, broken], Made({GRAPH: 200, EAGER: 20}))
     assert [(result.candidate, len(result.rates)) for result in results] == [(GRAPH, autotune.ROUNDS), (EAGER, 1)]
@@ -79,7 +79,7 @@ def test_every_measurement_takes_about_as_long():
     assert taken == [autotune.FEW, 200, 200, 200]
 
 
-def test_where_time_is_up_one_round_has_to_do():
+def test_if_the_time_is_up_there_is_one_round():
     made, now = Made({GRAPH: 1.0}), [0.0]
 
     def clock() -> float:
@@ -90,7 +90,7 @@ def test_where_time_is_up_one_round_has_to_do():
     assert len(found.chosen.rates) == 1
 
 
-def test_the_best_of_the_first_is_varied_and_stands_in_the_table_once():
+def test_the_best_of_the_first_is_varied_and_is_in_the_table_once():
     slow = replace(GRAPH, precision="fp32", choosable=False)
     quick = replace(GRAPH, precision="int8")
     made = Made({slow: 100, quick: 300, EAGER: 30, replace(quick, workers=1): 330, replace(quick, threads=1): 200})
@@ -144,14 +144,14 @@ def numbers(candidates: list[Candidate]) -> set[tuple[int, int]]:
     return {(way.threads, way.workers) for way in candidates}
 
 
-def test_threads_and_workers_that_are_given_are_not_varied():
+def test_given_threads_and_workers_are_not_varied():
     assert numbers(autotune.spread_over(GRAPH, 16, None, None)) == {(t, w) for t in (16, 8) for w in (16, 8, 4)}
     assert numbers(autotune.spread_over(GRAPH, 16, 3, None)) == {(3, w) for w in (16, 8, 4)}
     assert numbers(autotune.spread_over(GRAPH, 16, None, 5)) == {(16, 5), (8, 5)}
     assert numbers(autotune.spread_over(GRAPH, 1, None, None)) == {(1, 1)}
 
 
-def test_bf16_only_where_the_processor_multiplies_in_it():
+def test_bf16_is_tried_only_if_the_processor_multiplies_in_it():
     best = Candidate("torch", 4, 4, memory_format="channels_last")
     with_it = plan.other_fine_tuning(best, 4, None, {"fma", "avx512_bf16"})
     assert {way.precision for way in with_it} == {"fp32", "bf16"}
@@ -159,12 +159,12 @@ def test_bf16_only_where_the_processor_multiplies_in_it():
     assert {way.memory_format for way in with_it} == {"channels_last", "contiguous"}
 
 
-# ---- what a run makes of it -----------------------------------------------------------------------------------
+# ---- autotuning in a run ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def tried(monkeypatch):
-    """Autotunings that take no time; how many there were."""
+    """Autotuning that takes no time. Counts the calls."""
     results = (Result(replace(GRAPH, workers=1), (200.0,)), Result(EAGER, (20.0,)))
     made: list[None] = []
 
@@ -176,12 +176,12 @@ def tried(monkeypatch):
     return made
 
 
-def test_a_run_that_goes_on_keeps_its_choice_unless_the_machine_is_another(tried, tmp_path, monkeypatch, capsys):
+def test_a_resumed_run_keeps_its_choice_unless_the_machine_differs(tried, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(autotune, "processors", lambda: 2)
     first = plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path)
     assert first[0].workers == 1 and [record["chosen"] for record in first[1]] == [True, False]
     assert plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path) == first
-    assert "as autotuning chose before: openvino" in capsys.readouterr().out
+    assert "using the earlier choice of autotuning: openvino" in capsys.readouterr().out
     assert len(tried) == 1
     monkeypatch.setattr(autotune, "processors", lambda: 8)
     plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path)
@@ -191,7 +191,7 @@ def test_a_run_that_goes_on_keeps_its_choice_unless_the_machine_is_another(tried
     assert len(tried) == 3
 
 
-def test_with_threads_and_workers_given_there_is_nothing_to_try(tried):
+def test_with_given_threads_and_workers_nothing_is_tried(tried):
     given = Machine(threads=3, workers=4, autotune=True)
     assert plan.fitted(given, {}, None, None, Settings(), None) == (given, [])
     assert not tried
@@ -199,24 +199,24 @@ def test_with_threads_and_workers_given_there_is_nothing_to_try(tried):
 
 def test_autotuning_that_fails_does_not_end_the_run(monkeypatch, capsys):
     def fails(*_):
-        raise AutotuneError("nothing that could be chosen could be measured")
+        raise AutotuneError("no choosable candidate could be measured")
 
     monkeypatch.setattr(plan, "_tried", fails)
     assert plan.fitted(Machine(autotune=True), {}, None, None, Settings(), None) == (Machine(autotune=True), [])
-    assert "not autotuned: nothing that could be" in capsys.readouterr().out
+    assert "not autotuned: no choosable candidate could be" in capsys.readouterr().out
 
 
 # ---- the process ----------------------------------------------------------------------------------------------
 
 
 class Odd:
-    """Something to measure with, in a process of its own."""
+    """A measurement in a separate process."""
 
     def __init__(self, seconds: float):
         self.taken = seconds
 
     def seconds(self, way: Candidate, images: int) -> float:
-        print("what is printed there does not disturb")
+        print("output of the process has no effect")
         if way.workers == 13:
             raise ValueError("13 is not\na number")
         if way.workers == 99:
@@ -224,7 +224,7 @@ class Odd:
         return self.taken * images
 
 
-def test_a_process_measures_and_its_end_is_an_error_of_one_candidate():
+def test_the_end_of_a_process_is_an_error_of_one_candidate():
     with Bench(Odd, 0.5) as bench:
         assert bench.seconds(GRAPH, 4) == 2.0
         with pytest.raises(AutotuneError, match="ValueError: 13 is not a number"):

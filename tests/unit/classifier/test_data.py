@@ -1,4 +1,4 @@
-"""The checks of a dataset: each thing that can be wrong is named."""
+"""The checks of a dataset: each problem is named."""
 
 import shutil
 import time
@@ -27,7 +27,7 @@ def test_a_good_folder_is_described(root):
     assert str(dataset) == "3 classes: 9 train, 6 valid, 6 test images"
 
 
-def test_splits_may_lie_in_folders_of_their_own(root, tmp_path):
+def test_splits_may_be_in_separate_folders(root, tmp_path):
     shutil.move(root / "valid", tmp_path / "elsewhere")
     folders = {"train": root / "train", "valid": tmp_path / "elsewhere", "test": root / "test"}
     assert len(inspect_splits(folders).splits["valid"]) == 6
@@ -40,22 +40,22 @@ def fails(root: Path, *parts: str) -> None:
         assert part in str(error.value)
 
 
-def test_a_folder_that_is_not_there(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     fails(tmp_path / "nowhere", "nowhere", "not a folder")
 
 
-def test_a_missing_split_is_named_with_what_there_is_instead(root):
+def test_a_missing_split_is_named_with_the_existing_folders(root):
     (root / "valid").rename(root / "val")
     fails(root, "lacks valid", "val", "{train,valid,test}/<class>/<image>")
 
 
-def test_no_images_at_all(root):
+def test_a_dataset_without_images_is_refused(root):
     shutil.rmtree(root / "train")
     (root / "train" / "empty").mkdir(parents=True)
     fails(root, "train", "no image")
 
 
-def test_images_not_in_class_folders(root):
+def test_images_outside_class_folders_are_refused(root):
     for image in (root / "train").rglob("*.jpg"):
         image.rename(root / "train" / f"{image.parent.name}-{image.name}")
     for folder in (root / "train").iterdir():
@@ -64,30 +64,30 @@ def test_images_not_in_class_folders(root):
     fails(root, "train", "no image", "class folder")
 
 
-def test_a_class_without_images(root):
+def test_a_class_without_images_is_refused(root):
     for image in (root / "test" / "002.green_square").iterdir():
         image.unlink()
     fails(root, "002.green_square", "no image", "test")
 
 
-def test_one_class(root):
+def test_a_dataset_of_one_class_is_refused(root):
     for split in ("train", "valid", "test"):
         shutil.rmtree(root / split / "002.green_square")
         shutil.rmtree(root / split / "003.blue_square")
     fails(root, "only one class", "001.red_square")
 
 
-def test_a_class_missing_from_a_split(root):
+def test_a_class_that_is_missing_in_a_split_is_named(root):
     shutil.rmtree(root / "valid" / "003.blue_square")
     fails(root, "valid", "lacks 003.blue_square")
 
 
-def test_a_class_of_one_split_only(root):
+def test_a_class_in_only_one_split_is_named(root):
     shutil.copytree(root / "test" / "001.red_square", root / "test" / "004.other")
     fails(root, "test", "has in addition 004.other")
 
 
-def test_hidden_files_are_passed_over_and_others_are_reported(root):
+def test_hidden_files_are_skipped_and_others_are_reported(root):
     (root / "train" / ".DS_Store").write_text("")
     (root / "train" / "001.red_square" / "._000.jpg").write_text("")
     notes = root / "train" / "001.red_square" / "notes.txt"
@@ -102,7 +102,7 @@ def test_labels_that_would_be_equal_stay_folder_names(root):
     assert inspect_dataset(root).labels == ("001.red_square", "002.green_square", "003.red_square")
 
 
-def test_the_fingerprint_is_of_the_contents_wherever_they_lie(root, tmp_path):
+def test_the_fingerprint_depends_on_the_contents_only(root, tmp_path):
     shutil.copytree(root, tmp_path / "copy")
     before = inspect_dataset(root).fingerprint()
     assert inspect_dataset(tmp_path / "copy").fingerprint() == before
@@ -122,7 +122,7 @@ def test_reading_ahead_keeps_the_order_and_a_bound():
             yield Path(str(asked_for))
 
     def read(path: Path) -> Path:
-        time.sleep(0.001 * (int(path.name) % 3))  # so that they end in another order
+        time.sleep(0.001 * (int(path.name) % 3))  # so that they finish in another order
         return path
 
     images = read_ahead(read, paths(), workers=2)
@@ -131,7 +131,7 @@ def test_reading_ahead_keeps_the_order_and_a_bound():
     assert list(images) == [Path(str(number)) for number in range(2, 101)]
 
 
-def test_reading_ahead_hands_on_the_first_error():
+def test_reading_ahead_raises_the_first_error():
     def read(path):
         raise DatasetError(f"{path} is broken")
 

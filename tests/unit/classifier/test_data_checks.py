@@ -1,4 +1,4 @@
-"""Copies of photographs, and classes with too few of them: each is found, counted and named."""
+"""Duplicate photographs and classes with too few images: each is found, counted and named."""
 
 import os
 import shutil
@@ -27,11 +27,11 @@ def found(root: Path) -> list[checks.Finding]:
     return [*checks.find(dataset, hashes), *lookalikes]
 
 
-def test_nothing_is_wrong_with_a_good_folder(root):
+def test_a_good_folder_has_no_findings(root):
     assert found(root) == []
 
 
-def test_equal_bytes_in_two_splits_stop_and_what_was_trained_on_is_counted(root):
+def test_equal_bytes_in_two_splits_stop_and_training_images_are_counted(root):
     shutil.copy(root / "train" / RED / "000.jpg", root / "test" / RED / "again.jpg")
     shutil.copy(root / "train" / RED / "001.jpg", root / "test" / GREEN / "other.jpg")
     shutil.copy(root / "valid" / BLUE / "002.jpg", root / "test" / BLUE / "third.jpg")
@@ -49,7 +49,7 @@ def test_equal_bytes_in_two_splits_stop_and_what_was_trained_on_is_counted(root)
     )
 
 
-def test_of_many_copies_some_are_named(root):
+def test_some_of_many_copies_are_named(root):
     for image in (root / "train" / RED).iterdir():
         shutil.copy(image, root / "valid" / RED / f"copy-{image.name}")
 
@@ -59,7 +59,7 @@ def test_of_many_copies_some_are_named(root):
     assert "6 of the 18 valid images are in train too" in finding.title
 
 
-def test_names_that_are_no_text_or_end_the_line_stay_on_one(root):
+def test_names_with_line_ends_or_wrong_bytes_stay_on_one_line(root):
     shutil.copy(root / "train" / RED / "000.jpg", os.fsencode(root / "test" / RED) + b"/a\nvalid_accuracy=1 \xff.jpg")
 
     (finding,) = found(root)
@@ -67,7 +67,7 @@ def test_names_that_are_no_text_or_end_the_line_stay_on_one(root):
     assert finding.examples == (f"train/{RED}/000.jpg = test/{RED}/a?valid_accuracy=1 ?.jpg",)
 
 
-def test_one_photograph_in_two_classes_and_one_twice_in_a_class_are_told_apart(root):
+def test_copies_in_two_classes_and_in_one_class_are_distinguished(root):
     shutil.copy(root / "train" / RED / "000.jpg", root / "train" / BLUE / "mislabelled.jpg")
     shutil.copy(root / "valid" / GREEN / "000.jpg", root / "valid" / GREEN / "twice.jpg")
 
@@ -80,7 +80,7 @@ def test_one_photograph_in_two_classes_and_one_twice_in_a_class_are_told_apart(r
 
 
 @pytest.mark.parametrize("change", ["encoded again", "scaled", "another format"])
-def test_a_photograph_in_other_bytes_is_found_by_the_look_of_it(root, change):
+def test_a_reencoded_photograph_is_found_by_its_look(root, change):
     blobs = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     Image.fromarray(blobs).resize((240, 180), Image.Resampling.BICUBIC).save(root / "train" / BLUE / "003.jpg")
     image = Image.open(root / "train" / BLUE / "003.jpg")
@@ -91,7 +91,7 @@ def test_a_photograph_in_other_bytes_is_found_by_the_look_of_it(root, change):
 
     (finding,) = found(root)
 
-    assert finding.title.startswith("1 photograph is in more than one split, by the look of them")
+    assert finding.title.startswith("1 photograph is in more than one split, with the same look")
     assert finding.examples == (f"train/{BLUE}/003.jpg = test/{BLUE}/{copy.name}",)
     assert not finding.stops
 
@@ -117,7 +117,7 @@ def test_classes_with_few_images_are_named_with_their_numbers(root):
     assert not finding.stops
 
 
-def test_an_undecodable_file(root):
+def test_an_undecodable_file_is_named(root):
     broken = root / "valid" / GREEN / "001.jpg"
     broken.write_bytes(broken.read_bytes()[:200])
     with pytest.raises(DatasetError, match=r"001\.jpg: The image cannot be decoded"):

@@ -1,6 +1,6 @@
-"""Several processes that train together: the same result as one, and nothing that hangs where one is lost.
+"""Several processes that train together: the same result as one process, and no hang if one is lost.
 
-Started by torchrun, as in a training job. What is compared differs only in the order of additions: TOLERANCE.
+torchrun starts them, as in a training job. The results differ only in the order of additions: TOLERANCE.
 """
 
 import os
@@ -21,7 +21,7 @@ TOLERANCE = 1e-5  # of losses and weights of about 1, after four epochs of five 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
-    """24 images to train on and 9 to validate on: the last batch, and the shares of two processes, are uneven."""
+    """24 training images and 9 validation images, so the last batch and the shares of two processes are uneven."""
     counts = {"train": 7, "valid": 3, "test": 1}
     return write_image_folder(tmp_path_factory.mktemp("data") / "squares", counts)
 
@@ -65,17 +65,17 @@ def assert_same(one: dict, other: dict) -> None:
         torch.testing.assert_close(other["weights"][name], weights, rtol=0, atol=TOLERANCE, msg=name)
 
 
-def test_two_processes_with_the_same_batch_come_to_the_result_of_one(alone, together):
+def test_two_processes_with_the_same_batch_get_the_result_of_one(alone, together):
     assert len(alone["history"]) == 4
-    assert alone["history"][-1][1] < alone["history"][0][1], "nothing was learnt that could be compared"
+    assert alone["history"][-1][1] < alone["history"][0][1], "the loss did not fall, so there is nothing to compare"
     assert_same(alone, result(together[0]))
 
 
-def test_processes_on_one_machine_keep_to_processors_of_their_own(alone, together):
+def test_processes_on_one_machine_use_separate_processors(alone, together):
     everything = alone["processors"]
     first, second = (result(together[0], rank)["processors"] for rank in (0, 1))
     if len(everything) < 2:
-        pytest.skip("there is one processor")
+        pytest.skip("this machine has one processor")
     assert len(first) == len(second) == len(everything) // 2
     assert set(first) | set(second) <= set(everything) and not set(first) & set(second)
 
@@ -94,7 +94,7 @@ def test_one_process_prints_and_writes(together):
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.pt", "rank-0.pt", "rank-1.pt"]
 
 
-def test_killed_midway_and_started_again_they_come_to_the_same_as_undisturbed(dataset, alone, tmp_path):
+def test_killed_and_restarted_processes_get_the_same_result(dataset, alone, tmp_path):
     killed = trained(dataset, tmp_path / "run", 2, 4, "2")
     assert killed.returncode != 0
     assert f"Signal {signal.SIGKILL.value}" in killed.stderr

@@ -1,4 +1,4 @@
-"""The cache of features: where it lies, and how little memory the pass over many images takes."""
+"""The cache of features: its file, and the memory of a pass over many images."""
 
 import errno
 import gc
@@ -23,11 +23,11 @@ def disk(tmp_path, monkeypatch) -> Path:
 
 
 def mapped_from(folder: Path) -> int:
-    """How many regions of this process are mapped from files in `folder`."""
+    """The number of regions of this process that are mapped from files in `folder`."""
     return sum(str(folder) in line for line in Path("/proc/self/maps").read_text().splitlines())
 
 
-def test_the_cache_is_mapped_from_a_file_without_a_name_and_goes_with_the_array(disk):
+def test_the_cache_is_an_unnamed_file_that_is_deleted_with_the_array(disk):
     values = features.allocate(1000, 8)
     assert (values.shape, values.dtype) == ((1000, 8), np.float32)
     values[:] = np.arange(8000).reshape(1000, 8)
@@ -43,7 +43,7 @@ def test_an_empty_share_has_a_cache_too(disk):
     assert features.allocate(0, 8).shape == (0, 8)
 
 
-def test_a_full_disk_is_told_before_the_pass_with_what_it_would_take(disk, monkeypatch):
+def test_a_full_disk_is_reported_before_the_pass_with_the_needed_size(disk, monkeypatch):
     def full(file: int, start: int, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -52,8 +52,8 @@ def test_a_full_disk_is_told_before_the_pass_with_what_it_would_take(disk, monke
         features.allocate(1_000_000, 1280)
 
 
-def test_an_image_more_takes_no_memory_beyond_the_cache(disk, monkeypatch):
-    """The list of images apart: this is what is held of pixels, futures and features while the pass runs."""
+def test_the_memory_per_image_is_only_that_of_the_cache(disk, monkeypatch):
+    """Without the list of images: the memory of pixels, futures and features during the pass."""
     compiled = graph.compile_for("THROUGHPUT", graph.convert(tiny_backbone()), 1)
     image = np.zeros((32, 32, 3), np.uint8)
     monkeypatch.setattr(features, "read_image", lambda path, size, decoder: image.copy())
@@ -66,16 +66,16 @@ def test_an_image_more_takes_no_memory_beyond_the_cache(disk, monkeypatch):
         tracemalloc.stop()
         return most
 
-    peak(10)  # what is made once only
-    assert peak(3000) - peak(1000) < 10 * 2000, "more than 10 bytes an image"
+    peak(10)  # includes everything that is made once
+    assert peak(3000) - peak(1000) < 10 * 2000, "more than 10 bytes per image"
 
 
 def numbered(images: int, classes: int) -> features.Features:
-    """Each image's feature is its number; the classes come in order."""
+    """Each image's feature is its number. The classes are in order."""
     return features.Features(np.arange(images, dtype=np.float32)[:, np.newaxis], np.arange(images) * classes // images)
 
 
-def test_folds_hold_out_each_image_once_and_something_of_each_class():
+def test_folds_hold_out_each_image_once_and_images_of_each_class():
     whole = numbered(20, 4)
     for rest, held_out in features.folds(whole, 5, 100):
         assert sorted([*rest.values[:, 0], *held_out.values[:, 0]]) == list(range(20))

@@ -1,4 +1,4 @@
-"""Training everything, on a network of a thousand parameters."""
+"""Fine-tuning of a network with a thousand parameters."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_network_whatever_the_number_of_workers(dat
     assert lines == same_lines
 
 
-def test_interrupted_and_resumed_it_is_the_same_network(dataset, tmp_path):
+def test_a_resumed_run_gives_the_same_network(dataset, tmp_path):
     whole = tiny_backbone()
     fine_tune(whole, start(), dataset, SETTINGS)
     shorter = Settings(**vars(SETTINGS) | {"epochs": 2})
@@ -58,7 +58,7 @@ def test_interrupted_and_resumed_it_is_the_same_network(dataset, tmp_path):
         assert torch.equal(resumed.state_dict()[name], value), name
 
 
-def test_a_start_that_no_epoch_beats_is_kept(dataset):
+def test_a_start_that_is_better_than_every_epoch_is_kept(dataset):
     backbone = tiny_backbone()
     weight = backbone.state_dict()["network.0.weight"].clone()
     head, history = fine_tune(backbone, start(), dataset, Settings(fine_tune=True, epochs=2, lr=50.0, seed=2))

@@ -1,4 +1,4 @@
-"""Folding leaves the function as it was, and the network that it was given."""
+"""Folding changes neither the function nor the given network."""
 
 import copy
 
@@ -12,7 +12,7 @@ IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 class PaddedConv(nn.Conv2d):
-    """As some networks have them: a convolution of their own, that pads by itself."""
+    """A subclass of the convolution that pads its input, as some networks have."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.conv2d(F.pad(x, (1, 1, 1, 1)), self.weight, self.bias)
@@ -28,7 +28,7 @@ class Network(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.relu(self.stem_bn(self.stem(x)))
         x = self.bn_a(self.twice(x)) + self.bn_b(self.twice(x))  # one convolution, two normalisations
-        seen = self.shown(x)  # by another than the normalisation
+        seen = self.shown(x)  # used by another module than the normalisation
         return torch.cat([seen, self.shown_bn(seen)], 1)
 
 
@@ -42,7 +42,7 @@ class Untraceable(nn.Module):
 
 
 def trained(network: nn.Module) -> nn.Module:
-    """With statistics and parameters that change what comes through."""
+    """With statistics and parameters that change the values."""
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(module, _BatchNorm):
@@ -67,6 +67,6 @@ def test_the_same_function_without_the_normalisations_that_only_follow_a_convolu
     }
 
 
-def test_what_cannot_be_traced_comes_back_itself():
+def test_a_network_that_cannot_be_traced_is_returned_unchanged():
     network = trained(Untraceable())
     assert folded(network) is network

@@ -1,4 +1,4 @@
-"""The graph answers as the network does, and equal networks give equal files."""
+"""The graph gives the network's answers, and equal networks give equal files."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def images(count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_pixels_in_probabilities_out_as_the_network_gives_them(features, backbone, count):
+def test_the_graph_gives_the_probabilities_of_the_network(features, backbone, count):
     whole = graph.add_head(features, WEIGHT, BIAS)
     assert (whole.input(0).get_names(), whole.output(0).get_names()) == ({"image"}, {"probabilities"})
     with torch.inference_mode():
@@ -42,7 +42,7 @@ def test_equal_networks_give_equal_bytes_even_in_one_process(features, tmp_path)
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_what_was_saved_is_loaded(features, tmp_path):
+def test_a_saved_graph_is_loaded(features, tmp_path):
     whole = graph.add_head(features, WEIGHT, BIAS)
     graph.save(whole, tmp_path)
     loaded = graph.compile_for("LATENCY", graph.load(tmp_path))(images(3))[0]
@@ -74,7 +74,7 @@ def test_features_come_in_the_order_of_the_images(features, backbone, tmp_path, 
     assert "features train 24/24" in capsys.readouterr().out
 
 
-def test_a_broken_image_ends_the_pass_by_name(features, tmp_path):
+def test_a_broken_image_ends_the_pass_and_is_named(features, tmp_path):
     root = write_image_folder(tmp_path / "squares")
     broken = root / "train" / "002.green_square" / "003.jpg"
     broken.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""The head on features: it learns, folds its scaling away, and can be interrupted."""
+"""The head on features: training, folded scaling, and interruptions."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from classifier.settings import Settings
 
 
 def clouds(per_class: int, seed: int, offset: float = 5.0, scale: float = 0.01) -> Features:
-    """Three clouds of features that lie far from zero and close together, as real ones do."""
+    """Three clusters of features, far from zero and close together, like real ones."""
     random = np.random.default_rng(seed)
     centres = np.random.default_rng(0).normal(size=(3, 20))
     targets = np.repeat(np.arange(3), per_class)
@@ -24,7 +24,7 @@ def test_it_learns_and_the_best_head_classifies_new_features():
     assert history[-1].train_loss < history[0].train_loss
 
 
-def test_the_head_for_raw_features_answers_as_the_one_that_was_trained():
+def test_the_head_for_unscaled_features_gives_the_answers_of_the_trained_one():
     train, valid = clouds(40, 1), clouds(20, 2)
     learner = HeadLearner(train, valid, 3, Settings())
     learner.train_epoch(1)
@@ -42,13 +42,13 @@ def test_the_same_seed_gives_the_same_head_and_another_does_not():
     assert not torch.equal(weight(1), weight(2))
 
 
-def test_features_that_never_change_do_no_harm():
+def test_constant_features_do_no_harm():
     dead = Features(np.ones((6, 4), dtype=np.float32), np.array([0, 0, 0, 1, 1, 1]))
     head, _ = train_head(dead, dead, 2, Settings(epochs=2))
     assert torch.isfinite(head.weight).all()
 
 
-def test_interrupted_and_resumed_it_is_the_same_head(tmp_path):
+def test_a_resumed_run_gives_the_same_head(tmp_path):
     train, valid = clouds(40, 1), clouds(20, 2)
     whole, _ = train_head(train, valid, 3, Settings(epochs=6))
     train_head(train, valid, 3, Settings(epochs=3), Checkpoint(tmp_path, {}))
@@ -57,12 +57,12 @@ def test_interrupted_and_resumed_it_is_the_same_head(tmp_path):
     assert torch.equal(resumed.weight, whole.weight)
 
 
-def test_a_learning_rate_beyond_reason_is_named():
+def test_a_learning_rate_that_is_too_large_is_named():
     with pytest.raises(TrainingError, match="smaller --lr"):
         train_head(clouds(40, 1), clouds(20, 2), 3, Settings(lr=1e30))
 
 
-def test_the_threads_of_the_caller_are_as_before():
+def test_the_threads_of_the_caller_are_restored():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)

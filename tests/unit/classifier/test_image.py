@@ -1,4 +1,4 @@
-"""From bytes to pixels: what cameras, editors and attackers send."""
+"""Decoding images from cameras, editors and attackers."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ def halves(left="red", right="blue", size=(64, 64), mode="RGB") -> Image.Image:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to nothing."""
+    """A PNG with a size in its header and nearly no data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -30,7 +30,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_every_accepted_format_becomes_rgb_of_the_asked_size(kind):
+def test_every_accepted_format_becomes_rgb_of_the_requested_size(kind):
     pixels = decode(encoded(halves(), kind), 32)
     assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
     assert pixels[16, 4, 0] > 200 > 60 > pixels[16, 4, 2]
@@ -43,21 +43,23 @@ def test_other_colour_modes_are_converted(mode):
     assert decode(encoded(halves("white", "black").convert(mode), kind), 32).shape == (32, 32, 3)
 
 
-def test_a_photograph_lying_on_its_side_is_turned_upright():
-    lying = halves("red", "blue").rotate(90)  # a camera held so writes orientation 6: turn clockwise to see it
+def test_a_rotated_photograph_is_turned_upright():
+    lying = halves("red", "blue").rotate(
+        90
+    )  # a camera in this position writes orientation 6: rotate clockwise for display
     exif = Image.Exif()
     exif[0x0112] = 6
     upright = decode(encoded(lying, "PNG", exif=exif), 32)
     np.testing.assert_array_equal(upright, decode(encoded(halves("red", "blue"), "PNG"), 32))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP"])  # of JPEGs, Pillow passes over such EXIF by itself
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])  # in JPEGs, Pillow itself ignores such EXIF
 @pytest.mark.parametrize("exif", [b"Exif\x00\x00no TIFF header", b"Exif\x00\x00II*\x00"], ids=["no header", "cut"])
-def test_broken_exif_beside_good_pixels_does_no_harm(kind, exif):
+def test_broken_exif_with_good_pixels_does_no_harm(kind, exif):
     np.testing.assert_array_equal(decode(encoded(halves(), kind, exif=exif), 32), decode(encoded(halves(), kind), 32))
 
 
-def test_what_is_transparent_is_white():
+def test_transparent_pixels_become_white():
     image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
     assert decode(encoded(image, "PNG"), 32).min() == 255
 
@@ -67,7 +69,7 @@ def test_sixteen_bits_of_grey_keep_their_shades():
     assert set(decode(encoded(image, "PNG"), 32).ravel()) == {0x80}
 
 
-def test_of_a_wide_picture_the_middle_is_seen():
+def test_the_centre_of_a_wide_picture_is_used():
     image = Image.new("RGB", (400, 100), "black")
     image.paste("white", (150, 0, 250, 100))
     assert decode(encoded(image, "PNG"), 50).min() > 230
@@ -90,7 +92,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded():
 
 
 def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded():
-    """A scan of a hundred bytes has every pixel gone over; as many as there is room for would take minutes."""
+    """A scan of a hundred bytes processes every pixel. As many as fit into the file would take minutes."""
     whole = encoded(Image.new("L", (7000, 7000), 128), progressive=True)
     decode(whole, 32)
     scan = whole[whole.rfind(b"\xff\xda") : -2]
@@ -122,7 +124,7 @@ def test_the_limit_of_pixels_is_exact():
     ],
     ids=["empty", "text", "three bytes", "cut jpeg", "cut png", "gif", "svg"],
 )
-def test_what_cannot_be_decoded_says_so(data):
+def test_an_undecodable_image_is_reported(data):
     with pytest.raises(ApiError) as refused:
         decode(data, 32)
     assert (refused.value.code, refused.value.status) == ("undecodable_image", 422)

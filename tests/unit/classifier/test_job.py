@@ -1,4 +1,4 @@
-"""A whole run in this process, on a network small enough: what it says, what it decides, and what stops it."""
+"""A whole run in this process with a small network: its output, its decisions, and its errors."""
 
 import json
 import re
@@ -37,8 +37,8 @@ def places(tmp_path, squares, serving, monkeypatch) -> Places:
     return Places(splits, serving, tmp_path / "model", tmp_path / "output", checkpoints=tmp_path / "checkpoints")
 
 
-def test_the_last_values_of_validation_in_its_log_are_those_of_the_model_it_kept(places, squares, tmp_path, capsys):
-    """Validated on classes that are mixed up, the first epoch is the best one."""
+def test_the_last_validation_values_in_the_log_are_those_of_the_kept_model(places, squares, tmp_path, capsys):
+    """The validation classes are swapped, so the first epoch is the best one."""
     red, green, blue = sorted(folder.name for folder in (squares / "valid").iterdir())
     for name, other in ((red, blue), (green, red), (blue, green)):
         shutil.copytree(squares / "valid" / other, tmp_path / "valid" / name)
@@ -53,7 +53,7 @@ def test_the_last_values_of_validation_in_its_log_are_those_of_the_model_it_kept
     assert last["valid_loss"] != f"{metrics['history'][-1]['valid_loss']:.4f}"
 
 
-def test_int8_is_held_against_fp32_on_images_that_neither_head_learnt_from(places, monkeypatch, capsys):
+def test_int8_is_compared_with_fp32_on_images_that_neither_head_was_trained_on(places, monkeypatch, capsys):
     monkeypatch.setattr(quantize, "FIRST", 0)  # the network has one convolution
     monkeypatch.setattr(quantize, "MIN_VALID", 12)
     monkeypatch.setattr(quantize, "FOLDS", 4)
@@ -69,13 +69,15 @@ def test_int8_is_held_against_fp32_on_images_that_neither_head_learnt_from(place
 def test_without_an_image_of_each_class_in_each_fold_nothing_is_quantised(places, monkeypatch):
     monkeypatch.setattr(quantize, "MIN_VALID", 12)
 
-    card = job.run("squares-1", places, Settings())  # five folds of three classes: 15 images, and there are 12
+    card = job.run(
+        "squares-1", places, Settings()
+    )  # five folds of three classes: 15 images are needed, and there are 12
 
     assert (card.precision, card.precision_accuracy) == ("fp32", {})
-    assert card.precision_reason.endswith("cannot be seen on 12 validation images; it takes 15")
+    assert card.precision_reason.endswith("cannot be measured on 12 validation images; it takes 15")
 
 
-def test_a_broken_image_is_the_reason_by_name(places, tmp_path):
+def test_a_broken_image_is_named_as_the_reason(places, tmp_path):
     shutil.copytree(places.splits["valid"], tmp_path / "valid")
     image = tmp_path / "valid" / "002.green_square" / "001.jpg"
     image.write_bytes(image.read_bytes()[:100])
@@ -86,7 +88,7 @@ def test_a_broken_image_is_the_reason_by_name(places, tmp_path):
     assert not places.model.exists()
 
 
-def test_the_same_job_again_goes_on_from_its_checkpoint(places, capsys):
+def test_the_same_job_continues_from_its_checkpoint(places, capsys):
     first = job.run("squares-1", places, Settings())
     epochs = len(json.loads((places.output / "metrics.json").read_text())["history"])
     capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Backbones and where their weights come from."""
+"""Backbones and the sources of their weights."""
 
 import pickle
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_the_default_backbone_comes_with_weights_and_its_own_normalisation():
     assert (backbone.mean, backbone.std) == ([127.0] * 3, [128.0] * 3)
     assert backbone(image()).shape == (2, 1280)
     assert head.weight.shape == (1000, 1280)
-    assert head.weight.abs().max() > 0.3  # trained: a layer as it is initialised stays below 0.03
+    assert head.weight.abs().max() > 0.3  # trained: an initialised layer is below 0.03
     assert not backbone.training
 
 
@@ -67,39 +67,39 @@ def fails(architecture: str, weights: Path | None, *parts: str) -> None:
         assert part in str(error.value)
 
 
-def test_an_unknown_network():
+def test_an_unknown_network_is_refused():
     fails("resnet51", None, "no network resnet51", "efficientnet-lite0", "resnet50")
 
 
-def test_a_network_without_a_last_layer_to_replace(tmp_path):
+def test_a_network_without_a_last_layer_to_replace_is_refused(tmp_path):
     torch.save({}, tmp_path / "w.pth")
     fails("squeezenet1_0", tmp_path / "w.pth", "squeezenet1_0", "linear layer")
 
 
-def test_weights_of_another_network(tmp_path, resnet18):
+def test_weights_of_another_network_are_refused(tmp_path, resnet18):
     torch.save(resnet18, tmp_path / "w.pth")
     fails("resnet34", tmp_path / "w.pth", "w.pth", "not those of resnet34")
 
 
-def test_weights_that_are_not_there(tmp_path):
-    fails("resnet18", tmp_path / "w.pth", "w.pth", "not there")
+def test_missing_weights_are_named(tmp_path):
+    fails("resnet18", tmp_path / "w.pth", "w.pth", "do not exist")
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_a_channel_that_does_not_hold_just_one_file(tmp_path, count):
+def test_a_channel_without_exactly_one_file_is_refused(tmp_path, count):
     for number in range(count):
         (tmp_path / f"{number}.pth").write_bytes(b"")
-    fails("resnet18", tmp_path, "must hold one file")
+    fails("resnet18", tmp_path, "must have one file")
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"state_dict": {"a": torch.zeros(1)}}, torch.zeros(3)], ids=str)
-def test_a_file_that_is_no_state_dict(tmp_path, content):
+def test_a_file_that_is_not_a_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "w.pth")
     fails("resnet18", tmp_path / "w.pth", "w.pth", "not a state dict")
 
 
 @pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_a_file_that_is_something_else(tmp_path, name):
+def test_a_file_that_is_not_weights_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"<html>404</html>")
     fails("resnet18", tmp_path / name, name, "cannot be read")
 
@@ -118,7 +118,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path):
     assert not ran.exists()
 
 
-def test_where_no_download_is_possible_both_ways_out_are_named(monkeypatch, tmp_path):
+def test_without_a_download_both_ways_out_are_named(monkeypatch, tmp_path):
     def unreachable(*_, **__):
         raise URLError("Name or service not known")
 

@@ -1,4 +1,4 @@
-"""What a run costs: known types, unknown ones, and a price that the user gives."""
+"""The cost of a run: known types, unknown types, and a price from the user."""
 
 import pytest
 from classifier import prices
@@ -20,7 +20,7 @@ def test_a_run_costs_its_time_on_every_instance():
     ("instance_type", "hourly"),
     [("c7i.large", 0.08925), ("c6g.16xlarge", 2.176), ("c5.18xlarge", 3.06), ("c7a.24xlarge", 4.92672)],
 )
-def test_within_a_family_price_follows_size(instance_type, hourly):
+def test_within_a_family_the_price_is_proportional_to_the_size(instance_type, hourly):
     assert prices.PRICES[instance_type] == pytest.approx(hourly)
 
 
@@ -29,7 +29,7 @@ def test_an_unknown_type_has_no_price_rather_than_a_wrong_one():
     assert prices.sentence("ml.u9.xlarge", 60).startswith("no price known for ml.u9.xlarge")
 
 
-def test_a_given_price_takes_the_place_of_the_table(monkeypatch):
+def test_a_given_price_overrides_the_table(monkeypatch):
     monkeypatch.setenv(prices.OVERRIDE, "2")
     assert prices.sentence("ml.u9.xlarge", 1800) == (
         "$1.00 (ml.u9.xlarge for 30 min 0 s at $2 an hour, given by PRICE_PER_HOUR)"
@@ -38,7 +38,7 @@ def test_a_given_price_takes_the_place_of_the_table(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["cheap", "-1", "nan", "inf"])
-def test_what_is_no_price_is_refused_by_name(monkeypatch, text):
+def test_a_wrong_price_is_refused_and_named(monkeypatch, text):
     monkeypatch.setenv(prices.OVERRIDE, text)
     with pytest.raises(prices.PriceError, match=rf"PRICE_PER_HOUR='{text}' is not a price"):
         prices.cost("ml.m5.xlarge", 60)

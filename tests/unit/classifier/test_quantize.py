@@ -1,4 +1,4 @@
-"""int8: it computes the same function, is decided about by validation, and is the same graph in every process."""
+"""int8: the same function, the decision on the validation split, and the same graph in every process."""
 
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ def fp32() -> ov.Model:
 @pytest.fixture(scope="module")
 def int8(fp32, train) -> ov.Model:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quantize, "FIRST", 0)  # it has one convolution
+        patch.setattr(quantize, "FIRST", 0)  # the network has one convolution
         return quantize.quantize(fp32, train)
 
 
@@ -35,7 +35,7 @@ def valid(tmp_path, images: int) -> Split:
     return Split("valid", Samples([(tmp_path, Samples.pack(f"{number}.jpg" for number in range(images)))]))
 
 
-def test_it_computes_nearly_what_the_graph_in_fp32_does(fp32, int8, train):
+def test_the_int8_graph_gives_nearly_the_output_of_fp32(fp32, int8, train):
     images = np.stack([read_image(path, 32) for path, _ in train.samples])
     expected, found = (graph.compile_for("LATENCY", network)(images)[0] for network in (fp32, int8))
     assert "FakeQuantize" in {node.get_type_name() for node in int8.get_ops()}
@@ -43,7 +43,7 @@ def test_it_computes_nearly_what_the_graph_in_fp32_does(fp32, int8, train):
     assert 0 < error < 0.1
 
 
-def test_quantised_again_it_is_the_same_file(fp32, int8, train, tmp_path, monkeypatch):
+def test_a_second_quantisation_gives_the_same_file(fp32, int8, train, tmp_path, monkeypatch):
     monkeypatch.setattr(quantize, "FIRST", 0)
     again = quantize.quantize(fp32, train)
     weight, bias = np.ones((3, 8), np.float32), np.zeros(3, np.float32)
@@ -63,7 +63,7 @@ def test_a_part_is_spread_evenly_over_the_whole(tmp_path, images, most, taken):
 
 
 def test_the_other_processes_get_the_writers_graph(int8, train):
-    """World's own broadcast has its tests; here it is a dict that the one fills and the other reads."""
+    """World.broadcast has its own tests. Here, one process fills a dict and the other reads it."""
     sent = {}
     writer = SimpleNamespace(size=2, is_writer=True, broadcast=sent.update)
     other = SimpleNamespace(size=2, is_writer=False, broadcast=lambda value: sent)
@@ -77,10 +77,10 @@ def test_the_other_processes_get_the_writers_graph(int8, train):
 
 
 def choose(fp32, train, valid, asked: str, accuracies: dict[str, float] | None = None):
-    """The choice where the graphs would have these accuracies; None where nothing may be judged."""
+    """The choice for graphs with these accuracies. None: the judge must not be called."""
 
     def judge(network: ov.Model) -> quantize.Judged:
-        assert accuracies, "judged without need"
+        assert accuracies, "the judge was called without need"
         precision = "fp32" if network is fp32 else "int8"
         return accuracies[precision], f"features in {precision}"
 
@@ -90,21 +90,21 @@ def choose(fp32, train, valid, asked: str, accuracies: dict[str, float] | None =
 @pytest.mark.parametrize(
     ("int8_accuracy", "ships"), [(0.97, "int8"), (0.96, "int8"), (0.955, "int8"), (0.9549, "fp32"), (0.5, "fp32")]
 )
-def test_int8_ships_where_it_loses_no_more_than_half_a_point(fp32, train, tmp_path, int8_accuracy, ships, capsys):
+def test_int8_is_served_if_it_loses_at_most_half_a_point(fp32, train, tmp_path, int8_accuracy, ships, capsys):
     accuracies = {"fp32": 0.96, "int8": int8_accuracy}
     network, decision, features = choose(fp32, train, valid(tmp_path, 200), "auto", accuracies)
     assert (decision.precision, decision.accuracy, features) == (ships, accuracies, f"features in {ships}")
     assert (network is fp32) == (ships == "fp32")
-    assert f"precision {ships}: int8 has {int8_accuracy:.4f}" in capsys.readouterr().out
+    assert f"precision {ships}: the validation accuracy is {int8_accuracy:.4f} with int8" in capsys.readouterr().out
 
 
-def test_where_validation_is_too_small_to_see_the_loss_nothing_is_quantised(fp32, train, tmp_path):
+def test_if_validation_is_too_small_to_measure_the_loss_nothing_is_quantised(fp32, train, tmp_path):
     network, decision, _ = choose(fp32, train, valid(tmp_path, 199), "auto")
     assert (network, decision.precision) == (fp32, "fp32")
-    assert "cannot be seen on 199 validation images; it takes 200" in decision.reason
+    assert "cannot be measured on 199 validation images; it takes 200" in decision.reason
 
 
 @pytest.mark.parametrize("asked", ["int8", "fp32"])
-def test_what_was_asked_for_ships_unjudged(fp32, train, tmp_path, asked):
+def test_a_requested_precision_is_served_without_a_comparison(fp32, train, tmp_path, asked):
     network, decision, _ = choose(fp32, train, valid(tmp_path, 3), asked)
     assert (decision.precision, decision.reason, network is fp32) == (asked, "asked for", asked == "fp32")

@@ -139,7 +139,7 @@ def test_a_run_without_a_mistake_and_with_one_epoch_has_a_page_too():
     assert "None." in html
 
 
-def test_nothing_is_fetched_and_no_script_can_run():
+def test_the_page_loads_nothing_and_no_script_can_run():
     labels = HOSTILE
     targets = list(range(len(labels))) * 2
     predicted = [*range(len(labels)), *reversed(range(len(labels)))]
@@ -186,7 +186,7 @@ def test_findings_of_the_data_checks_are_at_the_top():
     assert "overestimate the model" in html
 
 
-def test_what_was_tried_on_the_machine_is_a_table():
+def test_the_trials_of_autotuning_are_a_table():
     records = [{"runtime": "openvino", "threads": 2, "memory_format": None, "chosen": True}]
     html = render(content(("cat", "dog"), [0, 1], [0, 1], autotune=records))
     assert "memory format" in html and "chosen" in html
@@ -222,7 +222,7 @@ def test_the_interval_of_an_accuracy(accuracy, images, bounds):
         (1.0, 1.0, True, [0.9, 0.95, 1.0]),
     ],
 )
-def test_axes_have_round_ticks_that_hold_the_values(low, high, percent, ticks):
+def test_axes_have_round_ticks_that_contain_the_values(low, high, percent, ticks):
     bottom, top, made = charts._scale(low, high, percent)
     assert made == pytest.approx(ticks)
     assert bottom <= low and high <= top

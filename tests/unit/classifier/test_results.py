@@ -54,7 +54,7 @@ def run(tmp_path) -> outputs.Run:
     )
 
 
-def test_metrics_hold_all_that_the_page_is_made_of(run, tmp_path, monkeypatch):
+def test_metrics_contain_everything_that_the_page_needs(run, tmp_path, monkeypatch):
     monkeypatch.delenv("PRICE_PER_HOUR", raising=False)
 
     outputs.write(tmp_path / "output", run)

@@ -1,11 +1,11 @@
-"""The built-in sample is a dataset like any other."""
+"""The built-in sample is a valid dataset."""
 
 from classifier.dataset.folders import inspect_dataset
 
 from deploy.sample_data import write_sample
 
 
-def test_the_sample_is_all_the_digits_in_three_splits_and_always_the_same(tmp_path):
+def test_the_sample_has_all_digits_in_three_splits_and_is_always_the_same(tmp_path):
     write_sample(tmp_path / "a")
     dataset = inspect_dataset(tmp_path / "a")
     assert dataset.classes == tuple("0123456789")

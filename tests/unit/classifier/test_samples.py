@@ -16,7 +16,7 @@ def samples() -> Samples:
     return Samples((Path("/data") / "xyz"[target], Samples.pack(names)) for target, names in enumerate(NAMES))
 
 
-def test_it_is_the_list_of_paths_and_classes_whatever_the_names(samples):
+def test_samples_are_a_list_of_paths_and_classes_for_all_names(samples):
     assert list(samples) == WHOLE
     assert (len(samples), samples[-1]) == (6, WHOLE[-1])
     assert samples.targets.tolist() == [target for _, target in WHOLE]
@@ -28,7 +28,7 @@ def test_it_is_the_list_of_paths_and_classes_whatever_the_names(samples):
 @pytest.mark.parametrize(
     "part", [slice(None, None, 2), slice(1, None, 2), slice(2, 4), slice(9, None), slice(-2, None)]
 )
-def test_a_slice_of_it_is_that_of_the_list_and_can_be_sliced_again(samples, part):
+def test_a_slice_is_that_of_the_list_and_can_be_sliced_again(samples, part):
     assert list(samples[part]) == WHOLE[part]
     assert samples[part].targets.tolist() == [target for _, target in WHOLE[part]]
     assert list(samples[part][1::2]) == WHOLE[part][1::2]

@@ -1,4 +1,4 @@
-"""Hyperparameters as a training job passes them: always with a value, always as text."""
+"""Hyperparameters in the form of a training job: always with a value, always as text."""
 
 import argparse
 
@@ -12,11 +12,11 @@ def parsed(*arguments: str) -> Settings:
     return from_arguments(parser.parse_args(arguments))
 
 
-def test_nothing_given_is_the_default():
+def test_without_arguments_the_settings_are_the_defaults():
     assert parsed() == Settings()
 
 
-def test_everything_can_be_given():
+def test_every_setting_can_be_given():
     assert parsed(
         *("--arch", "resnet50", "--fine-tune", "True", "--epochs", "3", "--patience", "2", "--batch-size", "16"),
         *("--lr", "0.01", "--weight-decay", "0", "--dropout", "0.5", "--augment", "flip", "--seed", "7"),
@@ -49,7 +49,7 @@ def test_a_switch_may_come_with_a_value(given, expected):
     ],
     ids=" ".join,
 )
-def test_nonsense_is_refused_by_name(wrong, capsys):
+def test_a_wrong_value_is_refused_and_named(wrong, capsys):
     with pytest.raises(SystemExit):
         parsed(*wrong)
     assert wrong[0] in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_it_stops_at_the_number_of_epochs():
     assert learner.epoch == 3
 
 
-def test_of_equal_epochs_the_first_is_kept():
+def test_the_first_of_equal_epochs_is_kept():
     learner = Scripted([0.5, 0.5, 0.5, 0.5])
     fit(learner, settings(epochs=3))
     assert learner.epoch == 1
@@ -71,7 +71,7 @@ def test_a_better_epoch_replaces_the_baseline():
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_ends_training_with_a_reason(loss):
+def test_a_loss_that_is_not_a_number_ends_training_with_a_reason(loss):
     with pytest.raises(TrainingError, match=r"epoch 2; try a smaller --lr"):
         fit(Scripted([0.5, loss, 0.4]), settings())
 
@@ -85,7 +85,7 @@ def test_every_epoch_prints_one_line_in_one_form(capsys):
     ]
     from deploy.sagemaker.training import METRICS
 
-    for metric in METRICS[:3]:  # those of an epoch, as the training job's metric definitions read them
+    for metric in METRICS[:3]:  # the metrics of an epoch, as parsed by the training job's metric definitions
         assert re.search(rf"\b{metric}=([0-9.]+)", lines[0])
 
 
@@ -129,21 +129,21 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_interrupted(tmp_path, killed_a
     assert resumed.epoch == whole.epoch == 3
 
 
-def test_a_run_that_was_complete_is_not_trained_again(tmp_path):
+def test_a_complete_run_is_not_trained_again(tmp_path):
     fit(Scripted(LOSSES), settings(), Checkpoint(tmp_path, IDENTITY))
     again = Scripted(LOSSES)
     assert len(fit(again, settings(), Checkpoint(tmp_path, IDENTITY))) == 6
     assert (again.drawn, again.epoch) == ([], 3)
 
 
-def test_more_epochs_than_before_go_on_from_the_last(tmp_path):
+def test_more_epochs_continue_from_the_last_one(tmp_path):
     fit(Scripted(LOSSES), settings(epochs=2), Checkpoint(tmp_path, IDENTITY))
     longer = Scripted(LOSSES)
     assert len(fit(longer, settings(epochs=4), Checkpoint(tmp_path, IDENTITY))) == 4
     assert len(longer.drawn) == 2
 
 
-def test_the_checkpoint_of_another_run_is_refused_by_what_differs(tmp_path):
+def test_the_checkpoint_of_another_run_is_refused_with_the_differences(tmp_path):
     fit(Scripted(LOSSES), settings(epochs=1), Checkpoint(tmp_path, IDENTITY))
     other = Checkpoint(tmp_path, IDENTITY | {"lr": 0.1})
     with pytest.raises(TrainingError, match=r"lr was None, is 0\.1.*--checkpoint-dir"):
@@ -155,7 +155,7 @@ def test_a_broken_checkpoint_is_named_with_the_way_out(tmp_path, content):
     checkpoint = Checkpoint(tmp_path, IDENTITY)
     fit(Scripted(LOSSES), settings(epochs=1), checkpoint)
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-200] if content is None else content)
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt is cut off.*remove the file"):
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt is truncated.*remove the file"):
         fit(Scripted(LOSSES), settings(), checkpoint)
 
 
@@ -167,6 +167,6 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
             return ran.touch, ()
 
     torch.save({"identity": IDENTITY, "model": Evil()}, tmp_path / "checkpoint.pt")
-    with pytest.raises(TrainingError, match="something else"):
+    with pytest.raises(TrainingError, match="not a checkpoint"):
         fit(Scripted(LOSSES), settings(), Checkpoint(tmp_path, IDENTITY))
     assert not ran.exists()

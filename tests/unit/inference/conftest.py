@@ -1,4 +1,4 @@
-"""The serving code stands at the top of its packaging root, as in an artifact."""
+"""The modules of the serving code are at the top of its packaging root, as in an artifact."""
 
 import sys
 from pathlib import Path

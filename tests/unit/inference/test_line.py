@@ -1,5 +1,5 @@
-"""The line of the images: bounded, in batches, and without work for those who have gone. Real threads, no sleeping:
-what a test waits for, it is told by an event."""
+"""The line of images: it is bounded, makes batches, and skips requests whose clients have disconnected. The tests use
+real threads and wait for events instead of sleeping."""
 
 import threading
 from concurrent.futures import CancelledError, wait
@@ -9,7 +9,7 @@ import pytest
 from classifier.contract import ApiError
 from line import Line
 
-WAIT = 30  # seconds until a test gives up
+WAIT = 30  # seconds until a test fails
 
 
 def as_array(item: bytes) -> np.ndarray:
@@ -19,7 +19,7 @@ def as_array(item: bytes) -> np.ndarray:
 
 
 class Gate:
-    """A network that waits to be let on, and keeps the sizes of its batches. It answers twice what it was given."""
+    """A network that waits for permission and records the sizes of its batches. It answers twice its input."""
 
     def __init__(self) -> None:
         self.entered, self.open = threading.Semaphore(0), threading.Event()
@@ -41,14 +41,14 @@ def gate() -> Gate:
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_everybody_gets_the_answer_to_what_they_asked(gate, batch):
+def test_every_request_gets_its_own_answer(gate, batch):
     gate.open.set()
     line = Line(as_array, gate, threads=3, batch=batch, wait=0.001)
     answers = [line.submit(bytes([number])) for number in range(60)]
     assert [answer.result(WAIT)[0] for answer in answers] == [2 * number for number in range(60)]
 
 
-def test_what_comes_while_the_network_works_goes_together(gate):
+def test_requests_that_arrive_during_a_run_form_a_batch(gate):
     line = Line(as_array, gate, threads=1, batch=4, wait=0.0)
     first = line.submit(b"a")
     gate.wait_entered()
@@ -59,8 +59,8 @@ def test_what_comes_while_the_network_works_goes_together(gate):
     assert gate.batches == [1, 4, 2]
 
 
-def test_a_batch_waits_for_company_no_longer_than_it_was_told(gate):
-    """Half of a batch is there and no more will come: it is computed all the same."""
+def test_a_batch_waits_no_longer_than_the_limit(gate):
+    """Half of a batch is there and no other item comes. It must be computed anyway."""
     gate.open.set()
     line = Line(as_array, gate, threads=1, batch=4, wait=0.01)
     wait([line.submit(b"a"), line.submit(b"b")], WAIT)
@@ -76,7 +76,7 @@ def wait_until_prepared(line: Line, count: int) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_full_line_refuses_at_once_and_takes_again_when_there_is_room(gate, batch):
+def test_a_full_line_refuses_at_once_and_accepts_again_when_there_is_room(gate, batch):
     line = Line(as_array, gate, threads=1, batch=batch, capacity=5)
     taken = [line.submit(b"a") for _ in range(5)]
     with pytest.raises(ApiError) as refused:
@@ -88,7 +88,7 @@ def test_a_full_line_refuses_at_once_and_takes_again_when_there_is_room(gate, ba
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_failures_take_no_room_and_are_their_own_askers(gate, batch):
+def test_failures_use_no_room_and_go_to_their_own_requests(gate, batch):
     gate.open.set()
     line = Line(as_array, gate, threads=2, batch=batch, wait=0.001, capacity=3)
     for _ in range(10):
@@ -98,7 +98,7 @@ def test_failures_take_no_room_and_are_their_own_askers(gate, batch):
 
 
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_network_that_fails_fails_its_batch_and_serves_on(batch):
+def test_a_failure_of_the_network_fails_only_its_batch(batch):
     def network(images: np.ndarray) -> np.ndarray:
         if 13 in images:
             raise MemoryError("no memory on the device")
@@ -111,7 +111,7 @@ def test_a_network_that_fails_fails_its_batch_and_serves_on(batch):
     assert line.submit(b"\1").result(WAIT)[0] == 1
 
 
-def test_who_has_gone_is_not_computed(gate):
+def test_a_cancelled_request_is_not_computed(gate):
     line = Line(as_array, gate, threads=1, capacity=3)
     first, gone, last = line.submit(b"a"), line.submit(b"b"), line.submit(b"c")
     gate.wait_entered()
@@ -121,10 +121,10 @@ def test_who_has_gone_is_not_computed(gate):
     assert len(gate.batches) == 2
     with pytest.raises(CancelledError):
         gone.result(WAIT)
-    wait([line.submit(b"d") for _ in range(3)], WAIT)  # there is room again for as many
+    wait([line.submit(b"d") for _ in range(3)], WAIT)  # there is room for the same number again
 
 
-def test_who_waited_too_long_is_told_so_and_not_computed(gate):
+def test_a_request_that_waited_too_long_is_refused_and_not_computed(gate):
     line = Line(as_array, gate, threads=1, patience=0.0)
     gate.open.set()
     with pytest.raises(ApiError) as refused:

@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to by its DevTools protocol: a page, its files, its keys, what it shows."""
+"""Control a headless Chromium with its DevTools protocol: pages, files, keys and the content of the screen."""
 
 import base64
 import http.client
@@ -30,7 +30,7 @@ def until(condition: Callable[[], object], what: str) -> object:
 
 
 class Browser:
-    """The process. Its pages know nothing of each other."""
+    """The process. Its pages are isolated from each other."""
 
     def __init__(self, program: str, profile: Path):
         argv = [program, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile}"]
@@ -60,12 +60,12 @@ class Browser:
         return page
 
     def close(self) -> None:
-        self._process.kill()  # asked to end, it now and then takes half a minute
+        self._process.kill()  # a normal end sometimes takes half a minute
         self._process.wait(WAIT)
 
 
 class Page:
-    """One tab. `complaints` is what the browser had against it: exceptions, refusals of its policy, error messages."""
+    """One tab. `complaints` has its exceptions, violations of its policy and error messages."""
 
     def __init__(self, address: str):
         self._socket = websocket.create_connection(address, timeout=WAIT, suppress_origin=True)
@@ -86,7 +86,7 @@ class Page:
                 return said["result"]
 
     def event(self, method: str) -> dict:
-        """The next event of a kind, also one that came a while ago."""
+        """The next event of a kind, including earlier events."""
         while True:
             for each in self._events:
                 if each["method"] == method:
@@ -97,10 +97,10 @@ class Page:
     def open(self, address: str) -> None:
         loader = self.call("Page.navigate", url=address)["loaderId"]
         while (seen := self.event("Page.lifecycleEvent"))["loaderId"] != loader or seen["name"] != "load":
-            pass  # the load of the tab's own empty page may come as late
+            pass  # the load event of the empty page may come this late
 
     def js(self, expression: str) -> object:
-        """The value of an expression, JSON as far as it goes."""
+        """The value of an expression as JSON."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -134,7 +134,7 @@ class Page:
             self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
     def middle(self, selector: str) -> tuple[float, float]:
-        """The middle of an element on the screen, scrolled to if need be."""
+        """The middle of an element on the screen. Scrolls to it if necessary."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.js(f"{found}.scrollIntoView({{block: 'nearest'}})")
         x, y = self.js(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({found}.getBoundingClientRect())")

@@ -1,4 +1,4 @@
-"""The function with a real boto3 client, in front of an endpoint that speaks InvokeEndpoint over real HTTP."""
+"""The function in front of a fake endpoint that implements InvokeEndpoint over real HTTP."""
 
 import ssl
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [
-    str(HERE.parents[2] / "payloads" / "lambda"),  # a packaging root: its modules stand at the top, as in Lambda
+    str(HERE.parents[2] / "payloads" / "lambda"),  # a packaging root: its modules are at the top, as in Lambda
     str(HERE),
 ]
 
@@ -22,7 +22,7 @@ from predictor_support import FakeEndpoint, Received, Server, respond  # noqa: E
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    """Start servers with `serve(answer)`; they end with the test, if it has not ended them."""
+    """Start servers with `serve(answer)`. They end with the test at the latest."""
     servers = []
 
     def start(answer: Callable[[BaseHTTPRequestHandler], None], tls: ssl.SSLContext | None = None) -> Server:
@@ -36,7 +36,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def fake_endpoint(serve, monkeypatch) -> FakeEndpoint:
-    """An endpoint named `pawprint`, which clients made from now on are led to."""
+    """An endpoint named `pawprint`, which new clients connect to."""
     fake = FakeEndpoint()
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -58,7 +58,7 @@ def fake_endpoint(serve, monkeypatch) -> FakeEndpoint:
 
 @pytest.fixture
 def make_predictor(fake_endpoint) -> Callable[..., Predictor]:
-    """Predictors in front of the fake endpoint, under a policy and a log level."""
+    """Predictors in front of the fake endpoint, with a policy and a log level."""
 
     def make(policy: Policy | None = None, log_level: str = "INFO") -> Predictor:
         return Predictor(Endpoint("pawprint"), policy or Policy(), log_level)

@@ -1,4 +1,4 @@
-"""What the function's tests are made of: events, real HTTP servers, and an endpoint that speaks InvokeEndpoint."""
+"""Helpers for the function's tests: events, real HTTP servers, and an endpoint that implements InvokeEndpoint."""
 
 import base64
 import json
@@ -27,20 +27,20 @@ class Received:
 
 @dataclass
 class FakeEndpoint:
-    """Answers each invocation with what `reply` returns: status, headers, body."""
+    """Answers each invocation with the result of `reply`: status, headers, body."""
 
     server: "Server | None" = None
     received: list[Received] = field(default_factory=list)
     reply: Callable[[Received], tuple[int, dict, bytes]] = lambda _: (200, {}, json.dumps(ANSWER).encode())
 
     def fails(self, status: int, error: str, **fields) -> None:
-        """Answer from now on as AWS does for `error`."""
+        """From now on, answer as AWS does for `error`."""
         body = json.dumps({"Message": "as AWS says", **fields}).encode()
         self.reply = lambda _: (status, {"x-amzn-errortype": error}, body)
 
 
 class QuietServer(ThreadingHTTPServer):
-    """Its clients hang up, and its answers fail, on purpose."""
+    """Its clients disconnect and its answers fail on purpose."""
 
     def handle_error(self, request, client_address):
         pass
@@ -85,7 +85,7 @@ def respond(handler: BaseHTTPRequestHandler, status: int, headers: dict, body: b
 
 @dataclass
 class Context:
-    """What Lambda hands a handler beside the event, as far as this one looks."""
+    """The parts of Lambda's context object that this handler uses."""
 
     aws_request_id: str = "4d7f-request"
     remaining_ms: int = 30_000

@@ -1,4 +1,4 @@
-"""Invoking the function itself: `{"url": ...}` or `{"image": base64}`, answered without HTTP around it."""
+"""Direct invokes of the function, with `{"url": ...}` or `{"image": base64}` and answers without HTTP."""
 
 import base64
 import ipaddress
@@ -17,7 +17,7 @@ def test_an_image_is_answered_with_predictions(predictor, fake_endpoint):
     assert fake_endpoint.received[0].headers["x-amzn-sagemaker-custom-attributes"] == "top_k=2"
 
 
-def test_a_url_is_fetched_and_answered_with_predictions(make_predictor, serve):
+def test_a_url_is_downloaded_and_answered_with_predictions(make_predictor, serve):
     server = serve(lambda handler: respond(handler, 200, {"content-type": "image/jpeg"}, JPEG))
     answer = make_predictor(LOOPBACK).answer({"url": f"{server.url}/dog.jpg"}, Context())
     assert answer["predictions"] == ANSWER["predictions"]

@@ -1,4 +1,4 @@
-"""What the caller gets when the endpoint fails, in each of the ways in which SageMaker says so."""
+"""The answers to the caller for each kind of failure that SageMaker reports."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ def ask(predictor, context=None) -> tuple[int, str]:
     ("status", "code"),
     [(422, "undecodable_image"), (422, "too_many_pixels"), (400, "invalid_top_k"), (415, "unsupported_media_type")],
 )
-def test_a_mistake_that_the_model_reports_is_passed_on_as_it_is(predictor, fake_endpoint, status, code):
+def test_a_mistake_that_the_model_reports_is_forwarded_unchanged(predictor, fake_endpoint, status, code):
     said = json.dumps({"error": {"code": code, "message": "The model's own words."}})
     fake_endpoint.fails(424, "ModelError", OriginalStatusCode=status, OriginalMessage=said)
     response = predictor.answer(image_event(JPEG), Context())
@@ -44,11 +44,11 @@ def test_a_mistake_that_the_model_reports_is_passed_on_as_it_is(predictor, fake_
         (503, "Request dropped due to backpressure"),
         (503, '{"error": "Service unavailable"}'),  # AWS's adapter does not reach Ray
         (503, '{"code": 503, "type": "ServiceUnavailableException", "message": "Service unavailable"}'),
-        (503, '{"error": {"code": "throttled", "message": "the contract\'s word for another status"}}'),
+        (503, '{"error": {"code": "throttled", "message": "the contract\'s code for another status"}}'),
         (500, '{"error": {"code": "overloaded", "message": "a status of another code"}}'),
     ],
 )
-def test_any_other_failure_of_the_model_is_502_and_keeps_its_words_to_itself(predictor, fake_endpoint, status, said):
+def test_any_other_failure_of_the_model_is_502_without_its_message(predictor, fake_endpoint, status, said):
     fake_endpoint.fails(424, "ModelError", OriginalStatusCode=status, OriginalMessage=said)
     response = predictor.answer(image_event(JPEG), Context())
     assert response["statusCode"] == 502
@@ -104,14 +104,14 @@ def test_an_endpoint_that_cannot_be_used_is_502(predictor, fake_endpoint, status
     assert ask(predictor) == (502, "endpoint_unavailable")
 
 
-def test_an_endpoint_that_does_not_exist_is_said_so_without_the_account(predictor, fake_endpoint):
+def test_a_missing_endpoint_is_reported_without_the_account(predictor, fake_endpoint):
     fake_endpoint.fails(400, "ValidationError", message="Endpoint pawprint of account 123456789012 not found.")
     body = predictor.answer(image_event(JPEG), Context())["body"]
     assert "The endpoint does not exist, or is being created." in body
     assert "123456789012" not in body
 
 
-def test_a_failure_is_asked_once_and_not_retried(predictor, fake_endpoint):
+def test_a_failed_request_is_not_retried(predictor, fake_endpoint):
     fake_endpoint.fails(503, "ServiceUnavailable")
     ask(predictor)
     assert len(fake_endpoint.received) == 1
@@ -133,19 +133,19 @@ def test_a_failure_is_asked_once_and_not_retried(predictor, fake_endpoint):
         b'{"predictions": [{"label": "a", "probability": 1}]}',
     ],
 )
-def test_an_answer_that_is_no_prediction_is_502(predictor, fake_endpoint, body):
+def test_an_answer_that_is_not_a_prediction_is_502(predictor, fake_endpoint, body):
     fake_endpoint.reply = lambda _: (200, {}, body)
     assert ask(predictor) == (502, "model_failed")
 
 
-def test_predictions_are_answered_the_likeliest_first(predictor, fake_endpoint):
+def test_predictions_are_sorted_by_probability(predictor, fake_endpoint):
     backwards = {**ANSWER, "predictions": ANSWER["predictions"][::-1]}
     fake_endpoint.reply = lambda _: (200, {}, json.dumps(backwards).encode())
     body = json.loads(predictor.answer(image_event(JPEG), Context())["body"])
     assert body["predictions"] == ANSWER["predictions"]
 
 
-def test_an_endpoint_slower_than_the_functions_time_is_504_while_there_is_time_to_say_so(predictor, fake_endpoint):
+def test_an_endpoint_slower_than_the_functions_time_limit_is_504_in_time(predictor, fake_endpoint):
     release = threading.Event()
 
     def never(_):
@@ -159,7 +159,7 @@ def test_an_endpoint_slower_than_the_functions_time_is_504_while_there_is_time_t
         release.set()
 
 
-def test_a_kept_connection_that_died_is_replaced_unnoticed(predictor, fake_endpoint):
+def test_a_kept_connection_that_was_closed_is_replaced(predictor, fake_endpoint):
     assert ask(predictor) == (200, "")
     answered = []
 

@@ -1,4 +1,4 @@
-"""Fetching over https: the certificate is checked against the name, though the connection goes to an address."""
+"""Downloads over https: the certificate is checked against the name, although the connection goes to an address."""
 
 import datetime
 import ipaddress
@@ -21,7 +21,7 @@ POLICY = Policy(allow_networks=(ipaddress.ip_network("127.0.0.0/8"),))
 
 @pytest.fixture
 def certificate(tmp_path, monkeypatch):
-    """A certificate for dogs.example, its own authority, which this process trusts."""
+    """A self-signed certificate for dogs.example, which this process trusts."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dogs.example")])
     now = datetime.datetime.now(datetime.UTC)
@@ -46,7 +46,7 @@ def certificate(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(serve, certificate, monkeypatch):
-    """An https server whose names all lead to this machine; notes the names that clients asked for."""
+    """An https server whose names all resolve to this machine. It records the requested names."""
     asked = []
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
@@ -58,7 +58,7 @@ def server(serve, certificate, monkeypatch):
     return server
 
 
-def test_the_name_is_what_the_server_is_asked_for_and_checked_against(server):
+def test_the_server_gets_the_name_and_is_checked_against_it(server):
     fetched = fetch.fetch_image(f"https://dogs.example:{server.port}/", POLICY, Deadline(10))
     assert fetched.body == JPEG
     assert server.asked == ["dogs.example"]
@@ -81,5 +81,5 @@ def test_a_redirect_from_https_to_http_is_refused(serve, certificate, server, mo
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
     leading = serve(lambda handler: respond(handler, 302, {"location": "http://dogs.example/"}, b""), tls)
-    with pytest.raises(ApiError, match="Only https URLs are fetched"):
+    with pytest.raises(ApiError, match=r"The scheme is not allowed\. Use https\."):
         fetch.fetch_image(f"https://dogs.example:{leading.port}/", POLICY, Deadline(10))

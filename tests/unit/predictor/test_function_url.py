@@ -1,4 +1,4 @@
-"""What a caller of the function URL gets: the answers, and every status of the contract."""
+"""The answers of the function URL, and every status of the contract."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ def ask(predictor, event, context=None) -> tuple[int, dict]:
 
 
 def refused(predictor, event, context=None) -> tuple[int, str]:
-    """Status and code of a failure, its shape checked."""
+    """The status and code of a failure, after a check of its shape."""
     status, answer = ask(predictor, event, context)
     assert set(answer) == {"error"}
     error = answer["error"]
@@ -49,23 +49,23 @@ def test_an_image_is_answered_with_predictions_model_and_request_id(predictor, f
         (JPEG, "application/octet-stream", "image/jpeg"),
     ],
 )
-def test_the_endpoint_is_told_the_type_that_the_bytes_show(predictor, fake_endpoint, data, declared, actual):
+def test_the_endpoint_gets_the_type_of_the_bytes(predictor, fake_endpoint, data, declared, actual):
     assert ask(predictor, image_event(data, declared))[0] == 200
     assert fake_endpoint.received[0].headers["content-type"] == actual
 
 
-def test_header_names_are_taken_in_any_case(predictor):
+def test_header_names_are_accepted_in_any_case(predictor):
     body = json.dumps({"image": base64.b64encode(PNG).decode()})
     assert ask(predictor, http_event(headers={"Content-Type": "application/json"}, body=body))[0] == 200
 
 
-def test_bytes_that_a_host_passed_on_as_text_arrive_as_they_were(predictor, fake_endpoint):
+def test_bytes_that_a_host_forwarded_as_text_arrive_unchanged(predictor, fake_endpoint):
     event = http_event(headers={"content-type": "image/jpeg"}, body=JPEG.decode("utf-8", "surrogateescape"))
     assert ask(predictor, event)[0] == 200
     assert fake_endpoint.received[0].body == JPEG
 
 
-def test_json_may_come_as_text_or_base64(predictor, fake_endpoint):
+def test_json_is_accepted_as_text_and_as_base64(predictor, fake_endpoint):
     body = json.dumps({"image": base64.b64encode(PNG).decode()})
     headers = {"content-type": "application/json; charset=utf-8"}
     assert ask(predictor, http_event(headers=headers, body=body))[0] == 200
@@ -87,12 +87,12 @@ def test_top_k_reaches_the_endpoint(predictor, fake_endpoint, event):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "2.5", "many", "3,4", "", "9" * 30, "٣"])
-def test_a_top_k_that_is_no_whole_number_is_400(predictor, value):
+def test_a_top_k_that_is_not_a_whole_number_is_400(predictor, value):
     assert refused(predictor, image_event(JPEG, query={"top_k": value})) == (400, "invalid_top_k")
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "x", [], 10**20])
-def test_a_top_k_in_json_that_is_no_whole_number_is_400(predictor, value):
+def test_a_top_k_in_json_that_is_not_a_whole_number_is_400(predictor, value):
     event = json_event({"image": base64.b64encode(JPEG).decode(), "top_k": value})
     assert refused(predictor, event) == (400, "invalid_top_k")
 
@@ -116,7 +116,7 @@ def test_a_top_k_in_json_that_is_no_whole_number_is_400(predictor, value):
         "9" * 5000,
     ],
 )
-def test_json_that_asks_nothing_we_answer_is_400(predictor, body):
+def test_json_that_is_not_a_request_is_400(predictor, body):
     assert refused(predictor, json_event(body)) == (400, "invalid_request")
 
 
@@ -125,7 +125,7 @@ def test_a_post_without_a_body_is_400(predictor):
 
 
 @pytest.mark.parametrize("body", ["/9j/4", "!/9j/4AAA!", "é"])
-def test_a_body_that_is_not_the_base64_it_claims_is_400(predictor, body):
+def test_a_body_that_is_not_the_declared_base64_is_400(predictor, body):
     assert refused(predictor, {**image_event(JPEG), "body": body}) == (400, "invalid_request")
 
 
@@ -142,7 +142,7 @@ def test_an_image_over_the_limit_is_413_and_does_not_reach_the_endpoint(predicto
     assert fake_endpoint.received == []
 
 
-def test_an_image_at_the_limit_is_taken(predictor):
+def test_an_image_at_the_limit_is_accepted(predictor):
     assert ask(predictor, image_event(JPEG.ljust(MAX_IMAGE_BYTES, b"\0")))[0] == 200
 
 
@@ -156,14 +156,16 @@ def test_an_image_at_the_limit_is_taken(predictor):
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
     ],
 )
-def test_what_is_declared_as_no_accepted_image_is_415_and_goes_no_further(predictor, fake_endpoint, data, declared):
+def test_an_unsupported_declared_type_is_415_and_does_not_reach_the_endpoint(predictor, fake_endpoint, data, declared):
     assert refused(predictor, image_event(data, declared)) == (415, "unsupported_media_type")
     assert fake_endpoint.received == []
 
 
 @pytest.mark.parametrize("declared", ["image/jpeg", "application/octet-stream", ""])
 @pytest.mark.parametrize("data", [b"GIF89a" + bytes(20), b"plain text"])
-def test_bytes_that_are_no_accepted_image_are_422_and_go_no_further(predictor, fake_endpoint, data, declared):
+def test_bytes_that_are_not_an_accepted_image_are_422_and_do_not_reach_the_endpoint(
+    predictor, fake_endpoint, data, declared
+):
     assert refused(predictor, image_event(data, declared)) == (422, "undecodable_image")
     assert fake_endpoint.received == []
 
@@ -174,14 +176,14 @@ def test_the_refusal_of_a_type_names_it_and_the_accepted_ones(predictor):
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH", ""])
-def test_other_methods_are_405_and_told_what_is_allowed(predictor, method):
+def test_other_methods_are_405_with_the_allowed_ones(predictor, method):
     event = http_event(method)
     assert refused(predictor, event) == (405, "method_not_allowed")
     assert predictor.answer(event, Context())["headers"]["allow"] == "GET, HEAD, POST"
 
 
 @pytest.mark.parametrize("path", ["/", "/favicon.ico"])
-def test_head_is_answered_as_get_is(predictor, path):
+def test_head_is_answered_like_get(predictor, path):
     assert predictor.answer(http_event("HEAD", path), Context()) == predictor.answer(http_event("GET", path), Context())
 
 
@@ -190,15 +192,15 @@ def test_other_paths_are_404(predictor, method):
     assert refused(predictor, http_event(method, "/predict")) == (404, "not_found")
 
 
-def test_a_path_that_is_empty_is_the_root(predictor):
+def test_an_empty_path_is_the_root(predictor):
     assert predictor.answer(http_event("GET", ""), Context())["statusCode"] == 200
 
 
-def test_a_browsers_request_for_an_icon_is_no_error(predictor):
+def test_a_browsers_request_for_an_icon_is_not_an_error(predictor):
     assert predictor.answer(http_event("GET", "/favicon.ico"), Context())["statusCode"] == 204
 
 
-def test_a_defect_is_500_with_its_traceback_in_the_log_only(predictor, monkeypatch, capsys):
+def test_a_bug_is_500_with_its_traceback_only_in_the_log(predictor, monkeypatch, capsys):
     def broken(*_):
         raise ZeroDivisionError("secret detail")
 

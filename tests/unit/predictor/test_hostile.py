@@ -1,4 +1,4 @@
-"""Five hundred requests that nobody should send: each is refused, none breaks anything, none leaves anything."""
+"""Five hundred hostile requests: each is refused, none breaks anything, none leaves anything behind."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def values(draw: random.Random) -> Iterator[dict]:
 
 
 def bodies(draw: random.Random) -> Iterator[dict]:
-    """What is no image, and what says of itself that it is something else."""
+    """Bytes that are not an image, and bytes with a wrong declared type."""
     while True:
         content = draw.choice(
             [b"", b"\0" * 100, draw.randbytes(200), b"GIF89a" + bytes(50), b"<svg/>", b"%PDF-1.7", b"PK"]
@@ -46,7 +46,7 @@ def bodies(draw: random.Random) -> Iterator[dict]:
 
 
 def odd(draw: random.Random) -> Iterator[dict]:
-    """Broken encodings, declared in odd ways, and images of a kind that is refused unread."""
+    """Broken encodings with odd declared types, and image types that are refused unread."""
     types = ["text/plain", "image/gif", "image/tiff", "application/x-tar", "multipart/form-data; boundary=x"]
     while True:
         yield draw.choice(
@@ -64,7 +64,7 @@ def odd(draw: random.Random) -> Iterator[dict]:
         )
 
 
-def test_five_hundred_hostile_requests_are_refused_and_leave_nothing(predictor, fake_endpoint, capsys):
+def test_five_hundred_hostile_requests_are_refused_and_leave_nothing_behind(predictor, fake_endpoint, capsys):
     draw = random.Random(20261122)  # noqa: S311 the same events each time
     kinds = [each(draw) for each in (urls, values, bodies, odd)]
     events = [next(kinds[number % len(kinds)]) for number in range(500)]
@@ -72,7 +72,7 @@ def test_five_hundred_hostile_requests_are_refused_and_leave_nothing(predictor, 
     statuses = []
     tracemalloc.start()
     before = 0
-    for _ in range(2):  # the first fills caches, which may stay
+    for _ in range(2):  # the first round fills caches, which may stay
         for event in events:
             statuses.append((predictor.answer(event, Context())["statusCode"], event))
         before = before or tracemalloc.get_traced_memory()[0]

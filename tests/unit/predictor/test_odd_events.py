@@ -1,4 +1,4 @@
-"""Whatever comes as an event: an answer of the function's own, no exception, and nothing of its insides."""
+"""Odd events: each gets an answer of the function, without an exception and without internal details."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The page: one file that needs nothing else, under a policy that lets nothing else in."""
+"""The page: one file that needs no other, with a policy that allows no other source."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ def test_the_policy_allows_the_pages_own_script_and_style_and_no_other(predictor
         assert policy[f"{tag}-src"] == f"'sha256-{digest}'"
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_nothing_that_the_policy_forbids(predictor):
+def test_the_page_needs_no_other_source_and_nothing_that_the_policy_forbids(predictor):
     html, _ = page(predictor)
     links = re.findall(r"""(?:src|href|action)=["']([^"']+)""", html)
     assert all(link.startswith("data:") for link in links)
@@ -40,7 +40,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_nothing_that_the_policy_forbi
     assert not re.search(r"""\s(?:style|on\w+)=["']""", html)
 
 
-def test_the_page_knows_the_contracts_limits(predictor):
+def test_the_page_has_the_limits_of_the_contract(predictor):
     html, _ = page(predictor)
     assert f"MAX_BYTES = {MAX_IMAGE_BYTES};" in html
     assert f"at most {MAX_IMAGE_BYTES // 2**20} MiB" in html

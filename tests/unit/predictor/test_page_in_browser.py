@@ -1,4 +1,4 @@
-"""The page in a real browser: a photo chosen or dropped, its answers as bars, by keyboard, on a phone, and failures."""
+"""The page in a real browser: choosing and dropping photos, answers as bars, the keyboard, a phone, and failures."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from deploy.signing_proxy import SigningProxy
 from localaws.services.lambda_.http_event import UrlRequest, make_event, read_result
 
 pytestmark = pytest.mark.skipif(
-    chromium.find() is None, reason="there is no Chromium here (on Debian: apt install chromium; or set CHROMIUM)"
+    chromium.find() is None, reason="Chromium is not installed (on Debian: apt install chromium; or set CHROMIUM)"
 )
 
 BREEDS = {"002.Beagle": 0.9312, "English_setter": 0.0441, "014.Pug": 0.0102, "Boxer": 0.0004, "Poodle": 0}
@@ -37,7 +37,7 @@ def browser(tmp_path_factory) -> Iterator[chromium.Browser]:
 
 @pytest.fixture
 def address(serve, predictor, fake_endpoint) -> str:
-    """The function behind HTTP, as its URL has it, in front of an endpoint that knows dogs."""
+    """The function behind HTTP, like its URL, in front of an endpoint with dog classes."""
     fake_endpoint.reply = lambda _: (200, {}, json.dumps(ANSWER).encode())
 
     def answer(handler) -> None:
@@ -67,7 +67,7 @@ def picture(path: Path, width: int, height: int, **settings) -> Path:
 
 @pytest.fixture
 def open_page(browser, address) -> Iterator:
-    """Pages at the function's address. None of them may have made the browser complain, but where it is expected."""
+    """Pages at the function's address. They must not cause browser complaints other than the expected ones."""
     pages = []
 
     def start(**settings) -> chromium.Page:
@@ -98,8 +98,8 @@ def test_a_chosen_photo_is_shown_with_its_answers_as_bars(open_page, photo, fake
         "[...document.querySelectorAll('.bar')].map(e => e.offsetWidth / e.parentElement.offsetWidth)",
     )
     assert widths == pytest.approx(list(BREEDS.values()), abs=0.01)
-    assert page.js("document.querySelector('#status').textContent") == "Beagle, 93.1 %", "and it is spoken"
-    assert fake_endpoint.received[-1].body == photo.read_bytes(), "a small photo is sent as it is"
+    assert page.js("document.querySelector('#status').textContent") == "Beagle, 93.1 %", "screen readers announce it"
+    assert fake_endpoint.received[-1].body == photo.read_bytes(), "a small photo is sent unchanged"
 
 
 def test_a_dropped_photo_is_answered_and_the_next_one_takes_its_place(open_page, photo, tmp_path, fake_endpoint):
@@ -126,18 +126,18 @@ def test_a_large_photo_is_scaled_down_before_it_is_sent(open_page, tmp_path, fak
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
-def test_the_keyboard_alone_is_enough(open_page, photo, key):
+def test_the_page_works_with_the_keyboard_alone(open_page, photo, key):
     page = open_page()
     page.press("Tab")
     assert page.js("document.activeElement.id") == "choose"
-    assert page.js("getComputedStyle(document.activeElement).outlineStyle") == "solid", "one sees where one is"
+    assert page.js("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is visible"
     page.choosing(lambda: page.press(key), photo)
     answered(page)
     page.press("Tab")
     assert page.js("document.activeElement.id") == "copy"
 
 
-def test_on_a_phone_nothing_is_cut_off_and_fingers_find_the_buttons(open_page, tmp_path):
+def test_on_a_phone_nothing_is_cut_off_and_the_buttons_are_large_enough(open_page, tmp_path):
     page = open_page(width=360, height=740, mobile=True)
     page.choosing(lambda: page.click("#choose"), picture(tmp_path / "portrait.jpg", 600, 900))
     answered(page)
@@ -152,10 +152,10 @@ def test_on_a_phone_nothing_is_cut_off_and_fingers_find_the_buttons(open_page, t
     assert top <= 740, "the first answer is seen without scrolling"
 
 
-def test_a_failure_is_said_with_its_request_and_can_be_tried_again(open_page, photo, fake_endpoint):
+def test_a_failure_is_shown_with_its_request_id_and_can_be_retried(open_page, photo, fake_endpoint):
     fake_endpoint.fails(503, "ServiceUnavailable")
     page = open_page()
-    page.expected = 1  # the browser logs each failed request by itself
+    page.expected = 1  # the browser itself logs each failed request
     page.drop(photo, "#drop")
     page.until("!document.querySelector('#failure').hidden")
     assert "not available" in page.js("document.querySelector('#reason').textContent")
@@ -168,18 +168,18 @@ def test_a_failure_is_said_with_its_request_and_can_be_tried_again(open_page, ph
     assert page.js("document.querySelector('#failure').hidden")
 
 
-def test_what_is_no_picture_is_refused_in_words(open_page, tmp_path):
+def test_a_file_that_is_not_a_picture_is_refused_with_a_message(open_page, tmp_path):
     page = open_page()
     text = tmp_path / "notes.txt"
     text.write_text("woof")
     page.drop(text, "#drop")
     page.until("!document.querySelector('#failure').hidden")
     assert "cannot read the file as a picture" in page.js("document.querySelector('#reason').textContent")
-    assert page.js("document.querySelector('#again').hidden"), "trying again would not help"
+    assert page.js("document.querySelector('#again').hidden"), "a retry would not help"
 
 
-def test_through_the_signing_proxy_the_page_works_and_so_does_its_curl_line(browser, address, photo, fake_endpoint):
-    """As `make page` serves it: the page's own address is the proxy's, which signs what the page and curl send."""
+def test_the_page_and_its_curl_command_work_through_the_signing_proxy(browser, address, photo, fake_endpoint):
+    """As with `make page`: the page has the address of the proxy, which signs the requests of the page and curl."""
     url = address.replace("127.0.0.1", "function.localhost")
     with SigningProxy(url, Signer("us-east-1")) as proxy:
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
@@ -199,7 +199,7 @@ def test_through_the_signing_proxy_the_page_works_and_so_does_its_curl_line(brow
 
 
 def test_a_page_of_another_site_gets_nothing_through_the_signing_proxy(browser, address, serve, fake_endpoint):
-    """A browser refuses what has no permission to be read, but would send it: the proxy does not forward it."""
+    """A browser blocks reading such an answer, but sends the request. The proxy does not forward it."""
     said: list[str] = []
     url = address.replace("127.0.0.1", "function.localhost")
     with SigningProxy(url, Signer("us-east-1"), say=said.append) as proxy:
@@ -216,4 +216,4 @@ def test_a_page_of_another_site_gets_nothing_through_the_signing_proxy(browser, 
 
     assert fake_endpoint.received == []
     assert "wrong_host" in shown
-    assert any(words.startswith("POST '/' refused with 403") for words in said), "it did arrive"
+    assert any(words.startswith("POST '/' refused with 403") for words in said), "the request did arrive"

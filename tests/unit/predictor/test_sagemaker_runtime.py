@@ -28,7 +28,7 @@ def by_botocore(path: str, headers: dict[str, str], body: bytes, token: str | No
 
 
 @given(st.binary(max_size=100), VALUE, VALUE, st.sampled_from([None, "the/token=="]))
-def test_the_signature_is_botocore_s(body, content_type, attributes, token):
+def test_the_signature_is_that_of_botocore(body, content_type, attributes, token):
     headers = {"Host": "runtime.sagemaker.eu-west-1.amazonaws.com", "Accept": "application/json"}
     headers |= {"Content-Type": content_type, "X-Amzn-SageMaker-Custom-Attributes": attributes}
     path = "/endpoints/pawprint-1/invocations"
@@ -46,7 +46,7 @@ def test_the_signature_is_botocore_s(body, content_type, attributes, token):
         ({"AWS_ENDPOINT_URL": "https://a", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "https://b"}, "b"),
     ],
 )
-def test_the_address_is_the_region_s_or_the_one_that_is_set(variables, address):
+def test_the_address_is_that_of_the_region_or_the_configured_one(variables, address):
     client = RuntimeClient(ENVIRONMENT | variables)
     assert client._netloc == address
     assert client._tls is not None
@@ -54,13 +54,13 @@ def test_the_address_is_the_region_s_or_the_one_that_is_set(variables, address):
 
 
 @pytest.mark.parametrize("name", ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_what_is_missing_is_named_at_the_start(name):
+def test_a_missing_variable_is_named_at_the_start(name):
     with pytest.raises(ValueError, match=name):
         RuntimeClient(ENVIRONMENT | {name: ""})
 
 
 @pytest.mark.parametrize("address", ["ftp://x", "nonsense", "http://"])
-def test_an_address_that_is_none_is_named(address):
+def test_a_wrong_address_is_named(address):
     with pytest.raises(ValueError, match="AWS_ENDPOINT_URL"):
         RuntimeClient(ENVIRONMENT | {"AWS_ENDPOINT_URL": address})
 
@@ -85,7 +85,7 @@ def test_a_connection_serves_many_requests_and_failures_do_not_end_it(serve):
     assert len(peers) == 1
 
 
-def test_a_name_can_not_lead_elsewhere(serve):
+def test_an_endpoint_name_cannot_change_the_address(serve):
     paths = []
 
     def answer(handler) -> None:

@@ -1,4 +1,4 @@
-"""What the function's environment tells it, and the one line that each request leaves in the log."""
+"""The function's environment variables, and the log line of each request."""
 
 import importlib
 import json
@@ -13,16 +13,16 @@ def handler(fake_endpoint, monkeypatch):
     return importlib.import_module("handler")
 
 
-def test_the_handler_answers_with_nothing_set_but_the_endpoint(handler, make_predictor):
+def test_the_handler_needs_only_the_endpoint_variable(handler, make_predictor):
     predictor = handler.from_environment({"ENDPOINT_NAME": "pawprint", "URL_ALLOW_NETWORKS": "", "LOG_LEVEL": ""})
     assert predictor.answer(image_event(JPEG), Context())["statusCode"] == 200
     assert predictor.answer({"url": "http://8.8.8.8/"}, Context())["error"]["code"] == "url_not_allowed"
 
 
-def test_networks_and_http_are_taken_from_the_environment(handler):
+def test_networks_and_http_are_read_from_the_environment(handler):
     environment = {"ENDPOINT_NAME": "pawprint", "URL_ALLOW_HTTP": "true", "URL_ALLOW_NETWORKS": "127.0.0.1/32, ::1/128"}
     answer = handler.from_environment(environment).answer({"url": "http://127.0.0.1:9/"}, Context())
-    assert answer["error"]["code"] == "url_unreachable"  # allowed, and nobody there
+    assert answer["error"]["code"] == "url_unreachable"  # allowed, but no server is there
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_wrong_value_fails_the_start_and_is_named(handler, name, value):
         handler.from_environment({"ENDPOINT_NAME": "pawprint", name: value})
 
 
-def test_a_request_leaves_one_line(predictor, capsys):
+def test_a_request_logs_one_line(predictor, capsys):
     predictor.answer(image_event(JPEG), Context())
     line = json.loads(capsys.readouterr().out)
     assert line.pop("ms") >= line.pop("endpoint_ms") >= 0
@@ -55,7 +55,7 @@ def test_a_request_leaves_one_line(predictor, capsys):
     }
 
 
-def test_a_failure_of_the_endpoint_is_in_the_log_with_what_aws_said(predictor, fake_endpoint, capsys):
+def test_a_failure_of_the_endpoint_is_logged_with_the_message_of_aws(predictor, fake_endpoint, capsys):
     fake_endpoint.fails(403, "AccessDeniedException", message="User: arn:aws:sts::123456789012:... is not authorized")
     predictor.answer(image_event(JPEG), Context())
     line = json.loads(capsys.readouterr().out)

@@ -1,1 +1,1 @@
-"""Labelled photographs: an ImageFolder, how its files are read, and what is checked in them."""
+"""Labelled photographs: an ImageFolder, reading its files, and checks of its contents."""

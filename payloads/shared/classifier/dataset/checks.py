@@ -1,8 +1,8 @@
-"""What is wrong with photographs that can be read: copies of one another, and classes with too few of them.
+"""Find problems in readable photographs: duplicates, and classes with too few images.
 
-A photograph that is in the training split and in another one is the worst of it: the model is then examined on what
-it has learnt by heart, and the accuracy is better than it deserves. `make data` stops there; training, which has the
-hashes anyway, warns, and the report says so. Needs Pillow and NumPy only.
+The worst problem is a photograph in the training split and in another one. The model is then tested on photographs that
+it was trained on, and the accuracy is too high. `make data` stops in this case. Training computes the hashes anyway; it
+prints a warning, and the report repeats it. Needs Pillow and NumPy only.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,26 +14,26 @@ from PIL import Image
 
 from classifier.dataset.folders import Dataset, read_ahead, read_image
 
-# With fewer a class is hardly learnt; and in the other splits a single photograph decides about it.
+# With fewer images in train, a model hardly learns the class. In the other splits, one image changes its score a lot.
 FEWEST = {"train": 5, "valid": 3, "test": 3}
-NAMED = 5  # examples of each finding
+NAMED = 5  # named examples per finding
 
 SIDE = 8  # pixels of the thumbnails that are compared
-# Mean difference of two thumbnails' values, of 255, up to which they are one photograph. Of 800 photographs of dogs,
-# encoded again or scaled by half, none was above 0.65; two that are not copies of one another were never below 18,
-# and two handwritten digits never below 3.5.
+# The largest mean difference of two thumbnails' values, of 255, at which they are the same photograph. Of 800
+# photographs of dogs, encoded again or scaled by half, none was above 0.65. Two different photographs were never below
+# 18, and two handwritten digits never below 3.5.
 SAME = 1.5
-BANDS = 4  # of 16 bits: copies differ in 4 of 64 bits at most, so that hardly any has none in common
-NEIGHBOURS = 50  # compared in a band; where more look the same, each is still compared with the next
+BANDS = 4  # of 16 bits; copies differ in at most 4 of 64 bits, so nearly all have a band in common
+NEIGHBOURS = 50  # compared in a band; if more look the same, each is still compared with the next
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong: how many of it, in a sentence, and some of them by name."""
+    """A problem: a sentence with the number of cases, and some of them by name."""
 
     title: str
     examples: tuple[str, ...]
-    stops: bool = False  # nobody should train on it unknowingly
+    stops: bool = False  # stops the upload
 
     def __str__(self) -> str:
         return "\n  ".join((self.title, *self.examples))
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Photograph:
-    """Where one lies in the dataset."""
+    """The place of a photograph in the dataset."""
 
     split: str
     class_name: str
@@ -55,7 +55,7 @@ Group = tuple[Photograph, ...]
 
 
 def find(dataset: Dataset, hashes: np.ndarray) -> list[Finding]:
-    """What `hashes`, the dataset's own, and its numbers of images show. What stops comes first."""
+    """The findings from the dataset's `hashes` and its numbers of images. Those that stop an upload are first."""
     groups = _groups(dataset, _equal(hashes))
     within = [group for group in groups if len(_splits(group)) == 1]
     return [
@@ -67,21 +67,21 @@ def find(dataset: Dataset, hashes: np.ndarray) -> list[Finding]:
 
 
 def find_lookalikes(dataset: Dataset, hashes: np.ndarray, thumbnails: Iterable[np.ndarray]) -> list[Finding]:
-    """Photographs of several splits that look the same though their bytes differ: encoded again, or scaled.
+    """Photographs in several splits that look the same although their bytes differ: encoded again, or scaled.
 
-    `thumbnails` are what the function of that name gives. They may be two photographs of one thing after all, so
-    nothing stops here.
+    `thumbnails` is the result of the function of that name. These may be two different photographs of one object, so
+    they do not stop an upload.
     """
-    firsts = np.sort(np.unique(_whole(hashes), return_index=True)[1])  # copies of equal bytes are found by these
+    firsts = np.sort(np.unique(_whole(hashes), return_index=True)[1])  # the hashes find copies with equal bytes
     same = _alike(np.stack(list(thumbnails))[firsts])
     groups = _groups(dataset, [firsts[rows] for rows in same])
-    return _across_splits(dataset, groups, "by the look of them: encoded again, or scaled")
+    return _across_splits(dataset, groups, "with the same look: encoded again, or scaled")
 
 
 def thumbnails(dataset: Dataset) -> Iterator[np.ndarray]:
-    """Every image decoded, as uint8 [SIDE, SIDE, 3], split by split. Takes about 1 ms an image.
+    """Every image decoded, as uint8 [SIDE, SIDE, 3], split by split. It takes about 1 ms per image.
 
-    Raises DatasetError, which names the file, for one that cannot be decoded.
+    Raises DatasetError, which names the file, if an image cannot be decoded.
     """
 
     def thumbnail(path: Path) -> np.ndarray:
@@ -133,7 +133,7 @@ def _some(examples: list[str]) -> tuple[str, ...]:
 
 
 def _printable(text: str) -> str:
-    """Fit for a line of a log: files may be called what is no text, or ends the line."""
+    """A name for a line of a log. A file name may contain line ends or bytes that are not text."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
@@ -141,7 +141,7 @@ def _printable(text: str) -> str:
 
 
 def _groups(dataset: Dataset, rows_of_groups: Iterable[Iterable[int]]) -> list[Group]:
-    """Photographs in the place of their numbers, which count on from split to split."""
+    """Photographs by number. The numbers continue from split to split."""
     return [tuple(_photograph(dataset, row) for row in rows) for rows in rows_of_groups]
 
 
@@ -163,12 +163,12 @@ def _classes(group: Group) -> int:
 
 
 def _whole(hashes: np.ndarray) -> np.ndarray:
-    """uint8 [images, 32] as one value each, which can be sorted."""
+    """uint8 [images, 32] as one sortable value per image."""
     return np.ascontiguousarray(hashes).view(f"V{hashes.shape[1]}").ravel()
 
 
 def _equal(hashes: np.ndarray) -> list[np.ndarray]:
-    """The numbers of the images of equal bytes, where there are several, in order."""
+    """Groups of images with equal bytes, as numbers in order."""
     values = _whole(hashes)
     order = np.argsort(values, kind="stable")
     ordered = values[order]
@@ -178,11 +178,11 @@ def _equal(hashes: np.ndarray) -> list[np.ndarray]:
 
 
 def _alike(thumbnails: np.ndarray) -> list[list[int]]:
-    """The rows whose thumbnails are the same but for SAME, in groups; `thumbnails` uint8 [images, SIDE, SIDE, 3].
+    """Groups of rows whose thumbnails differ by at most SAME. `thumbnails` is uint8 [images, SIDE, SIDE, 3].
 
-    Not every pair is compared, which a million images would not allow. Each image has a difference hash (64 bits:
-    where it gets brighter from pixel to pixel). Those with a quarter of it in common are ordered by their brightness,
-    in which copies cannot differ by more than SAME, and compared with the next.
+    Comparing every pair would take too long for a million images. Each image has a difference hash: 64 bits that tell
+    if a pixel is brighter than the one before. Images with a quarter of it in common are sorted by brightness, in which
+    copies differ by at most SAME, and compared with the next ones.
     """
     values = thumbnails.reshape(len(thumbnails), -1).astype(np.int16)
     brightness = values.mean(axis=1)
@@ -211,8 +211,8 @@ def _alike(thumbnails: np.ndarray) -> list[list[int]]:
 
 
 def _difference_bands(thumbnails: np.ndarray) -> list[np.ndarray]:
-    """The difference hash of each image in BANDS numbers: uint16 [images] each."""
+    """The difference hash of each image as BANDS numbers: uint16 [images] each."""
     grey = thumbnails.astype(np.int16).sum(axis=3)
-    brighter = np.roll(grey, -1, axis=2) > grey  # the last column is held against the first
+    brighter = np.roll(grey, -1, axis=2) > grey  # compares the last column with the first
     packed = np.packbits(brighter.reshape(len(grey), -1), axis=1).view(np.uint16)
     return [packed[:, band] for band in range(BANDS)]

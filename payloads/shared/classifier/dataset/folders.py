@@ -1,8 +1,8 @@
-"""Labelled photographs: what an ImageFolder must look like, and how its files are read.
+"""Check the layout of an ImageFolder of labelled photographs, and read its files.
 
     root/{train,valid,test}/<class folder>/*.{jpg,jpeg,png,webp}
 
-Checking needs Pillow and NumPy only.
+The checks need Pillow and NumPy only.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ Pixels = TypeVar("Pixels", np.ndarray, Image.Image)
 
 
 class DatasetError(Exception):
-    """The photographs cannot be trained on; the message names the split, class or file."""
+    """The photographs are not usable for training. The message names the split, class or file."""
 
 
 class ImageList(Protocol):
@@ -62,7 +62,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits of the same classes: the folder names, sorted. `ignored` are the files that are no images."""
+    """Three splits of the same classes: the folder names, sorted. `ignored` are the files that are not images."""
 
     classes: tuple[str, ...]
     splits: Mapping[str, Split]
@@ -70,7 +70,7 @@ class Dataset:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes in words: `001.Basset_hound` -> `Basset hound`; the folder names where that is ambiguous."""
+        """The classes in words: `001.Basset_hound` -> `Basset hound`. If that is ambiguous, the folder names."""
         words = tuple(re.sub(r"^\d+\.", "", name).replace("_", " ").strip() for name in self.classes)
         return words if all(words) and len(set(words)) == len(words) else self.classes
 
@@ -83,9 +83,9 @@ class Dataset:
         return made
 
     def fingerprint(self, hashes: np.ndarray | None = None) -> str:
-        """SHA-256 over every image's split, class, name and bytes: equal for equal data, wherever it lies.
+        """SHA-256 over every image's split, class, name and bytes: equal for equal data in any folder.
 
-        `hashes` are the dataset's own, where they are at hand.
+        `hashes` are those of the dataset, if they are already computed.
         """
         total = hashlib.sha256()
         contents = iter(self.hashes() if hashes is None else hashes)
@@ -100,25 +100,25 @@ class Dataset:
 
 
 def inspect_dataset(root: Path) -> Dataset:
-    """The dataset in `root`, checked: see `inspect_splits`. Raises DatasetError."""
+    """Check and return the dataset in `root`, see `inspect_splits`. Raises DatasetError."""
     if not root.is_dir():
-        raise DatasetError(f"{root} is not a folder; it must hold {', '.join(SPLITS)}.")
+        raise DatasetError(f"{root} is not a folder. It must be a folder with {', '.join(SPLITS)}.")
     missing = [name for name in SPLITS if not (root / name).is_dir()]
     if missing:
         found = ", ".join(sorted(p.name for p in root.iterdir() if p.is_dir())) or "no folder"
         raise DatasetError(
             f"{root} lacks {', '.join(missing)} (it has {found}); "
-            "lay the photographs out as {train,valid,test}/<class>/<image>."
+            "arrange the photographs as {train,valid,test}/<class>/<image>."
         )
     return inspect_splits({name: root / name for name in SPLITS})
 
 
 def inspect_splits(folders: Mapping[str, Path]) -> Dataset:
-    """The dataset whose splits lie in `folders` (each of SPLITS -> the folder of its class folders), checked.
+    """Check and return the dataset with the splits `folders` (each of SPLITS -> the folder of its class folders).
 
-    Raises DatasetError for a folder that is not there, a split or class with no image, fewer than two classes, and
-    classes that differ between splits. Hidden files are passed over, other files that are no image ignored. What is in
-    the images is left to `data_checks`.
+    Raises DatasetError if a folder is missing, a split or class has no image, there are fewer than two classes, or the
+    classes differ between splits. Hidden files are skipped; other files that are not images are listed as ignored.
+    `checks` examines the contents of the images.
     """
     found = {name: _scan_split(name, folders[name]) for name in SPLITS}
     classes = tuple(sorted(found["train"][0]))
@@ -177,7 +177,7 @@ def read_image(path: Path, size: int) -> np.ndarray: ...
 @overload
 def read_image(path: Path, size: int, decoder: Callable[[bytes, int], Pixels]) -> Pixels: ...
 def read_image(path: Path, size: int, decoder: Callable[[bytes, int], np.ndarray | Image.Image] = decode):
-    """`decode` or `decode_whole` for a file of the dataset: raises DatasetError, which names the file."""
+    """`decode` or `decode_whole` for a file of the dataset. Raises DatasetError, which names the file."""
     try:
         return decoder(path.read_bytes(), size)
     except ApiError as error:
@@ -187,10 +187,10 @@ def read_image(path: Path, size: int, decoder: Callable[[bytes, int], np.ndarray
 
 
 def read_ahead(read: Callable[[Path], Pixels], paths: Iterable[Path], workers: int | None = None) -> Iterator[Pixels]:
-    """`read(path)` of each path, in order, by `workers` threads (None: one a processor).
+    """`read(path)` of each path, in order, by `workers` threads (None: one per processor).
 
-    They run ahead of the caller by a few images each, so memory stays bounded whatever the number of images.
-    Threads are enough: Pillow lets go of the interpreter's lock while it decodes.
+    Each thread reads a few images ahead, so the memory does not grow with the number of images. Threads are enough,
+    because Pillow releases the interpreter's lock while it decodes.
     """
     workers = workers or os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:

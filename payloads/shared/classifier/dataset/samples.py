@@ -1,5 +1,5 @@
-"""The images of a split, as (path, index of its class), in little memory: some 40 bytes an image where a tuple of
-paths takes 500, so that a million images are not what fills a machine. Needs NumPy."""
+"""The images of a split as (path, index of its class), in little memory: about 40 bytes per image instead of 500 in a
+tuple of paths. So a million images fit in memory. Needs NumPy."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,9 @@ import numpy as np
 
 
 class Samples(Sequence[tuple[Path, int]]):
-    """`classes` is (folder, packed names of its files) for each class, in the order of their indices.
+    """`classes` has (folder, packed names of its files) for each class, in the order of the class indices.
 
-    An integer index gives one (path, index of its class); a slice gives Samples that share the memory of the whole.
+    An integer index gives one (path, index of its class); a slice gives Samples that share the memory.
     """
 
     def __init__(self, classes: Iterable[tuple[Path, bytes]]):
@@ -25,7 +25,7 @@ class Samples(Sequence[tuple[Path, int]]):
 
     @staticmethod
     def pack(names: Iterable[str]) -> bytes:
-        """File names as one block: a NUL after each, which no name can hold."""
+        """File names as one block, each followed by a NUL, which a name cannot contain."""
         return b"".join(os.fsencode(name) + b"\0" for name in names)
 
     @property

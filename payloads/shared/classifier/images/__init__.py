@@ -1,1 +1,1 @@
-"""From an image's bytes to the pixels that a network sees."""
+"""Convert an image's bytes to the pixels for a network."""

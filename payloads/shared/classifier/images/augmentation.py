@@ -1,7 +1,7 @@
-"""Training images seen in more ways than one: mirrored (`flip`), and in part as well (`crop`).
+"""Augmentation of training images: mirrored (`flip`), and also cropped (`crop`).
 
-Over a frozen backbone a head learns from features that are computed once, so it is given the same few views of every
-image; a whole network sees each image otherwise in each epoch.
+On a frozen backbone, a head learns from features that are computed once, so it gets the same few views of every image.
+A whole network gets another view of each image in each epoch.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from PIL import Image, ImageOps
 
 from classifier.images.decoding import decode, decode_whole, middle
 
-CLOSE = 0.75  # of width and height: what a close view keeps of an image
+CLOSE = 0.75  # the part of width and height that a close view keeps
 
 Decoder = Callable[[bytes, int], np.ndarray]
 
 
 def views(name: str) -> tuple[Decoder, ...]:
-    """The views of an image that a head learns from, for one of AUGMENTATIONS; each decodes as `decode` does."""
+    """The views of an image for a head, for one of AUGMENTATIONS. Each has the signature of `decode`."""
     return {
         "none": (decode,),
         "flip": (decode, _mirrored(decode)),
@@ -26,7 +26,7 @@ def views(name: str) -> tuple[Decoder, ...]:
 
 
 def at_random(name: str, size: int) -> Callable[[Image.Image], Image.Image]:
-    """How a network sees a whole image, [size, size], for one of AUGMENTATIONS; by chance, from torch's generator."""
+    """The random view of a whole image, [size, size], for one of AUGMENTATIONS. It uses torch's generator."""
     from torchvision.transforms import v2  # takes a second to import
 
     flip = v2.RandomHorizontalFlip()

@@ -1,1 +1,1 @@
-"""Training: features, heads, whole networks, and the processes that train together."""
+"""Training: features, heads, whole networks, and distributed processes."""

@@ -1,11 +1,11 @@
-"""The processes that train together: which of them this is, and what they tell one another.
+"""The processes of a distributed training: the rank of this process, and their communication.
 
-torchrun starts one process a GPU, or one an instance where there is no GPU, and tells each its place in the
-environment. A program that was started by itself is a world of one, and runs the same code: what would be gathered
-or sent is then there already.
+torchrun starts one process per GPU, or one per instance without GPUs. It sets environment variables with the rank of
+each process. A program without torchrun is a world of one process and runs the same code, in which gather and broadcast
+do nothing.
 
-Rank 0 is the writer: it alone prints, and writes checkpoints and results. Processes send one another tensors, by
-gloo from memory to memory and by NCCL from GPU to GPU; what arrives is never unpickled.
+Rank 0 is the writer: only it prints, and writes checkpoints and results. Processes exchange tensors, with gloo between
+memories and with NCCL between GPUs. Received data is never unpickled.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
-GATHERED_ROWS = 4096  # at a time: what is on its way stays small whatever the number of images
-# The longest that one process waits for another: while the writer trains a head, the others do nothing.
+GATHERED_ROWS = 4096  # in one step, so the memory does not grow with the number of images
+# The longest wait for another process. While the writer trains a head, the others do nothing.
 PATIENCE = timedelta(hours=2)
 
 Value = TypeVar("Value")
@@ -35,12 +35,12 @@ def _in_memory(*shape: int) -> np.ndarray:
 
 
 class DistributedError(Exception):
-    """Another process of the same training is gone; the message says that its own log has the reason."""
+    """Another process of the same training has ended. The message refers to its log."""
 
 
 @dataclass(frozen=True)
 class World:
-    """This process's place among `size`; `local_size` of them share its machine."""
+    """The rank of this process among `size` processes. `local_size` of them are on its machine."""
 
     rank: int = 0
     size: int = 1
@@ -53,20 +53,20 @@ class World:
 
     @property
     def device(self) -> torch.device:
-        """The GPU of this process, or the processor where the machine has none."""
+        """The GPU of this process, or the processor if the machine has no GPU."""
         return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else torch.device("cpu")
 
     def share(self, rows: Any) -> Any:
-        """The rows of a sequence or tensor that are this process's: every `size`th, so that no share is longer
-        than another by more than one."""
+        """The rows of a sequence or tensor for this process: every `size`th row. So the lengths of two shares differ by
+        at most one."""
         return rows[self.rank :: self.size]
 
     def gather(
         self, own: np.ndarray, total: int, allocate: Callable[..., np.ndarray] = _in_memory
     ) -> np.ndarray | None:
-        """The `total` rows that `share` dealt out, in their order again, on the writer; None on the others.
+        """The `total` rows that `share` distributed, in their original order, on the writer. None on the others.
 
-        `allocate(total, width)` makes the writer's array, where it is to lie elsewhere than in memory.
+        `allocate(total, width)` makes the writer's array, if it must not be in memory.
         """
         if self.size == 1:
             return own
@@ -74,7 +74,7 @@ class World:
         longest = -(-total // self.size)
         for start in range(0, longest, GATHERED_ROWS):
             rows = torch.from_numpy(own[start : start + GATHERED_ROWS])
-            # Equally long on every process, as gathering asks for; what is beyond a share is cut off below.
+            # Equal lengths on all processes, because gather requires that. The surplus is cut off below.
             sent = torch.zeros(min(GATHERED_ROWS, longest - start), *own.shape[1:], dtype=rows.dtype)
             sent[: len(rows)] = rows
             received = [torch.empty_like(sent) for _ in range(self.size)] if self.is_writer else None
@@ -86,7 +86,7 @@ class World:
         return whole
 
     def sum(self, value: float) -> float:
-        """The sum of what each process has, on every process."""
+        """The sum of the values of all processes, on every process."""
         if self.size == 1:
             return value
         total = torch.tensor(value, dtype=torch.float64)
@@ -94,8 +94,8 @@ class World:
         return total.item()
 
     def broadcast(self, value: Any) -> Any:
-        """The writer's value, on every process: numbers, text, tensors, and the lists and dicts of them. What the
-        others give is passed over."""
+        """The writer's value, on every process: numbers, text, tensors, and lists and dicts of them. The values of the
+        others are ignored."""
         if self.size == 1:
             return value
         buffer = io.BytesIO()
@@ -112,11 +112,11 @@ class World:
         return torch.load(io.BytesIO(content.numpy().tobytes()), weights_only=True, map_location="cpu")
 
     def broadcast_as(self, kind: type[Value], value: Value | None) -> Value:
-        """As `broadcast`, for a dataclass `kind` of such values."""
+        """Like `broadcast`, for a dataclass `kind` of such values."""
         return kind(**self.broadcast(vars(value) if self.is_writer else None))
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """The network for training: going backward, each gradient becomes its mean over the processes."""
+        """The network for training. In the backward pass, each gradient becomes its mean over the processes."""
         if self.size == 1:
             return network
         devices = [self.local_rank] if self.device.type == "cuda" else None
@@ -128,9 +128,9 @@ ALONE = World()
 
 @contextlib.contextmanager
 def joined() -> Generator[World]:
-    """This process's place in the world that torchrun's variables describe, connected with the others.
+    """The world of torchrun's variables, connected with the other processes.
 
-    Raises DistributedError where another process is lost on the way.
+    Raises DistributedError if another process is lost.
     """
     names = {"rank": "RANK", "size": "WORLD_SIZE", "local_rank": "LOCAL_RANK", "local_size": "LOCAL_WORLD_SIZE"}
     world = World(**{name: int(os.environ[variable]) for name, variable in names.items() if variable in os.environ})
@@ -152,20 +152,20 @@ def joined() -> Generator[World]:
             if not _is_lost_connection(error):
                 raise
             raise DistributedError(
-                f"Process {world.rank} of {world.size} lost the others: one of them ended, and the log of its "
-                f"instance says why ({str(error).splitlines()[0]})"
+                f"Process {world.rank} of {world.size} lost the others: one of them ended. The log of its "
+                f"instance has the reason ({str(error).splitlines()[0]})"
             ) from None
-        # Only in order: after a failure it could wait for those that are gone.
+        # Only without a failure: after one it could wait for processes that have ended.
         dist.destroy_process_group()
 
 
 def _keep_to_own_processors(world: World) -> None:
-    """Where processes of the world share a machine, as the instances of a rehearsal do: each to its part of it.
+    """If processes of the world share a machine, as in a rehearsal, bind each to its part of the processors.
 
-    By themselves they would get into each other's way, or, with threads that a runtime pins to the first processors,
-    stay on the same ones while the others idle. Where there are more processes than processors, nothing is changed.
+    Otherwise they would compete for processors. Some runtimes pin threads to the first processors, and the others would
+    be idle. If there are more processes than processors, nothing is changed.
     """
-    if not hasattr(os, "sched_setaffinity"):  # not on macOS
+    if not hasattr(os, "sched_setaffinity"):  # missing on macOS
         return
     allowed = sorted(os.sched_getaffinity(0))
     machine = f"{Path('/proc/sys/kernel/random/boot_id').read_text()} {allowed}"
@@ -179,5 +179,5 @@ def _keep_to_own_processors(world: World) -> None:
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:
-    """Gloo has no exception of its own for it, only words."""
+    """Whether an error means a lost connection. gloo has no exception class for that, only a message."""
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "connection" in str(error).lower()

@@ -1,7 +1,7 @@
-"""Features of a frozen backbone: computed once an image, since nothing in them changes from epoch to epoch.
+"""Features of a frozen backbone: computed once per image, because they are the same in every epoch.
 
-They are kept in a file that is mapped into memory and has no name, so that the system may write out what it needs the
-memory for, and nothing is left behind however the run ends. It lies where temporary files lie: TMPDIR.
+They are in a memory-mapped file without a name. So the system can write parts of it to disk if it needs memory, and
+nothing remains after the run. The file is in the folder for temporary files, TMPDIR.
 """
 
 import os
@@ -20,7 +20,7 @@ from classifier.progress import progress
 
 
 class DiskSpaceError(Exception):
-    """The disk is too small for the features; the message says by how much, and where to have more."""
+    """The disk is too small for the features. The message has the sizes and the way out."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class Features:
 
 
 def allocate(images: int, width: int) -> np.ndarray:
-    """float32 [images, width] in a file without a name; gone with the array. Raises DiskSpaceError."""
-    size = max(images, 1) * width * np.dtype(np.float32).itemsize  # a file of no bytes cannot be mapped
+    """float32 [images, width] in a file without a name, which is deleted with the array. Raises DiskSpaceError."""
+    size = max(images, 1) * width * np.dtype(np.float32).itemsize  # an empty file cannot be mapped
     folder = tempfile.gettempdir()
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
-            # Now rather than page by page: in a mapped file, a disk that is full is a SIGBUS.
+            # Allocate everything now. If the disk becomes full later, a write to a mapped file is a SIGBUS.
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             disk = os.statvfs(folder)
             free = disk.f_bavail * disk.f_frsize
             raise DiskSpaceError(
                 f"The features of {images:,} images need {size / 1e9:,.2f} GB in {folder}, where {free / 1e9:,.2f} GB "
-                f"are free ({error.strerror}): set TMPDIR to a folder on a larger disk, or give the instance one."
+                f"are free ({error.strerror}): set TMPDIR to a folder on a larger disk, or use an instance with one."
             ) from None
         return np.asarray(np.memmap(file, np.float32, "r+", shape=(max(images, 1), width)))[:images]
 
@@ -59,9 +59,9 @@ def extract(
 ) -> Features:
     """Run every image of the split through the backbone's graph.
 
-    `workers` threads decode while `threads` threads compute; None means as many as there are processors. A graph that
-    is compiled already keeps its own threads. Raises DatasetError for an image that cannot be decoded, DiskSpaceError
-    before the first where the disk is too small. Prints `features train 512/1680` every few seconds.
+    `workers` threads decode while `threads` threads compute. None means one per processor. A compiled graph keeps its
+    own threads. Raises DatasetError if an image cannot be decoded, and DiskSpaceError before the first image if the
+    disk is too small. Prints `features train 512/1680` every few seconds.
     """
     if isinstance(backbone, ov.Model):
         backbone = graph.compile_for("THROUGHPUT", backbone, threads)
@@ -69,9 +69,9 @@ def extract(
     width = backbone.output(0).get_partial_shape()[1].get_length()
     values = allocate(len(split), width)
 
-    # Requests that are waited for in turn, and no callback: a queue's callbacks take the interpreter's lock, for which
-    # they wait for ever if the graph is let go by the thread that holds it. Twice as many as can be computed at a time,
-    # so that there is always a next one.
+    # Wait for the requests in turn, without callbacks. Callbacks of a queue need the interpreter's lock and deadlock if
+    # the thread that holds it releases the graph. There are twice as many requests as can run at once, so there is
+    # always a next one.
     count = 2 * backbone.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     free = [backbone.create_infer_request() for _ in range(count)]
     working: deque[tuple[ov.InferRequest, int]] = deque()
@@ -97,9 +97,9 @@ def extract(
 
 
 def folds(features: Features, count: int, most: int) -> Iterator[tuple[Features, Features]]:
-    """`count` times (the rest, every `count`-th image): classes that come in order are spread evenly.
+    """Yields (rest, fold) `count` times. A fold has every `count`-th image, so sorted classes are spread evenly.
 
-    Of more than `most` images a part is taken, evenly too. What is yielded is a copy in memory.
+    If there are more than `most` images, an even selection is used. Both are copies in memory.
     """
     step = -(-len(features.targets) // most)
     values, targets = features.values[::step], features.targets[::step]
@@ -110,7 +110,7 @@ def folds(features: Features, count: int, most: int) -> Iterator[tuple[Features,
 
 
 def stacked(parts: Sequence[Features]) -> Features:
-    """One after the other, in a file of their own. Raises DiskSpaceError."""
+    """Concatenate features into a new file. Raises DiskSpaceError."""
     if len(parts) == 1:
         return parts[0]
     values = allocate(sum(len(part.values) for part in parts), parts[0].values.shape[1])

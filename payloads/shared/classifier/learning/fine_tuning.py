@@ -1,4 +1,4 @@
-"""Training the whole network, backbone and head, on augmented images: slow on CPUs, for what frozen features miss."""
+"""Train the whole network, backbone and head, on augmented images. Slow on CPUs, but better than frozen features."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -21,13 +21,13 @@ from classifier.network.model import Backbone
 from classifier.progress import progress
 from classifier.settings import Settings
 
-NETWORK_LR = 1e-5  # on dog breeds 3e-5 and 1e-4 lose, epoch by epoch, some of what ImageNet taught
+NETWORK_LR = 1e-5  # on dog breeds, 3e-5 and 1e-4 lose ImageNet's features epoch by epoch
 
 Item = TypeVar("Item")
 
 
 class TrainableNetwork(nn.Module):
-    """Backbone and head. `keep` [images, width] is what dropout multiplies the features by; None for none."""
+    """Backbone and head. `keep` [images, width] is the dropout factor of the features. None: no dropout."""
 
     def __init__(self, backbone: Backbone, head: nn.Linear):
         super().__init__()
@@ -39,11 +39,10 @@ class TrainableNetwork(nn.Module):
 
 
 class NetworkLearner:
-    """Learns backbone and head from the training split's images, and validates on those of the validation split.
+    """Trains backbone and head on the images of the training split, and validates on the validation split.
 
-    The processes of a `world` share each batch, and the images to validate on. What is left to chance follows from
-    the seed, the epoch and the image, not from the process that sees it, so the number of processes changes nothing
-    but the order in which numbers are added up.
+    The processes of a `world` share each batch and the validation images. Randomness depends on the seed, the epoch and
+    the image, but not on the process. So the number of processes changes only the order of additions.
     """
 
     def __init__(
@@ -59,9 +58,9 @@ class NetworkLearner:
         precision: str = "fp32",
     ):
         self.backbone, self.head = backbone, head.linear()
-        # In eval mode for training as well. The statistics of ImageNet stay: those of small batches of few images are
-        # worse. And nothing in the network is left to chance: stochastic depth would not be the same for a batch in
-        # one piece and in several.
+        # The network stays in eval mode during training. It keeps the statistics of ImageNet, because those of small
+        # batches are worse. The network has no randomness: stochastic depth would differ between a whole batch and a
+        # shared one.
         layout = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}[memory_format]
         self.model = TrainableNetwork(backbone, self.head).eval()
         self.model.to(device=world.device, memory_format=layout)  # ty: ignore[no-matching-overload] torch documents it
@@ -81,7 +80,8 @@ class NetworkLearner:
         targets = torch.from_numpy(split.targets)
         order = torch.randperm(len(split), generator=torch.Generator().manual_seed(self._seed(epoch)))
         batches = order.split(self.settings.batch_size)
-        # A last batch may have fewer images than there are processes; one without a share takes an image for nothing.
+        # A last batch may have fewer images than there are processes. A process without a share computes an unused
+        # image.
         shares = [
             (world.share(batch), 1 / len(batch)) if len(batch) > world.rank else (batch[:1], 0.0) for batch in batches
         ]
@@ -93,7 +93,7 @@ class NetworkLearner:
             pixels, keep = (torch.stack(each).to(world.device) for each in zip(*group, strict=True))
             with torch.autocast(world.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 logits = self.parallel(pixels, keep).float()
-            # The mean over the whole batch: this process's part of it, times what the gradients will be divided by.
+            # This process's part of the mean over the batch, times the divisor of the gradients.
             loss = weight * F.cross_entropy(logits, targets[share].to(world.device), reduction="sum")
             self.optimizer.zero_grad()
             (loss * world.size).backward()
@@ -103,7 +103,7 @@ class NetworkLearner:
 
     @torch.inference_mode()
     def validate(self) -> Score:
-        """Each process classifies its share; the writer scores the whole, and its score is everyone's."""
+        """Each process classifies its share. The writer computes the score of the whole split and broadcasts it."""
         split = self.dataset.splits["valid"]
         paths = [path for path, _ in self.world.share(split.samples)]
         images = read_ahead(lambda path: read_image(path, self.backbone.size), paths, self.workers)
@@ -117,7 +117,7 @@ class NetworkLearner:
         return self.world.broadcast_as(Score, scored)
 
     def _augmented(self, image: Image.Image, epoch: int, row: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels, and what dropout keeps of the features: by chance, with a seed of the image's own in this epoch."""
+        """Pixels and dropout factors, random with a seed for the image in this epoch."""
         torch.random.default_generator.manual_seed(self._seed(epoch, row))
         keep = F.dropout(torch.ones(self.head.in_features), self.settings.dropout)
         return _to_tensor(self.augment(image)), keep
@@ -141,13 +141,13 @@ def fine_tune(
     world: World = ALONE,
     **layout: str,
 ) -> tuple[Head, list[Epoch]]:
-    """Train `backbone`, in place, and a head that starts as `head`; the head of the best epoch, and every epoch.
+    """Train `backbone` in place, and a head that starts as `head`. Returns the head of the best epoch, and all epochs.
 
-    The processes of a `world` call it together and come to the same; the batch size is that of all of them. `layout`
-    is the learner's `memory_format` (channels_last or contiguous) and `precision` (fp32 or bf16).
+    The processes of a `world` call it together and get the same result. The batch size is the total of all. `layout` is
+    the learner's `memory_format` (channels_last or contiguous) and `precision` (fp32 or bf16).
 
-    `head` should fit the frozen backbone: a random one would first wreck the features. Where no epoch beats the
-    start, the start is kept.
+    `head` should fit the frozen backbone, because a random one would first damage the features. If no epoch is better
+    than the start, the start is kept.
     """
     learner = NetworkLearner(backbone, head, dataset, settings, workers, world, **layout)
     history = fit(learner, settings, checkpoint, from_baseline=True, world=world)
@@ -162,5 +162,5 @@ def _grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _to_tensor(image: Image.Image) -> torch.Tensor:
-    """uint8 [size, size, 3]: as `decode` gives it, and as the backbone takes it."""
+    """uint8 [size, size, 3]: the output of `decode` and the input of the backbone."""
     return v2.functional.pil_to_tensor(image).permute(1, 2, 0)

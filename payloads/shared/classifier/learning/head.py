@@ -1,6 +1,6 @@
-"""The linear head over features that were computed once: an epoch takes milliseconds.
+"""The linear head on precomputed features. An epoch takes milliseconds.
 
-Features may be more than memory holds: they are read batch by batch, and never copied as a whole.
+Features may be larger than memory. They are read batch by batch and never copied as a whole.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from classifier.learning.training import Checkpoint, Epoch, Score, fit, score
 from classifier.settings import Settings
 
 HEAD_LR = 1e-3
-ROWS = 4096  # of features that are looked at together, where all of them are
+ROWS = 4096  # rows in one step of a pass over all features
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Head:
         return score(torch.cat(logits), torch.from_numpy(features.targets))
 
     def linear(self) -> nn.Linear:
-        """The same as a layer, to be trained further."""
+        """The same as a layer, for further training."""
         layer = nn.Linear(self.weight.shape[1], self.weight.shape[0])
         layer.load_state_dict({"weight": self.weight, "bias": self.bias})
         return layer
 
 
 class HeadLearner:
-    """Learns a head from the features of the training split, and validates on those of the validation split."""
+    """Trains a head on the features of the training split, and validates on those of the validation split."""
 
     def __init__(self, train: Features, valid: Features, classes: int, settings: Settings):
-        # Centred and on one scale, so that one learning rate suits every backbone. One deviation for all features:
-        # dividing each by its own would blow up those that hardly ever fire.
+        # Centred and scaled, so that one learning rate suits every backbone. All features have one deviation, because
+        # division by its own deviation would make a rarely active feature too large.
         self.mean, self.deviation = _mean_and_deviation(train)
         self.train, self.valid = train, valid
         self.model = nn.Linear(train.values.shape[1], classes)
@@ -72,7 +72,7 @@ class HeadLearner:
         return score(torch.cat(logits), torch.from_numpy(self.valid.targets))
 
     def head(self) -> Head:
-        """The head for features as they come, the scaling folded into its weights."""
+        """The head for unscaled features, with the scaling folded into its weights."""
         weight = self.model.weight.detach() / self.deviation
         return Head(weight, self.model.bias.detach() - weight @ self.mean)
 
@@ -83,7 +83,7 @@ class HeadLearner:
 def train_head(
     train: Features, valid: Features, classes: int, settings: Settings, checkpoint: Checkpoint | None = None, **options
 ) -> tuple[Head, list[Epoch]]:
-    """The head of the best epoch, and every epoch. `options` are those of `fit`; raises what it raises."""
+    """The head of the best epoch, and all epochs. `options` and exceptions are those of `fit`."""
     torch.manual_seed(settings.seed)
     learner = HeadLearner(train, valid, classes, settings)
     with _one_thread():
@@ -92,12 +92,13 @@ def train_head(
 
 
 def _chunks(features: Features) -> tuple[torch.Tensor, ...]:
-    """The values in their order, ROWS at a time: views, so that what is not looked at need not be in memory."""
+    """The values in order, ROWS at a time, as views, so that unused rows need not be in memory."""
     return torch.from_numpy(features.values).split(ROWS)
 
 
 def _mean_and_deviation(features: Features) -> tuple[torch.Tensor, float]:
-    """Each feature's mean, and one deviation for all: the root of their mean variance; 1 where nothing varies."""
+    """Each feature's mean, and one deviation for all: the root of the mean variance, or 1 if all features are
+    constant."""
     count = len(features.targets)
     total = torch.zeros(features.values.shape[1], dtype=torch.float64)
     for rows in _chunks(features):
@@ -109,8 +110,8 @@ def _mean_and_deviation(features: Features) -> tuple[torch.Tensor, float]:
 
 @contextlib.contextmanager
 def _one_thread() -> Generator[None]:
-    """A step of the head is too small to be shared: threads that wait for one another made it twenty times slower
-    wherever something else wanted a processor too."""
+    """Use one thread: a step of the head is too small to share. With several threads it was twenty times slower if
+    another program used a processor."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

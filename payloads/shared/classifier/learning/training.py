@@ -1,6 +1,7 @@
-"""The training loop: epochs, early stopping, the best epoch by validation, checkpoints. What is learnt is a Learner.
+"""The training loop: epochs, early stopping, the best epoch by validation, checkpoints. The object that learns is a
+Learner.
 
-One line an epoch, in one form, which the training job's metric definitions read:
+It prints one line per epoch, which the training job's metric definitions parse:
 
     epoch=3 train_loss=0.1234 valid_loss=0.2345 valid_accuracy=0.9412
 """
@@ -22,12 +23,12 @@ from classifier.settings import Settings
 
 @dataclass(frozen=True)
 class Score:
-    """How a split was classified; `loss` is the mean cross entropy."""
+    """The score of a split. `loss` is the mean cross entropy."""
 
     loss: float
     accuracy: float
     predicted: torch.Tensor  # int64 [images]
-    confidence: torch.Tensor  # float32 [images]: the probability of what was predicted
+    confidence: torch.Tensor  # float32 [images]: the probability of the predicted class
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Epoch:
 
 
 class Learner(Protocol):
-    """Something that gets better by the epoch. Its randomness is torch's global generator, or follows from the
-    settings and the number of the epoch."""
+    """A model that trains in epochs. Its randomness is torch's global generator, or depends only on the settings and
+    the number of the epoch."""
 
     @property
     def model(self) -> torch.nn.Module: ...
@@ -56,17 +57,17 @@ class Learner(Protocol):
     def optimizer(self) -> torch.optim.Optimizer: ...
 
     def train_epoch(self, epoch: int) -> float:
-        """Learn from every training image once; the mean loss."""
+        """Train on every training image once. Returns the mean loss."""
 
     def validate(self) -> Score: ...
 
 
 class TrainingError(Exception):
-    """Training cannot go on; the message says why and what to do."""
+    """Training cannot continue. The message has the reason and the way out."""
 
 
 def score(logits: torch.Tensor, targets: torch.Tensor) -> Score:
-    """`logits` [images, classes] held against `targets` int64 [images]."""
+    """The score of `logits` [images, classes] for `targets` int64 [images]."""
     largest, predicted = logits.max(dim=1)
     accuracy = (predicted == targets).double().mean().item()
     confidence = (largest - logits.logsumexp(dim=1)).exp()
@@ -82,12 +83,12 @@ def fit(
     world: World = ALONE,
     announce: Callable[[str], None] = lambda line: print(line, flush=True),
 ) -> list[Epoch]:
-    """Train until the validation loss stops falling or the epochs are used up; the learner's model is then that of
-    its best epoch. Returns every epoch, also those that ran before a resume.
+    """Train until the validation loss stops falling or the epochs are used up. The learner then has the model of its
+    best epoch. Returns all epochs, including those before a resume.
 
-    With `from_baseline` the model as it came counts as well: where no epoch is better, it stays. The processes of a
-    `world` call it together: the writer's checkpoint counts, and learners have to come to the same score. Raises
-    TrainingError if the loss is no number any more, or the checkpoint belongs to another run.
+    With `from_baseline` the initial model counts too: if no epoch is better, it is kept. The processes of a `world`
+    call this together. The writer's checkpoint counts, and all learners must get the same score. Raises TrainingError
+    if the loss is not a number, or if the checkpoint belongs to another run.
     """
     resumed = _resume(checkpoint, world)
     if resumed:
@@ -102,19 +103,19 @@ def fit(
         train_loss = learner.train_epoch(len(history) + 1)
         valid = learner.validate()
         if not math.isfinite(train_loss) or not math.isfinite(valid.loss):
-            raise TrainingError(f"The loss is no number after epoch {len(history) + 1}; try a smaller --lr.")
+            raise TrainingError(f"The loss is not a number after epoch {len(history) + 1}; try a smaller --lr.")
         history.append(Epoch(len(history) + 1, train_loss, valid.loss, valid.accuracy, time.monotonic() - began))
         if valid.loss < best_loss:
             best_loss, best_model = valid.loss, copy.deepcopy(learner.model.state_dict())
         if checkpoint and world.is_writer:
             checkpoint.save(Snapshot.of(learner, history, best_loss, best_model))
-        announce(str(history[-1]))  # last: an epoch that was announced is one that is not lost
+        announce(str(history[-1]))  # after the checkpoint, so a printed epoch is never lost
     learner.model.load_state_dict(best_model)
     return history
 
 
 def _resume(checkpoint: "Checkpoint | None", world: World) -> "Snapshot | None":
-    """The writer's snapshot, on every process: on the instances of a job, only the writer's folder is sure."""
+    """The writer's snapshot, on every process. On the instances of a job, only the writer's folder is reliable."""
     snapshot = checkpoint.load() if checkpoint and world.is_writer else None
     content = world.broadcast(vars(snapshot) if snapshot else None)
     return Snapshot(**content) if content else None
@@ -130,7 +131,7 @@ def _stalled(history: list[Epoch], best_loss: float, patience: int) -> bool:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a run needs to go on as if nothing had happened."""
+    """The state that a run needs to continue as if it had not been interrupted."""
 
     model: dict
     optimizer: dict
@@ -151,7 +152,7 @@ class Snapshot:
         )
 
     def restore(self, learner: Learner) -> tuple[list[Epoch], float, dict]:
-        """Set the learner back; returns (history, best loss, best model)."""
+        """Restore the learner. Returns (history, best loss, best model)."""
         learner.model.load_state_dict(self.model)
         learner.optimizer.load_state_dict(self.optimizer)
         torch.set_rng_state(self.random)
@@ -159,21 +160,21 @@ class Snapshot:
 
 
 class Checkpoint:
-    """A run's last snapshot, in `folder`; `identity` (settings, hash of the data) tells one run from another."""
+    """A run's last snapshot, in `folder`; `identity` (settings, hash of the data) identifies the run."""
 
     def __init__(self, folder: Path, identity: dict[str, str | int | float | bool | None]):
         self.path = folder / "checkpoint.pt"
         self.identity = identity
 
     def save(self, snapshot: Snapshot) -> None:
-        """Replace the last one, so that there is a whole one at any moment."""
+        """Replace the last snapshot atomically, so that a complete one always exists."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         torch.save({"identity": self.identity, **vars(snapshot)}, partial)
         partial.replace(self.path)
 
     def load(self) -> Snapshot | None:
-        """The last snapshot, None where there is none. Raises TrainingError if it cannot be resumed from."""
+        """The last snapshot, or None. Raises TrainingError if it is not usable."""
         if not self.path.exists():
             return None
         way_out = "Give another --checkpoint-dir, or remove the file to start again."
@@ -181,10 +182,10 @@ class Checkpoint:
             content = torch.load(self.path, weights_only=True, map_location="cpu")
             identity = content.pop("identity")
             snapshot = Snapshot(**content)
-        except Exception:  # torch raises a dozen kinds, and advises to trust the file
-            raise TrainingError(f"The checkpoint {self.path} is cut off or is something else. {way_out}") from None
+        except Exception:  # torch raises many kinds, and its advice is to trust the file
+            raise TrainingError(f"The checkpoint {self.path} is truncated or not a checkpoint. {way_out}") from None
         differing = [name for name, value in self.identity.items() if identity.get(name) != value]
         if differing:
             now = ", ".join(f"{name} was {identity.get(name)}, is {self.identity[name]}" for name in differing)
-            raise TrainingError(f"The checkpoint {self.path} is of another run: {now}. {way_out}")
+            raise TrainingError(f"The checkpoint {self.path} belongs to another run: {now}. {way_out}")
         return snapshot

@@ -1,1 +1,1 @@
-"""How a run uses its machine: as told, or as autotuning finds."""
+"""The use of the machine by a run: as given, or chosen by autotuning."""

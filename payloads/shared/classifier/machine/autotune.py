@@ -1,11 +1,11 @@
-"""Which way of using this machine is the fastest: found by trying, some seconds before a run of minutes or hours.
+"""Find the fastest way to use this machine: some seconds of measurements before a run of minutes or hours.
 
-What is tried are the dataset's own images, decoded and computed as the run itself does it. The candidates take turns,
-several times over unless one is hopeless, and the median of each counts: on a machine that does other things too, one
-moment is not like the next. Those close to the best count as equal, and the first of them in the list is taken.
+The measurements decode and compute images of the dataset as the run does. The candidates take turns for several rounds,
+except for very slow ones, and the median of each counts, because the load of a machine changes. Candidates close to the
+best count as equal, and the first of them in the list is chosen.
 
-What may be chosen leaves the model as it is, but for the order in which numbers are added up, and for `bf16` in
-fine-tuning, whose gradients carry eight bits instead of 24. The other rows show what they would cost.
+The choice does not change the model, with two exceptions: the order of additions, and `bf16` in fine-tuning, whose
+gradients have eight bits instead of 24. The other rows are for comparison.
 """
 
 import os
@@ -15,27 +15,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 ROUNDS = 3  # at most
-SECONDS = 0.4  # that one measurement should take
-FEW = 4  # images, for the first look at a candidate
-MOST = 2048  # images, for one measurement
-MOST_SECONDS = 20.0  # that autotuning should take
-EQUAL = 0.05  # candidates this close to the best are as good: machines are noisier than that
+SECONDS = 0.4  # the target for one measurement
+FEW = 4  # images for the first measurement of a candidate
+MOST = 2048  # images for one measurement
+MOST_SECONDS = 20.0  # the target for autotuning
+EQUAL = 0.05  # candidates this close to the best count as equal, because measurements vary more than that
 
 
 class AutotuneError(Exception):
-    """A candidate cannot be measured; the message says why."""
+    """A candidate cannot be measured. The message has the reason."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way: `threads` compute while `workers` decode. The layout of images in memory is a graph's own affair."""
+    """One candidate: `threads` compute while `workers` decode. A graph chooses its own memory layout."""
 
     runtime: str  # openvino | torch
     threads: int
     workers: int
     precision: str = "fp32"
     memory_format: str | None = None  # contiguous | channels_last
-    choosable: bool = True  # False: tried for comparison
+    choosable: bool = True  # False: measured for comparison
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Autotuned:
-    """What was tried, in its order, and what of it was taken."""
+    """The measured candidates in order, and the chosen one."""
 
     results: tuple[Result, ...]
     chosen: Result
@@ -72,7 +72,7 @@ class Autotuned:
         ]
 
     def __str__(self) -> str:
-        """The table, the fastest first, and why the choice is the choice."""
+        """The table, fastest first, and the reason for the choice."""
         lines = ["  runtime   precision  memory format  threads  workers  images/s   lowest-highest"]
         for result in sorted(self.results, key=lambda result: -result.rate):
             way = result.candidate
@@ -88,11 +88,11 @@ class Autotuned:
         allowed = [result for result in self.results if result.candidate.choosable]
         others = [result.rate for result in allowed if result is not self.chosen]
         if not others:
-            why = "the only one to choose from"
+            why = "the only candidate"
         elif self.chosen.rate * (1 - EQUAL) > max(others):
             why = f"{self.chosen.rate / max(others):.2f} times as fast as the next"
         else:
-            why = f"others are as fast within {EQUAL:.0%}, which is no difference; of these it was the first in line"
+            why = f"others are within {EQUAL:.0%}, which counts as equal; it is the first of these"
         if compared := [result for result in self.results if not result.candidate.choosable]:
             fastest = max(compared, key=lambda result: result.rate)
             why += f"; {self.chosen.rate / fastest.rate:.1f} times {describe(fastest.candidate)}"
@@ -109,18 +109,18 @@ def count(number: int, noun: str) -> str:
 
 
 def processors() -> int:
-    """That this process may use: of a container or under `taskset`, fewer than the machine has."""
+    """The number of processors for this process. In a container or under `taskset` it is lower than the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def sizes(most: int, given: int | None, parts: Sequence[int] = (1, 2)) -> list[int]:
-    """Numbers of threads or workers worth trying, the largest first: `most` divided by each part; or the given one."""
+    """The numbers of threads or workers to try, largest first: `most` divided by each part, or the given number."""
     return [given] if given else sorted({max(1, most // part) for part in parts}, reverse=True)
 
 
 def spread_over(way: Candidate, most: int, threads: int | None, workers: int | None) -> list[Candidate]:
-    """The candidate with other numbers of threads (half the processors are often all there really are: the others are
-    their hyper-threads) and workers (decoding takes a fraction of the time of computing)."""
+    """The candidate with other numbers of threads and workers. Often half of the processors are only hyper-threads.
+    Decoding takes a fraction of the time of computing."""
     return [replace(way, threads=t, workers=w) for t in sizes(most, threads) for w in sizes(most, workers, (1, 2, 4))]
 
 
@@ -132,10 +132,10 @@ def run(
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Autotuned:
-    """Compare the `first` candidates, then what `then` makes of the best of them, with it, and choose.
+    """Compare the `first` candidates, then the best of them with the candidates that `then` makes of it. Choose one.
 
-    `measure(candidate, images)` gives the seconds they took. What it cannot measure (AutotuneError) is left out. After
-    MOST_SECONDS no further round is begun. Raises AutotuneError where nothing that may be chosen could be measured.
+    `measure(candidate, images)` returns the seconds. Candidates that it cannot measure (AutotuneError) are left out.
+    After MOST_SECONDS no further round starts. Raises AutotuneError if no choosable candidate could be measured.
     """
     began = clock()
 
@@ -158,8 +158,9 @@ def compare(
     seconds: float = SECONDS,
     in_time: Callable[[], bool] = lambda: True,
 ) -> list[Result]:
-    """Measure all in turn, ROUNDS times, each over as many images as take about `seconds`. One that is not half as
-    fast as the best of a round is not measured again; where time is up, one round has to do."""
+    """Measure all candidates in turn, ROUNDS times, each with the number of images that takes about `seconds`. A
+    candidate with less than half the speed of the best is not measured again. If the time is up, one round is
+    enough."""
     images = {}
     for way in candidates:
         try:
@@ -179,9 +180,9 @@ def compare(
 
 
 def choose(results: Sequence[Result]) -> Result:
-    """The first of those that are as fast as the fastest. Raises AutotuneError where none may be chosen."""
+    """The first of the candidates that are as fast as the fastest. Raises AutotuneError if none is choosable."""
     allowed = [result for result in results if result.candidate.choosable]
     if not allowed:
-        raise AutotuneError("nothing that could be chosen could be measured")
+        raise AutotuneError("no choosable candidate could be measured")
     best = max(result.rate for result in allowed)
     return next(result for result in allowed if result.rate >= best * (1 - EQUAL))

@@ -1,5 +1,5 @@
-"""Measures the candidates of autotuning: one process per runtime, since the thread pools of two in one process compete
-for the processors. Each is asked over a pipe, and is idle while another has its turn."""
+"""Measure the candidates of autotuning in one process per runtime, because the thread pools of two runtimes in one
+process compete for the processors. Each process gets its requests over a pipe, and is idle during the others' turns."""
 
 import contextlib
 import multiprocessing
@@ -20,11 +20,11 @@ from classifier.settings import Settings
 
 PATIENCE = 120  # seconds for one answer; a process that takes longer is stuck
 SAMPLE = 256  # images of the training split, from all its classes
-BATCH = 16  # of fine-tuning; the rate is that of larger ones
+BATCH = 16  # for fine-tuning; larger batches have the same rate
 
 
 class Images(list):
-    """(path, index of its class) of some images, as a split has them."""
+    """(path, index of its class) of some images, like those of a split."""
 
     @property
     def targets(self) -> np.ndarray:
@@ -32,7 +32,7 @@ class Images(list):
 
 
 def sample(split: Split) -> Images:
-    """Evenly over the split, so from all of its classes."""
+    """Select images evenly from the split, so from all of its classes."""
     step = max(1, len(split) // SAMPLE)
     return Images(islice(iter(split.samples[::step]), SAMPLE))
 
@@ -42,7 +42,7 @@ def repeated(images: Images, number: int) -> Split:
 
 
 class Graphs:
-    """The feature pass by OpenVINO. `folders` holds a graph for each precision."""
+    """The feature pass with OpenVINO. `folders` has one graph per precision."""
 
     def __init__(self, folders: dict[str, Path], images: Images):
         from classifier.network import graph
@@ -64,7 +64,7 @@ class Graphs:
 
 
 class Eager:
-    """The feature pass by PyTorch, operation by operation."""
+    """The feature pass with PyTorch, in eager mode."""
 
     def __init__(self, architecture: str, weights: Path, images: Images):
         from classifier.network.model import load_backbone
@@ -87,7 +87,7 @@ class Eager:
 
 
 class FineTuning:
-    """Steps of fine-tuning, as the run takes them: decoding, augmentation, forward, backward, update."""
+    """The steps of fine-tuning, as in the run: decoding, augmentation, forward, backward, update."""
 
     def __init__(self, architecture: str, weights: Path, images: Images, settings: Settings):
         from classifier.network.model import load_backbone
@@ -135,7 +135,7 @@ def memory_format(way: Candidate) -> str:
 
 
 class Bench:
-    """A process that measures with a `kind` made of `arguments` there. Close it, or use it in a `with`."""
+    """A process that makes a `kind` from `arguments` and measures with it. Close it, or use it in a `with`."""
 
     def __init__(self, kind: type, *arguments):
         spawn = multiprocessing.get_context("spawn")  # a fork would inherit threads that hold locks
@@ -145,7 +145,7 @@ class Bench:
         other.close()
 
     def seconds(self, way: Candidate, images: int) -> float:
-        """What the candidate takes for as many images. Raises AutotuneError."""
+        """The seconds that the candidate takes for this number of images. Raises AutotuneError."""
         try:
             self._pipe.send((way, images))
             if not self._pipe.poll(PATIENCE):
@@ -176,7 +176,7 @@ def _serve(pipe: Connection, kind: type, arguments: tuple) -> None:
         for way, images in _requests(pipe):
             try:
                 pipe.send(bench.seconds(way, images) if bench else reason)
-            except Exception as error:  # one candidate that cannot be measured does not end a run
+            except Exception as error:  # a candidate that cannot be measured does not end the run
                 pipe.send(_words(error))
     sys.exit(0)
 

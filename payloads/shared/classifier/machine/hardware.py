@@ -1,4 +1,4 @@
-"""The machine that a run had, as far as the operating system tells. Standard library only."""
+"""The description of a run's machine from the operating system. Standard library only."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def describe() -> dict[str, str | int | float]:
-    """Name -> value, for the record: processor, memory, system; what the system does not tell is left out."""
+    """Name -> value for the results: processor, memory, system. Unknown values are left out."""
     known = {
         "processor": _processor(),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -26,7 +26,7 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())  # ARM has no name there
+    return next(named, platform.machine())  # missing on ARM
 
 
 def _memory_gb() -> float | None:

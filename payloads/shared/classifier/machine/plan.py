@@ -1,4 +1,4 @@
-"""How much of a machine a run uses, and in which way: as it is told, or as autotuning shows to be the fastest."""
+"""The use of a machine by a run: as given, or the fastest way that autotuning finds."""
 
 import json
 import os
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from classifier.settings import Settings
 
 MEMO = "autotune.json"
-# Processors that multiply in bfloat16; the others would convert back and forth.
+# Flags of processors that multiply in bfloat16. The others would convert the numbers.
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """How much of it to use; None means all of it. The last three are for a run that is alone on the machine."""
+    """The part of the machine to use. None means all. The last three are for a run that is alone on the machine."""
 
-    threads: int | None = None  # of each process, that compute
-    workers: int | None = None  # of each process, that read and decode images
-    processors: int | None = None  # that all processes of this training may use, where they are not all there are
-    autotune: bool = False  # find by trying what is not given here
+    threads: int | None = None  # compute threads of each process
+    workers: int | None = None  # threads of each process that read and decode images
+    processors: int | None = None  # limit for all processes of this training; None: no limit
+    autotune: bool = False  # measure and choose the values that are not given
     memory_format: str = "contiguous"  # of fine-tuning
-    precision: str = "fp32"  # of fine-tuning's way forward and back; weights and updates are always fp32
+    precision: str = "fp32"  # of the forward and backward passes of fine-tuning; weights and updates are always fp32
 
     def shared_by(self, processes: int) -> "Machine":
-        """One process's part of it, where threads and workers were not given."""
+        """One process's part of the machine, if threads and workers were not given."""
         everything = os.cpu_count() or 1
         own = max(1, (self.processors or everything) // processes)
         if own >= everything:
@@ -50,14 +50,14 @@ def fitted(
     settings: "Settings",
     memo: Path | None,
 ) -> tuple[Machine, list[dict]]:
-    """The machine used in the fastest way, and the records of the autotuning that found it, also printed.
+    """The fastest use of the machine, and the records of autotuning, which are also printed.
 
-    `graphs` has the graph of the feature pass by its precision; further ones are measured to compare.
+    `graphs` has the graph of the feature pass by precision. Further graphs are measured for comparison.
 
-    Where threads and workers are given and nothing else can be chosen, there is no autotuning.
+    If threads and workers are given and there is no other choice, there is no autotuning.
 
-    A run that goes on after an interruption keeps what it chose, in `memo`, where that was on as many processors.
-    Where nothing can be tried, says so and leaves everything as it was.
+    After an interruption, a run uses its earlier choice from `memo`, if the number of processors is the same. If no
+    candidate can be measured, this prints the reason and changes nothing.
     """
     if machine.threads and machine.workers and not settings.fine_tune:
         return machine, []
@@ -72,18 +72,18 @@ def fitted(
     records = _recall(memo, about)
     if records:
         chosen = next(record for record in records if record["chosen"])
-        print(f"as autotuning chose before: {autotune.describe(_candidate(chosen))}", flush=True)
+        print(f"using the earlier choice of autotuning: {autotune.describe(_candidate(chosen))}", flush=True)
         return _with(machine, _candidate(chosen)), records
     print(
-        f"trying ways to use {autotune.count(processors, 'processor')} on images of the dataset, some seconds",
+        f"autotuning {autotune.count(processors, 'processor')} on images of the dataset for some seconds",
         flush=True,
     )
     try:
         found = _tried(machine, processors, graphs, backbone, dataset, settings)
     except AutotuneError as error:
-        print(f"not autotuned: {error}; going on with all processors", flush=True)
+        print(f"not autotuned: {error}; using all processors", flush=True)
         return machine, []
-    print(f"tried for {found.seconds:.0f} s:\n{found}", flush=True)
+    print(f"autotuning took {found.seconds:.0f} s:\n{found}", flush=True)
     if memo:
         memo.mkdir(parents=True, exist_ok=True)
         (memo / MEMO).write_text(json.dumps({"about": about, "records": found.records()}, indent=2) + "\n")
@@ -129,7 +129,7 @@ def _tried(
 
 
 def feature_candidates(threads: int, workers: int, precisions: Sequence[str]) -> list[Candidate]:
-    """The graph in the first of the precisions, which is the one to use; what else there is, to compare with it."""
+    """The graph in the first precision, which is used, and the other graphs for comparison."""
     return [
         *(Candidate("openvino", threads, workers, each, choosable=each == precisions[0]) for each in precisions),
         *(
@@ -140,13 +140,13 @@ def feature_candidates(threads: int, workers: int, precisions: Sequence[str]) ->
 
 
 def fine_tuning_candidates(most: int, threads: int | None, workers: int) -> list[Candidate]:
-    """The default with other numbers of threads: where something else runs on the machine, what they cost one another
-    outweighs all the rest."""
+    """The default with other numbers of threads. If other programs run on the machine, the number of threads matters
+    most."""
     return [Candidate("torch", number, workers, memory_format="contiguous") for number in autotune.sizes(most, threads)]
 
 
 def other_fine_tuning(best: Candidate, most: int, workers: int | None, known: set[str]) -> list[Candidate]:
-    """The best with other layouts, workers, and precisions that a processor with these flags multiplies in."""
+    """The best candidate with other layouts, workers, and the precisions of a processor with these flags."""
     found = [replace(best, workers=number) for number in autotune.sizes(most, workers)]
     for precision in ("fp32", "bf16") if known & BF16_FLAGS else ("fp32",):
         found += [replace(best, precision=precision, memory_format=each) for each in ("channels_last", "contiguous")]
@@ -154,7 +154,7 @@ def other_fine_tuning(best: Candidate, most: int, workers: int | None, known: se
 
 
 def flags() -> set[str]:
-    """What the processor can, in the words of Linux; empty where the system does not tell."""
+    """The processor's flags from Linux. Empty if the system does not list them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

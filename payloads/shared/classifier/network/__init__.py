@@ -1,1 +1,1 @@
-"""The network: in PyTorch, as an OpenVINO graph, in int8, and as it is saved."""
+"""The network: in PyTorch, as an OpenVINO graph, in int8, and saved to files."""

@@ -1,6 +1,6 @@
-"""Batch normalisation folded into the convolution before it: the same function in half the operations to convert.
+"""Fold batch normalisation into the convolution before it: the same function with half the operations to convert.
 
-OpenVINO folds them too, but only after torch.export has taken every one apart: a fifth of a conversion's time.
+OpenVINO folds them too, but only after torch.export has decomposed each one, which is a fifth of a conversion's time.
 """
 
 from torch import fx, nn
@@ -12,13 +12,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def folded(network: nn.Module) -> nn.Module:
     """`network`, in evaluation mode, with each batch normalisation that only follows a convolution folded into it.
 
-    It is left as it was; what comes back shares the rest of its parameters. A network that torch.fx cannot trace
-    (one whose Python looks at the values) comes back itself.
+    `network` is not changed. The result shares its other parameters. If torch.fx cannot trace the network (because its
+    Python code depends on values), the result is the network itself.
     """
     tracer = _Tracer()
     try:
         graph = tracer.trace(network)
-    except Exception:  # whatever a network's own code raises when it is given something that is no tensor
+    except Exception:  # any exception of a network's code whose input is not a tensor
         return network
     modules = dict(network.named_modules())
     traced = fx.GraphModule(network, graph)
@@ -30,7 +30,7 @@ def folded(network: nn.Module) -> nn.Module:
             continue
         if modules[node.target].running_mean is None or modules[conv.target].transposed:
             continue
-        name = f"folded_{conv.name}"  # its own: a module may be called in more than one place
+        name = f"folded_{conv.name}"  # a new name, because a module may be called in several places
         traced.add_submodule(name, fuse_conv_bn_eval(modules[conv.target], modules[node.target]))
         conv.target = name
         node.replace_all_uses_with(conv)
@@ -40,7 +40,7 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 class _Tracer(fx.Tracer):
-    """Takes a convolution for one operation, whoever defined it: some pad their input themselves."""
+    """Treats each convolution as one operation, even a subclass that pads its input."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, _ConvNd) or super().is_leaf_module(m, module_qualified_name)

@@ -1,8 +1,8 @@
-"""The network as an OpenVINO graph: made once by training, run by training and by the endpoint alike.
+"""The network as an OpenVINO graph. Training makes it once; training and the endpoint run it.
 
 `image` uint8 [N, size, size, 3] -> `probabilities` float32 [N, classes]; normalisation and softmax are inside. The
-graph computes in float32 wherever it runs: processors with bfloat16 would otherwise be twice as fast and answer
-otherwise than the ones without. Converting needs torch, running does not.
+graph always computes in float32. In bfloat16, processors that have it would be twice as fast, but their answers would
+differ from those of other processors. The conversion needs torch, running does not.
 """
 
 import re
@@ -22,7 +22,7 @@ PRECISION = "fp32"
 
 
 class GraphError(Exception):
-    """The files of a graph are missing or are none; the message names them."""
+    """The files of a graph are missing or not valid. The message names them."""
 
 
 def convert(backbone: "Backbone") -> ov.Model:
@@ -43,7 +43,7 @@ def convert(backbone: "Backbone") -> ov.Model:
 def add_head(features: ov.Model, weight: np.ndarray, bias: np.ndarray) -> ov.Model:
     """The whole classifier: `features` of the backbone's graph, then softmax(weight @ features + bias).
 
-    `weight` is float32 [classes, width], `bias` float32 [classes]. The backbone's graph is left as it was.
+    `weight` is float32 [classes, width], `bias` float32 [classes]. The backbone's graph is not changed.
     """
     graph = features.clone()
     feature_node = graph.get_results()[0].input_value(0)
@@ -57,8 +57,8 @@ def add_head(features: ov.Model, weight: np.ndarray, bias: np.ndarray) -> ov.Mod
 
 
 def _name_nodes(graph: ov.Model) -> None:
-    """Name every node by its place, so that equal networks give equal bytes: the converter's names count upwards
-    for as long as the process lives."""
+    """Name every node by its position, so that equal networks give equal bytes. The converter numbers its names upwards
+    during the whole process."""
     for place, node in enumerate(graph.get_ordered_ops()):
         node.set_friendly_name(f"{node.get_type_name()}_{place}")
         for output in node.outputs():
@@ -80,12 +80,12 @@ def load(folder: Path) -> ov.Model:
         return ov.Core().read_model(folder / XML, folder / BIN)
     except RuntimeError as error:
         reason = re.sub(r"\s+", " ", str(error))[:300]
-        raise GraphError(f"{folder / XML} is not a graph that OpenVINO reads: {reason}") from None
+        raise GraphError(f"{folder / XML} is not a graph that OpenVINO can read: {reason}") from None
 
 
 def compile_for(hint: str, graph: ov.Model, threads: int | None = None) -> ov.CompiledModel:
     """The graph ready to run on the CPU. `hint` is OpenVINO's: "THROUGHPUT" or "LATENCY"; `threads` None means all."""
     settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-    if threads:  # then there are others: pinned to processors, the threads of two processes would share the first ones
+    if threads:  # then other processes run too; pinned threads of two processes would share the first processors
         settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     return ov.Core().compile_model(graph, "CPU", settings)

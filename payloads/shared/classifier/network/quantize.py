@@ -1,8 +1,9 @@
-"""The backbone's graph in int8: two to five times as fast on processors with VNNI, and measured before it is taken.
+"""Quantise the backbone's graph to int8: two to five times as fast on processors with VNNI, with a check of the
+accuracy.
 
-Quantised after training, by NNCF, which looks at what each layer makes of some training images. The features that
-a head learns from are then those of the quantised graph: the head fits what will serve. `choose` decides on the
-validation split whether int8 ships; ADR 7 has the reasons and the figures.
+NNCF quantises the trained graph with statistics of each layer on some training images. A head then learns from the
+features of the quantised graph, so it fits the served graph. `choose` decides with the validation split whether to use
+int8. ADR 7 has the reasons and the figures.
 """
 
 import contextlib
@@ -24,12 +25,12 @@ from classifier.network import graph
 from classifier.network.runtime import ov
 
 INT8, FP32 = "int8", "fp32"
-CALIBRATING = 80  # images, at most: 280 gave the same accuracy on dogs, in three times the time
-FOLDS = 5  # of the validation split: heads learn from the others what they are compared on in one
-COMPARING = 5000  # images of it, at most, that heads learn from: more would tell no more, and take memory
-FIRST = 3  # convolutions that stay in fp32: on few channels of raw pixels, int8 loses the most and gains the least
-MAX_LOSS = 0.005  # of validation accuracy
-MIN_VALID = round(1 / MAX_LOSS)  # on fewer images, a single one is more than may be lost
+CALIBRATING = 80  # images, at most; 280 gave the same accuracy on dogs and took three times as long
+FOLDS = 5  # of the validation split: heads train on all folds but one and are compared on that one
+COMPARING = 5000  # images, at most, for these heads; more give no better answer and take memory
+FIRST = 3  # convolutions that stay in fp32: on few channels, int8 loses the most accuracy and gains the least speed
+MAX_LOSS = 0.005  # the limit for validation accuracy
+MIN_VALID = round(1 / MAX_LOSS)  # with fewer images, one image is more than the limit
 
 # (validation accuracy, features of the validation split) with a graph; on processes other than the writer (None, None)
 Judged = tuple[float | None, Features | None]
@@ -37,7 +38,7 @@ Judged = tuple[float | None, Features | None]
 
 @dataclass(frozen=True)
 class Decision:
-    """Which graph serves, and why; `accuracy` on the validation split by precision, empty where none was compared."""
+    """The graph to serve, and the reason. `accuracy` is that on the validation split by precision, if compared."""
 
     precision: str
     reason: str
@@ -54,31 +55,33 @@ def choose(
     workers: int | None,
     world: World,
 ) -> tuple[ov.Model, Decision, Features | None]:
-    """(the graph to ship, why, the validation split's features where it was judged by them).
+    """(the graph to serve, the decision, the features of the validation split if it was used).
 
-    `asked` is "int8", "fp32" or "auto": int8 where `judge` finds it to lose no more than MAX_LOSS, for which `needed`
-    validation images have to be there. All processes of `world` call this together, and quantise once: they go on with
+    `asked` is "int8", "fp32" or "auto". "auto" uses int8 if `judge` finds a loss of at most MAX_LOSS, which needs
+    `needed` validation images. All processes of `world` call this together. Only one quantises, and all continue with
     the same graph.
     """
     if asked == FP32:
         return network, Decision(FP32, "asked for"), None
     if asked == "auto" and len(valid) < needed:
-        reason = f"a loss of {MAX_LOSS:.1%} cannot be seen on {len(valid)} validation images; it takes {needed}"
+        reason = f"a loss of {MAX_LOSS:.1%} cannot be measured on {len(valid)} validation images; it takes {needed}"
         return network, _announced(Decision(FP32, reason)), None
     quantized = _on_every_process(quantize(network, train, workers) if world.is_writer else None, world)
     if asked == INT8:
         return quantized, Decision(INT8, "asked for"), None
     (fp32, fp32_features), (int8, int8_features) = judge(network), judge(quantized)
-    weighed = _weigh(fp32, int8) if fp32 is not None and int8 is not None else None  # None but on the writer
+    weighed = _weigh(fp32, int8) if fp32 is not None and int8 is not None else None  # None except on the writer
     decision = world.broadcast_as(Decision, weighed)
     _announced(decision)
     return (quantized, decision, int8_features) if decision.precision == INT8 else (network, decision, fp32_features)
 
 
 def quantize(backbone: ov.Model, train: Split, workers: int | None = None) -> ov.Model:
-    """The backbone's graph with int8 where that pays, calibrated on images of the training split."""
+    """The backbone's graph with int8 in the layers where it is useful, calibrated on images of the training split."""
     print("quantising it to int8", flush=True)  # importing NNCF alone takes seconds
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # NNCF makes it look for a CUDA compiler
+    logging.getLogger("torch.utils.cpp_extension").setLevel(
+        logging.ERROR
+    )  # NNCF makes torch search for a CUDA compiler
     import nncf
 
     began = time.monotonic()
@@ -95,7 +98,7 @@ def quantize(backbone: ov.Model, train: Split, workers: int | None = None) -> ov
         quantized = nncf.quantize(
             backbone,
             nncf.Dataset(images),
-            preset=nncf.QuantizationPreset.PERFORMANCE,  # symmetric: as accurate here as asymmetric, and simpler to run
+            preset=nncf.QuantizationPreset.PERFORMANCE,  # symmetric: as accurate here as asymmetric, and simpler
             subset_size=len(images),
             ignored_scope=nncf.IgnoredScope(names=convolutions[:FIRST]),
         )
@@ -104,15 +107,15 @@ def quantize(backbone: ov.Model, train: Split, workers: int | None = None) -> ov
 
 
 def part(split: Split, images: int) -> Split:
-    """At most `images` of the split, and more than half as many, evenly spread: every class has its share."""
+    """At most `images` images of the split and more than half of that, evenly spread over the classes."""
     return replace(split, name=f"{split.name} in part", samples=split.samples[:: -(-len(split) // images)])
 
 
 def _weigh(fp32: float, int8: float) -> Decision:
     within = fp32 - int8 <= MAX_LOSS + 1e-9
     reason = (
-        f"int8 has {int8:.4f} of the validation images right, fp32 {fp32:.4f}: "
-        f"{'within' if within else 'beyond'} the {MAX_LOSS:.1%} that may be lost"
+        f"the validation accuracy is {int8:.4f} with int8 and {fp32:.4f} with fp32: "
+        f"{'within' if within else 'beyond'} the limit of {MAX_LOSS:.1%}"
     )
     return Decision(INT8 if within else FP32, reason, {FP32: fp32, INT8: int8})
 
@@ -123,7 +126,7 @@ def _announced(decision: Decision) -> Decision:
 
 
 def _on_every_process(network: ov.Model | None, world: World) -> ov.Model:
-    """The writer's graph: quantised in each process by itself, it might differ in its last digits."""
+    """The writer's graph on every process. Graphs quantised separately might differ in their last digits."""
     if world.size == 1 and network is not None:
         return network
     with tempfile.TemporaryDirectory() as name:

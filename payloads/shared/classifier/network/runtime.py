@@ -1,7 +1,7 @@
 """OpenVINO, for every module that runs a graph.
 
-`import openvino` by itself reports to Google Analytics, and so does its converter, without having asked; where its
-package for that cannot be imported, it does not. So nothing else in this project imports openvino directly.
+`import openvino` and its converter report to Google Analytics without asking. They do not if their telemetry package
+cannot be imported. So no other module of this project imports openvino directly.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What a run puts into a model beside the graph: its card and its weights; and how long each phase took."""
+"""Write the parts of a model other than the graph, its card and its weights; and measure the phases of a run."""
 
 import hashlib
 import time
@@ -43,7 +43,7 @@ def model_card(
     data_sha256: str | None,
     created: datetime | None = None,
 ) -> ModelCard:
-    """The card of a model made now, or at `created`; its `files` are filled in when the artifact is completed."""
+    """The card of a model made now, or at `created`. Completing the artifact fills in `files`."""
     return ModelCard(
         name=name,
         architecture=backbone.architecture,
@@ -67,11 +67,13 @@ def save_weights(folder: Path, backbone: Backbone, weight: torch.Tensor, bias: t
     parameters = {f"backbone.{key}": value for key, value in backbone.network.state_dict().items()}
     parameters |= {"head.weight": weight, "head.bias": bias}
     save_file({key: value.contiguous() for key, value in parameters.items()}, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)  # it is written for its owner alone, and serving may run as somebody else
+    (folder / WEIGHTS).chmod(
+        0o644
+    )  # safetensors makes it readable for its owner only, and serving may run as another user
 
 
 def code_hash() -> str:
-    """SHA-256 over the files of this package (modules and the report's template): the code that made a model."""
+    """The SHA-256 of the code that made a model: the files of this package (modules and the report's template)."""
     total = hashlib.sha256()
     package = Path(__file__).parents[1]
     files = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

@@ -1,1 +1,1 @@
-"""What a run leaves: metrics.json, report.html and what is in them."""
+"""The results of a run: metrics.json, report.html and their contents."""

@@ -26,7 +26,7 @@ Series = dict[str, Sequence[float]]
 def curves(title: str, epochs: Sequence[int], series: Series, mark: int | None, *, percent: bool = False) -> Markup:
     """Lines over epochs, the first solid in one colour, the second in another; `mark` is an epoch to point out."""
     values = [value for line in series.values() for value in line if math.isfinite(value)]
-    # A loss is seen against 0; accuracies lie close together, far from it.
+    # The axis of a loss starts at 0. Accuracies are close together and far from 0.
     low, high, ticks = _scale(min(values, default=0.0) if percent else 0.0, max(values, default=1.0), percent)
 
     def x(epoch: int) -> float:
