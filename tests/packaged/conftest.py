@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.build import package
+from deploy.environment import ROOT
 from tests.unit.classifier.pictures import write_image_folder
 
 
@@ -55,5 +56,5 @@ def bootstrap_model(archives, tmp_path_factory) -> Path:
     out = folder / "model.tar.gz"
     command = [sys.executable, "-m", "deploy.build.bootstrap_model", str(archives["inference"]), str(out)]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
-    subprocess.run(command, cwd=Path(package.__file__).parent.parent, env=environment, check=True, timeout=300)
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=300)
     return out
