@@ -66,7 +66,7 @@ def table(folder: Path = FOLDER) -> str:
     dates = sorted({comparison["measured"] for comparison in comparisons})
     if comparisons:
         lines.append(
-            f"Measured {' and '.join(dates)} on {'; '.join(named)}. All values: [bench/results](../bench/results)."
+            f"Measured {', '.join(dates)} on {'; '.join(named)}. All values: [bench/results](../bench/results)."
         )
     return "\n".join(lines)
 

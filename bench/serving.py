@@ -24,6 +24,7 @@ from bench.options import Options
 
 HERE = "bench.serving_candidates"
 OURS, ORIGINAL, LITSERVE = "local host", "original handler", "LitServe, eager"
+REPLICA = "the replica's own server"  # in AWS's serving image
 HTTP_NOTE = (
     "{model} Photographs of 224 x 224 pixels, 8 connections. The original handler is in our host too, with two "
     "threads of one processor each; LitServe has two workers and takes the image as base64 in JSON."
@@ -43,7 +44,7 @@ def run(options: Options) -> Iterator[Comparison]:
     if options.wants("ray"):
         yield from ray(arch, given, options)
     if options.wants("image"):
-        yield image(arch, given, options)
+        yield from image(arch, given, options)
     if options.wants("bare"):
         yield bare(arch, given, options)
     if options.wants("latency"):
@@ -115,21 +116,43 @@ def ray(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
     )
 
 
-def image(arch: str, given: dict, options: Options) -> Comparison:
-    """AWS's serving image with and without Ray Serve's proxy between its adapter and the model."""
-    return compare(
+def image(arch: str, given: dict, options: Options) -> Iterator[Comparison]:
+    """AWS's serving image with and without Ray Serve's proxy between its adapter and the model, and the local host."""
+    servers = {"through Ray Serve's proxy": "image_ray", REPLICA: "image", OURS: "local"}
+    note = (
+        "Python 3.13, Ray 2.57 and the adapter in a network namespace with loopback only; the local host has neither "
+        "Ray nor an adapter."
+    )
+    yield compare(
         f"Endpoint in AWS's serving image, {arch}",
-        [
-            served("through Ray Serve's proxy", "image_ray", given),
-            served("the replica's own server", "image", given),
-            served(OURS, "local", given),
-        ],
+        [served(name, server, given) for name, server in servers.items()],
         unit="requests/s",
         repeats=options.rounds(3),
-        headline="the replica's own server",
-        note="Python 3.13, Ray 2.57 and the adapter in a network namespace with loopback only; the local host has "
-        "neither Ray nor an adapter.",
+        headline=REPLICA,
+        note=note,
     )
+    done = compare(
+        f"Latency in AWS's serving image, {arch}",
+        [BenchmarkCandidate(name, f"{HERE}:latency", {"server": server, **given}) for name, server in servers.items()],
+        unit="times",
+        repeats=options.rounds(3),
+        higher_is_better=False,
+        headline=REPLICA,
+    )
+    for percentile in ("p50", "p99"):
+        values = {name: [each[f"{percentile}_ms"] for each in details] for name, details in done.details.items()}
+        what = f"{percentile} in AWS's serving image at 70 % of its peak, {arch}"
+        yield replace(done, what=what, unit="ms", values=values, note=note)
+    yield compare(
+        f"Start until the first answer in AWS's serving image, {arch}",
+        [BenchmarkCandidate(name, f"{HERE}:start", {"server": server, "model": given["model"]})
+         for name, server in servers.items()],
+        unit="s",
+        repeats=options.rounds(3),
+        higher_is_better=False,
+        headline=REPLICA,
+        note=note,
+    )  # fmt: skip
 
 
 def bare(arch: str, given: dict, options: Options) -> Comparison:

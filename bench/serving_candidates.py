@@ -98,6 +98,19 @@ def latency(server: str, model: str, photos: str, seconds: float):
     return measure
 
 
+def start(server: str, model: str):
+    """Seconds from the start of the container's first process until it has answered one image."""
+
+    def measure() -> dict:
+        begun = time.monotonic()
+        running = SERVERS[server](Path(model))
+        value = time.monotonic() - begun
+        running.close()
+        return {"value": value}
+
+    return measure
+
+
 def memory(model: str, counts: Sequence[int]):
     """The megabytes of the local host after numbers of requests with small images, one after the other."""
     running = local(Path(model))
