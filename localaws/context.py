@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def configured_port() -> int:
-    """The port from LOCALAWS_PORT, or 4566. Raises SystemExit with words where it is no port."""
+    """The port from LOCALAWS_PORT, or 4566. Raises SystemExit with words if it is not a port."""
     value = os.environ.get("LOCALAWS_PORT") or str(DEFAULT_PORT)
     if not value.isdigit() or not 0 < int(value) < 65536:
         raise SystemExit(f"LOCALAWS_PORT is {value!r}: it must be a port number from 1 to 65535.")

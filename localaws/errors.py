@@ -36,7 +36,7 @@ def service_of(environ: dict[str, Any]) -> str:
 def operation_of(service: str, environ: dict[str, Any]) -> str | None:
     """The AWS name of a request's operation, or None where the service has no such one. Leaves the body unread.
 
-    Only for services whose operation is in a header or in the path, not in the body (EC2, IAM and their like).
+    Only for services whose operation is in a header or in the path, not in the body (EC2, IAM and others).
     """
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return target.rpartition(".")[2]

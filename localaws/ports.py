@@ -4,8 +4,8 @@ import contextlib
 import random
 import socket
 
-# Below what Linux, macOS and Windows give to whoever asks for any port, and above what Ray gives to its workers: nobody
-# is given such a port between our look and the program's start.
+# Below what Linux, macOS and Windows assign to a program that asks for any port, and above what Ray gives to
+# its workers: no other program gets such a port between our look and the program's start.
 CANDIDATES = range(20_000, 30_000)
 
 

@@ -71,11 +71,11 @@ class Application:
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if not environ.get("wsgi.input_terminated"):  # whoever reads, reads no further than this request
+        if not environ.get("wsgi.input_terminated"):  # a reader does not read past the end of this request
             length = environ.get("CONTENT_LENGTH") or "0"
             if not length.isdecimal():  # nobody can tell where such a request ends
                 start_response("400 Bad Request", [("Content-Type", "text/plain"), ("Connection", "close")])
-                return [b"Content-Length is no number.\n"]
+                return [b"Content-Length is not a number.\n"]
             environ["wsgi.input"] = LimitedStream(environ["wsgi.input"], int(length))
         plane = next((each for each in self._data_planes if each.matches(environ)), None)
         if words := browser_guard.refusal(environ, public=getattr(plane, "OPEN_TO_PAGES", False)):
@@ -216,7 +216,7 @@ class QuietHandler(MotoRequestHandler):
             log.exception("%s %s failed", self.command, self.path)
             status, headers, body, self.close_connection = "500 Internal Server Error", [], b"", True
         if self.command == "HEAD" or status[:3] in ("204", "304"):
-            body = b""  # its Content-Length, where there is one, tells of another
+            body = b""  # its Content-Length, if it has one, is of another body
         else:
             headers = [each for each in headers if each[0].lower() != "content-length"]
             headers += [("Content-Length", str(len(body)))]

@@ -89,7 +89,7 @@ def touch() -> None:
 
 
 def restore_all() -> None:
-    """Load the snapshot, where there is one, then let each module restore what runs. Raises StateError."""
+    """Load the snapshot, if there is one, then let each module restore what runs. Raises StateError."""
     _load(_path())
     for restore, _ in _hooks.values():
         if restore is not None:
@@ -243,7 +243,7 @@ def _weak_values(items: dict) -> weakref.WeakValueDictionary:
 
 
 def _reduce_defaultdict(mapping: defaultdict) -> tuple:
-    """moto makes some of them with a lambda, which no pickle can name: its like is told by what it makes."""
+    """moto makes some of them with a lambda, which no pickle can name: the result identifies it."""
     factory = mapping.default_factory
     if getattr(factory, "__name__", None) == "<lambda>":
         made = factory()
@@ -252,7 +252,7 @@ def _reduce_defaultdict(mapping: defaultdict) -> tuple:
 
 
 class _StatePickler(pickle.Pickler):
-    """Pickles backends: locks are made anew, and the registries that hold all backends stay out of it."""
+    """Pickles backends: locks are created again, and the registries that hold all backends stay out of it."""
 
     dispatch_table = copyreg.dispatch_table.copy()
 

@@ -20,12 +20,12 @@ settings.load_profile("any machine")
 def dogs() -> Path:
     """Real photographs: 20 breeds, 2,400 images. They are not part of the project."""
     if not DOGS.is_dir():
-        pytest.skip(f"the dog photographs are not here ({DOGS.relative_to(ROOT.parent)} beside the checkout)")
+        pytest.skip(f"the dog photographs are not here ({DOGS.relative_to(ROOT.parent)} next to the checkout)")
     return DOGS
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The end-to-end tier is the longest chain: what runs beside it takes the time that it leaves."""
+    """The end-to-end tier is the longest chain: the other tiers use the time that it leaves."""
     if "PYTEST_XDIST_WORKER" in os.environ and not item.nodeid.startswith(END_TO_END) and os.nice(0) == 0:
         os.nice(8)
 

@@ -1,14 +1,7 @@
-"""Plain technical English, checked by rules that a program can check.
-
-Documents, Terraform and the Makefile must have no hit. Python sources have a baseline, english_baseline.txt: the number
-of hits that each file may have. It may only fall. After hits were removed, lower it:
-
-    python -m tests.unit.test_english
-"""
+"""Plain technical English, checked by rules that a program can check."""
 
 from __future__ import annotations
 
-import functools
 import io
 import re
 import tokenize
@@ -20,7 +13,6 @@ import pytest
 
 from tests.conftest import ROOT
 
-BASELINE = Path(__file__).with_name("english_baseline.txt")
 AVERAGE_WORDS = 14  # in a sentence, on average over a document
 MOST_WORDS = 32  # in one sentence
 
@@ -164,23 +156,6 @@ def average_length(prose: str) -> float:
     return sum(len(each.split()) for each in found) / max(1, len(found))
 
 
-@functools.cache
-def hits_by_file() -> dict[str, int]:
-    """Python files that have hits, and how many."""
-    found = {str(path.relative_to(ROOT)): len(hits(texts_of_python(path.read_text()))) for path in PYTHON}
-    return {name: number for name, number in found.items() if number}
-
-
-def read_baseline() -> dict[str, int]:
-    lines = [line.split(maxsplit=1) for line in BASELINE.read_text().splitlines() if not line.startswith("#")]
-    return {name: int(number) for number, name in lines}
-
-
-def write_baseline(allowed: dict[str, int]) -> None:
-    head = "# Hits of tests/unit/test_english.py that a Python file may have. The numbers may only fall.\n"
-    BASELINE.write_text(head + "".join(f"{number} {name}\n" for name, number in sorted(allowed.items())))
-
-
 # ---- the tests ------------------------------------------------------------------------------------------------
 
 
@@ -209,20 +184,9 @@ def test_the_makefile_has_no_forbidden_word():
     assert hits(line.partition("#")[2] for line in (ROOT / "Makefile").read_text().splitlines()) == []
 
 
-def test_python_sources_have_no_more_hits_than_the_baseline_allows():
-    allowed = read_baseline()
-    worse = {
-        name: hits(texts_of_python((ROOT / name).read_text()))
-        for name, number in hits_by_file().items()
-        if number > allowed.get(name, 0)
-    }
-    assert worse == {}
-
-
-def test_the_baseline_falls_with_the_hits():
-    found = hits_by_file()
-    high = {name: number for name, number in read_baseline().items() if number > found.get(name, 0)}
-    assert high == {}, "Lower the baseline: python -m tests.unit.test_english"
+def test_python_sources_have_no_forbidden_word():
+    found = {str(path.relative_to(ROOT)): hits(texts_of_python(path.read_text())) for path in PYTHON}
+    assert {name: each for name, each in found.items() if each} == {}
 
 
 @pytest.mark.parametrize(
@@ -255,8 +219,3 @@ def test_sentences_are_counted_without_headings_and_with_cells_of_tables():
     prose = "# A heading that does not count\n\nOne two three four. Five six.\n\n| a | one two three four five six |\n"
     assert [len(each.split()) for each in sentences(prose)] == [4, 2, 6]
     assert average_length(prose) == 4
-
-
-if __name__ == "__main__":
-    now = hits_by_file()
-    write_baseline({name: min(number, now[name]) for name, number in read_baseline().items() if now.get(name)})

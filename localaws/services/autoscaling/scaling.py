@@ -93,7 +93,7 @@ def desired(
     cooldown: Cooldown,
     now: float,
 ) -> int:
-    """The capacity that an alarm of a policy calls for at `now`; the current one where nothing is to be done.
+    """The capacity that an alarm of a policy calls for at `now`; the current one if nothing is to be done.
 
     `values` are the metric's, the newest minute first. Limits are for the caller to apply.
     """

@@ -179,7 +179,7 @@ class Store:
                 self.merge(metric, at, Bucket(**kept, bins=bins), unit)
 
     def _bucket(self, metric: Metric, start: float) -> Bucket:
-        """The bucket of a minute, made where there is none. Needs the lock."""
+        """The bucket of a minute, created if it is missing. Needs the lock."""
         series = self._series.setdefault(metric, {})
         if start not in series:
             series[start] = Bucket()

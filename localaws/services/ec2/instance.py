@@ -163,7 +163,7 @@ class LocalInstance(Instance):
         return previous
 
     def _ended(self, boot: int) -> None:
-        """The first process has ended. That is news only where nobody asked for it."""
+        """The first process has ended. It is an error only if nobody asked for it."""
         with _lock:
             if boot != self.boots or self.state not in LIVE:
                 return

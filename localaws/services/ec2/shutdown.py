@@ -22,7 +22,7 @@ def parse(arguments: list[str]) -> float | None:
     if when == "now":
         return 0.0
     if not re.fullmatch(r"\+?\d+", when):
-        raise ValueError(f"{when!r} is no time that a local instance knows: now or +MINUTES")
+        raise ValueError(f"{when!r} is not a time that a local instance knows: now or +MINUTES")
     return float(when)
 
 

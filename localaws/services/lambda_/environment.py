@@ -2,8 +2,8 @@
 
 The contract is the Lambda developer guide's "execution environment life cycle": code from /var/task, the reserved
 environment variables, Init, Invoke, Shutdown, and the lines START, END and REPORT in the log. What differs here: the
-code lies in a directory of its own, the interpreter and its packages are this project's whatever the runtime says,
-and memory is reported, not limited.
+code is in a directory of its own, the interpreter and its packages are this project's for every runtime, and memory is
+reported, not limited.
 """
 
 import io
@@ -76,7 +76,7 @@ def code_directory(region: str, name: str, code_sha256: str) -> Path:
 
 
 def unpack(archive: bytes, root: Path) -> None:
-    """Unpack a deployment package to `root`, unless it stands there: whole or not at all."""
+    """Unpack a deployment package to `root`, unless it is there already: all of it or nothing."""
     if root.exists():
         return
     part = root.with_name(f"{root.name}.{secrets.token_hex(4)}")
@@ -92,7 +92,7 @@ def unpack(archive: bytes, root: Path) -> None:
 class ExecutionEnvironment:
     """Started at once; ready for its first request when the function's module has been imported.
 
-    `initialization` is what the function is told of why: on demand, or ahead of any request. `ended` is called with
+    `initialization` is the reason that the function sees: on demand, or ahead of any request. `ended` is called with
     the environment, from a thread, when its process has ended.
     """
 

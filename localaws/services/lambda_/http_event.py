@@ -20,7 +20,7 @@ _OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "transfer-
 
 
 class BadResult(Exception):
-    """A function returned something that is no HTTP answer."""
+    """A function returned something that is not an HTTP answer."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def read_result(payload: bytes) -> HttpAnswer:
 
 
 def _encoded(body: bytes, content_type: str) -> tuple[str, bool]:
-    """The body as it stands in the event, and whether that is base64: text goes as text."""
+    """The body as the event has it, and whether that is base64: text goes as text."""
     if _TEXT.fullmatch(content_type.partition(";")[0].strip().lower()):
         try:
             return body.decode(), False

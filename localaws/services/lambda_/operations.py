@@ -31,7 +31,7 @@ class LocalLambdaResponse(LambdaResponse):
 
     @property
     def query(self) -> dict[str, str]:
-        """The query alone: moto's `querystring` is filled from the body or the headers where there is none."""
+        """The query alone: moto's `querystring` is filled from the body or the headers if it is empty."""
         return {name: values[0] for name, values in parse_qs(self.parsed_url.query).items()}
 
     @property

@@ -183,7 +183,7 @@ class Provision:
         return not self._closed and self._count(revision) < self.wanted.get(revision, 0)
 
     def _replace(self, environment: ExecutionEnvironment) -> None:
-        """An environment has ended. Called without the lock; those that were told to end are no concern any more."""
+        """An environment has ended. Called without the lock; those that were asked to end are not counted."""
         with self._changed:
             if environment not in self._environments:
                 return

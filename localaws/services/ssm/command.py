@@ -244,7 +244,7 @@ class CommandInvocation:
 
 
 def _first(path: Path, limit: int) -> str:
-    """The beginning of a file, with a word where there is more."""
+    """The beginning of a file, with a note if there is more."""
     with path.open(encoding="utf-8", errors="replace") as file:
         text = file.read(limit + 1)
     return text if len(text) <= limit else text[: limit - len(TRUNCATED)] + TRUNCATED

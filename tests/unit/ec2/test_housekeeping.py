@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[3] / "payloads" / "ec2" / "housekeeping.py"
 
 @pytest.fixture(scope="module")
 def housekeeping():
-    """The payload is no package: loaded by its path."""
+    """The payload is not a package, so it is loaded by its path."""
     spec = importlib.util.spec_from_file_location("housekeeping", SOURCE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

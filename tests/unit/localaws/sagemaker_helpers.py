@@ -143,7 +143,7 @@ class SageMaker:
         return self.until(described, f"{name} ends")
 
     def log(self, group: str, prefix: str) -> list[str]:
-        """All lines of the group's streams whose names begin with `prefix`; none where there is no such group yet."""
+        """All lines of the group's streams whose names begin with `prefix`; none if the group does not exist yet."""
         logs = self.server.client("logs")
         try:
             streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]

@@ -83,7 +83,7 @@ def test_own_is_the_local_aws_python_and_says_that_it_is_not_the_images(home, mo
 
 
 def test_an_image_made_from_another_lock_does_not_count(home):
-    pretend_prepared("of before")
+    pretend_prepared("older")
     assert images.environment(RAY.name).image is None
 
 

@@ -39,7 +39,7 @@ def test_the_document_shows_the_table():
     document = (REPOSITORY / "docs" / "LOCALAWS.md").read_text()
     shown = re.search(r"<!-- operations:.*?-->\n(.*)\n<!-- /operations -->", document, re.S)
     assert shown is not None
-    assert shown[1] == table(), "print it anew: python -m localaws operations"
+    assert shown[1] == table(), "print it again: python -m localaws operations"
 
 
 @pytest.mark.parametrize("service", SERVICES)

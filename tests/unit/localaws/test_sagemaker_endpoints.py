@@ -118,7 +118,7 @@ def test_an_update_loses_no_request_and_ends_with_the_new_model_alone(sagemaker,
     assert failures == []
     assert described["EndpointConfigName"] == target
     assert set(seen[count + 1 :]) == {"new"}
-    assert seen == sorted(seen, key=["old", "new"].index), "no request went back to the old model"
+    assert seen == sorted(seen, key=["old", "new"].index), "no request was answered by the old model"
 
 
 def test_an_update_lets_the_old_fleet_finish_what_it_is_answering(sagemaker, tmp_path):

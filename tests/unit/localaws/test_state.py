@@ -41,7 +41,7 @@ def test_an_orderly_stop_loses_nothing_and_leaves_nothing_running(own_server, wa
     old = s3.get_object(Bucket=sagemaker.bucket, Key="photo", VersionId=first)
     assert (old["Body"].read(), old["Metadata"]) == (b"one", {"breed": "Pug"})
     described = sagemaker.api.describe_endpoint(EndpointName=name)
-    assert described["EndpointStatus"] in ("Creating", "InService"), "it is started again, and says so"
+    assert described["EndpointStatus"] in ("Creating", "InService"), "it is started again, and the log reports it"
     assert sagemaker.settled(name)["ProductionVariants"][0]["CurrentInstanceCount"] == 2
     assert sagemaker.ask(name)["answer"] == "kept"
     lost = sagemaker.api.describe_training_job(TrainingJobName=job)

@@ -1,4 +1,4 @@
-"""Processes are ended whole, told of once, and found again after a crash: never somebody else's."""
+"""Processes are ended whole, reported once, and found again after a crash: never somebody else's."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The notebook as it lies in git: what was written, and nothing of what it once printed."""
+"""The notebook as it is in git: what was written, and nothing of what it once printed."""
 
 import json
 import subprocess

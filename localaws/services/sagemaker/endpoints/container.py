@@ -42,7 +42,7 @@ class Variant:
     isolated: bool
     count: int
     weight: float
-    instance_type: str = ""  # states of before this field read as ""
+    instance_type: str = ""  # states from before this field exists read as ""
 
 
 def unpack_model(variant: Variant, folder: Path, region: str) -> None:

@@ -107,7 +107,7 @@ class HostedEndpoint(Record):
     # --- serving ---
 
     def choose(self, target: str | None) -> InstanceFleet | None:
-        """The fleet for one request: the variant asked for, or one by weight. None where nothing serves."""
+        """The fleet for one request: the variant asked for, or one by weight. None if no variant serves."""
         fleets = dict(self.fleets)
         if target is not None:
             return fleets.get(target)
@@ -224,7 +224,7 @@ class HostedEndpoint(Record):
             table_of("endpoint", self.region).pop(self.name, None)
         elif self.status == "Failed":
             return
-        elif self.deployment is None:  # a creation that was interrupted has nothing to go back to, but it can go on
+        elif self.deployment is None:  # a creation that was interrupted has no earlier state, but it can continue
             self.deploy(self.pending, "Creating")
         else:
             note = INTERRUPTED if self.status == "Updating" else self.failure_reason

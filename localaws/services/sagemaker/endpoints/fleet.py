@@ -89,7 +89,7 @@ class InstanceFleet:
 
     @contextlib.contextmanager
     def instance(self, tried: set[str] = frozenset()) -> Generator[HostingInstance | None]:
-        """A healthy instance not in `tried`, in turn, counted as busy meanwhile; None where there is none."""
+        """A healthy instance not in `tried`, in turn, counted as busy meanwhile; None if there is none."""
         with self._condition:
             healthy = [each for each in self._instances if each.healthy and each.id not in tried]
             chosen = healthy[next(self._turn) % len(healthy)] if healthy else None

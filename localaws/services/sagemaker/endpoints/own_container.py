@@ -135,7 +135,7 @@ class HandlerModel:
             return self._answer(body, context)
         except Exception as error:
             answer = failure(error)
-            if answer.status_code >= 500:  # a request that was refused is no fault of the model's
+            if answer.status_code >= 500:  # a refused request is not the model's fault
                 print(traceback.format_exc(), file=sys.stderr, flush=True)
             return answer
 
@@ -230,7 +230,7 @@ async def _body(receive: Any) -> bytes | None:
 def refuse_connections(event: str, arguments: tuple) -> None:
     """An audit hook in the place of network isolation: the model reaches nothing, as it reaches nothing on AWS.
 
-    It keeps honest code honest. It is no sandbox: native code can go around it.
+    It keeps honest code honest. It is not a sandbox: native code can go around it.
     """
     if event == "socket.connect" and arguments[0].family in (socket.AF_INET, socket.AF_INET6):
         raise PermissionError(f"Network isolation is on: this model may not connect to {arguments[1]}.")

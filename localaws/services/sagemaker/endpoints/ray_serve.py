@@ -5,7 +5,7 @@
 The steps and their order are those of the image's entry point (aws/deep-learning-containers,
 scripts/docker/ray/sagemaker_entrypoint.sh and sagemaker_serve.py): Ray's head node, Ray Serve, `serve run config.yaml`
 with the model's folder and its `code/` on PYTHONPATH, up to a minute until Ray Serve is healthy, then in any case the
-adapter, which is healthy when Ray Serve says so and hands /invocations on to the route `/`.
+adapter, which is healthy when Ray Serve reports it and hands /invocations on to the route `/`.
 
 The differences: the image sleeps for 5 seconds after each step (ENTRY_POINT_PAUSE is that time here, by default 0); a
 container on AWS has ports of its own, and so it has here in a network namespace, but not without one; and an

@@ -8,7 +8,7 @@ place of `/opt/ml`, for one host of a job:
 
 The differences: containers share this machine, so the master's address is 127.0.0.1 and its port the job's own, and a
 host of several has its share of the processors (SM_NUM_CPUS, OMP_NUM_THREADS), as nothing else would keep two from
-running twice the threads there are processors for; and `requirements.txt` is installed beside the code, and only where
+running twice the threads there are processors for; and `requirements.txt` is installed next to the code, and only where
 this interpreter does not satisfy it already.
 """
 

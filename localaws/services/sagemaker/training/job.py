@@ -277,7 +277,7 @@ class TrainingJob(Record):
         state.touch()
 
     def _finish(self, outcome: str, reason: str | None) -> None:
-        """The end, in this order: whoever sees a final status sees all that goes with it."""
+        """The end, in this order: a client that sees a final status sees everything that belongs to it."""
         self.failure_reason = reason
         self.ended = now()
         self._enter(outcome)

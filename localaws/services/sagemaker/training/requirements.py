@@ -1,4 +1,4 @@
-"""A job's `requirements.txt`: what its interpreter does not bring, and how it is installed beside the code."""
+"""A job's `requirements.txt`: what its interpreter does not bring, and how it is installed next to the code."""
 
 import importlib.metadata
 import os
@@ -34,7 +34,7 @@ def _installed(python: str) -> dict[str, str]:
 
 
 def install_command(python: str, target: Path) -> list[str]:
-    """Installs `requirements.txt` of the working directory into `target`: by uv where there is one, or by pip."""
+    """Installs `requirements.txt` of the working directory into `target`: by uv if it is there, or by pip."""
     what = ["--target", str(target), "-r", "requirements.txt"]
     uv = shutil.which("uv")
     return [uv, "pip", "install", "--python", python, *what] if uv else [python, "-m", "pip", "install", *what]

@@ -145,7 +145,7 @@ def _upload_changed(folder: Path, region: str, uri: str, uploaded: dict[Path, tu
 
 
 def upload_artifacts(job: str, hosts: list[Host], folder: Path, region: str, uri: str) -> str:
-    """Upload model.tar.gz, and output.tar.gz where there is output; gives the model's URI. Raises JobFailed.
+    """Upload model.tar.gz, and output.tar.gz if there is output; gives the model's URI. Raises JobFailed.
 
     Each holds what all hosts wrote; where names clash, the first host's file counts.
     """

@@ -84,7 +84,7 @@ class Search:
     def is_worth_finishing(self, suggestion: Suggestion, values: list[float]) -> bool:
         """Take the objectives of one or more epochs; False where the trial should be stopped.
 
-        Of several the last counts: what an epoch was worth is no matter once a later one is known. Early stopping is
+        Of several the last counts: an epoch's value does not count once a later one is known. Early stopping is
         SageMaker's median rule: a value is held against the median, over the trials that ended before, of their
         running averages up to the same epoch.
         """

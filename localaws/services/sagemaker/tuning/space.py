@@ -116,7 +116,7 @@ def _numeric(given: dict[str, str], whole: bool) -> Numeric:
 
 
 def grid_size(space: Space) -> int:
-    """How many combinations a grid has. Raises SpaceError for ranges that are no categories."""
+    """How many combinations a grid has. Raises SpaceError for ranges that are not categorical."""
     if not all(isinstance(parameter, Categorical) for parameter in space.values()):
         raise SpaceError("Grid search takes only categorical ranges.")
     return math.prod(len(parameter.values) for parameter in space.values())
