@@ -105,13 +105,15 @@ local-reset: setup ## Stop it and delete its state, datasets and models included
 	@$(PY) -m deploy.commands.local_reset
 
 ##@ Development
-.PHONY: test test-all test-fast test-terraform bench lint fmt docs lock clean
+.PHONY: test test-all test-fast coverage test-terraform bench lint fmt docs lock clean
 test: setup lint ## Run lint, Terraform contracts, unit, packaged and end-to-end tests, except the slow ones
 	@$(PYTEST_ALL) -m "not slow"
 test-all: setup lint ## Run the slow tests too: dogs, the EC2 instance, the notebook, ENV=local
 	@$(PYTEST_ALL)
 test-fast: setup ## Run the unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
+coverage: setup ## Run the unit tests, print the coverage of each file, and fail below the floor in pyproject.toml
+	@$(PY) -m pytest tests/unit -q -n 2 --cov --cov-report=term:skip-covered
 test-terraform: setup ## Test the plans of the Terraform modules
 	@$(PY) -m deploy.commands.test_terraform
 bench: setup ## Measure speed against baselines and write docs/BENCHMARKS.md: ONLY=bench[/part] REPEATS= QUICK=1

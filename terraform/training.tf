@@ -30,6 +30,7 @@ module "notebook" {
     training_image         = local.images.training
     training_instance_type = var.training.instance_type
     serving_image          = local.images.endpoint
+    serving_environment    = module.endpoint.container_environment
     serving_instance_type  = var.endpoint.instance_type
     endpoint_name          = var.name
     endpoint_variant       = module.endpoint.variant

@@ -8,11 +8,23 @@ variables {
   artifacts         = { bucket = "the-bucket", arn = "arn:aws:s3:::the-bucket", key_statements = [] }
   payload_key       = "payloads/notebook/0123456789abcdef.tar.gz"
   training_role_arn = "arn:aws:iam::123456789012:role/pawprint-training"
-  deployment        = { artifacts_bucket = "the-bucket" }
-  instance_type     = "ml.t3.medium"
-  volume_gb         = 5
-  platform          = null
-  idle_minutes      = 45
+  deployment = {
+    name                   = "pawprint"
+    region                 = "eu-west-1"
+    artifacts_bucket       = "the-bucket"
+    training_role_arn      = "arn:aws:iam::123456789012:role/pawprint-training"
+    training_image         = "the-training-image"
+    training_instance_type = "ml.m5.xlarge"
+    serving_image          = "the-serving-image"
+    serving_environment    = { RAYSERVE_BACKEND_URL = "http://127.0.0.1:9000" }
+    serving_instance_type  = "ml.m5.large"
+    endpoint_name          = "pawprint"
+    endpoint_variant       = "primary"
+  }
+  instance_type = "ml.t3.medium"
+  volume_gb     = 5
+  platform      = null
+  idle_minutes  = 45
 }
 
 run "instance" {

@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 from pathlib import Path
 from urllib.request import urlopen
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from PIL import Image
 
 from tests.conftest import ROOT
 from tests.e2e.deployment import Deployment
+from tools import render_notebook
 
 PICTURES = {"examples", "curves", "confusion", "trials", "asking"}
 
@@ -28,24 +27,13 @@ def folder(deployment: Deployment) -> Path:
     deployment.make("data")
     deployment.make("upload")
     deployment.make("notebook")
-    volume = deployment.localaws / "notebooks" / "us-east-1" / "pawprint-notebook" / "home" / "SageMaker"
-    key = json.loads((ROOT / "build" / "manifest.json").read_text())["notebook"]["key"]
-    return volume / f"pawprint-{Path(key).name.removesuffix('.tar.gz')}"
+    return render_notebook.folder_of_the_instance(deployment.localaws)
 
 
 @pytest.fixture(scope="module")
 def executed(deployment: Deployment, folder: Path) -> dict[str, nbformat.NotebookNode]:
     """WHEN every cell is run in order, in a kernel with the instance's environment. Returns the cells by id."""
-    notebook = nbformat.read(folder / "train_and_deploy.ipynb", as_version=4)
-    client = NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(folder)}})
-    with pytest.MonkeyPatch.context() as environment:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            environment.delenv(name)
-        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deployment.port}")
-        environment.setenv("AWS_ACCESS_KEY_ID", "test")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        client.execute()
-    return {cell["id"]: cell for cell in notebook.cells}
+    return {cell["id"]: cell for cell in render_notebook.execute(folder, deployment.port).cells}
 
 
 def printed(cell: nbformat.NotebookNode) -> str:

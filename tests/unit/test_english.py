@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from tests.conftest import ROOT
@@ -82,6 +83,9 @@ PYTHON = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if path != Path(__file__).resolve() and not {"__pycache__", ".terraform"} & set(path.parts)
 )
+
+
+NOTEBOOKS = sorted((ROOT / "payloads").rglob("*.ipynb"))
 
 
 def prose_of_markdown(text: str) -> str:
@@ -178,6 +182,20 @@ def test_the_sentences_of_a_document_are_short(document: Path):
 @pytest.mark.parametrize("path", TERRAFORM, ids=lambda path: str(path.relative_to(ROOT)))
 def test_terraform_has_no_forbidden_word(path: Path):
     assert hits(texts_of_terraform(path.read_text())) == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_has_no_forbidden_word(path: Path):
+    cells = nbformat.read(path, as_version=4).cells
+    prose = "\n\n".join(prose_of_markdown(cell.source) for cell in cells if cell.cell_type == "markdown")
+    code = [text for cell in cells if cell.cell_type == "code" for text in texts_of_python(without_magic(cell.source))]
+    assert hits(iter([" ".join(prose.split()), *code])) == []
+    assert [each for each in sentences(prose) if len(each.split()) > MOST_WORDS] == []
+    assert average_length(prose) <= AVERAGE_WORDS
+
+
+def without_magic(source: str) -> str:
+    return "\n".join(line for line in source.splitlines() if not line.startswith("%")) + "\n"
 
 
 def test_the_makefile_has_no_forbidden_word():

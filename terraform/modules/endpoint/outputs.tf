@@ -13,6 +13,11 @@ output "variant" {
   value       = local.variant
 }
 
+output "container_environment" {
+  description = "The environment variables of the endpoint's containers."
+  value       = local.container_environment
+}
+
 output "config_name" {
   description = "The endpoint configuration of the current release."
   value       = aws_sagemaker_endpoint_configuration.release[var.releases.current].name

@@ -29,7 +29,19 @@ variable "training_role_arn" {
 
 variable "deployment" {
   description = "The values that the notebook needs from the deployment. They are in deployment.json, in the folder of the notebook."
-  type        = map(string)
+  type = object({
+    name                   = string
+    region                 = string
+    artifacts_bucket       = string
+    training_role_arn      = string
+    training_image         = string
+    training_instance_type = string
+    serving_image          = string
+    serving_environment    = map(string)
+    serving_instance_type  = string
+    endpoint_name          = string
+    endpoint_variant       = string
+  })
 }
 
 variable "instance_type" {
