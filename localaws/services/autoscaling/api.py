@@ -4,6 +4,7 @@ Target tracking, step scaling and scheduled actions run, for provisioned concurr
 other resources, policies are stored.
 """
 
+import json
 from typing import Any
 
 from moto.applicationautoscaling import urls
@@ -57,7 +58,7 @@ class LocalAutoscalingResponse(ApplicationAutoScalingResponse):
         return self._page("ScalingActivities", [each for each in described if _fits(each, asked)])
 
     def put_scheduled_action(self) -> str:
-        backend, asked = self.applicationautoscaling_backend, self._get_params()
+        backend, asked = self.applicationautoscaling_backend, json.loads(self.body)
         backend.registered(asked["ServiceNamespace"], asked["ResourceId"], asked["ScalableDimension"])
         known = self._scheduled()
         scheduler.check(asked, known)

@@ -14,7 +14,14 @@ from moto.core.exceptions import JsonRESTError
 from localaws import clock
 from localaws.services.autoscaling import activities, decision, managed_alarms, policies, scalable
 from localaws.services.autoscaling.changes import ScalingChanges, limits_of
-from localaws.services.autoscaling.decision import Change, History, NotScaled, Peer, Signal, Situation
+from localaws.services.autoscaling.decision import (
+    AlarmSignal,
+    CapacityChange,
+    NotScaled,
+    Peer,
+    ScalingHistory,
+    Situation,
+)
 from localaws.services.cloudwatch import alarms
 
 # The role that AWS makes by itself and uses if a target names none, by service namespace.
@@ -165,7 +172,7 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
             rule, history = alarms.rule_of(alarm), self.changes.history(target)
             decided = decision.decide(
                 _pure(policy),
-                Signal(verdict.values, rule.threshold, rule.watches_below),
+                AlarmSignal(verdict.values, rule.threshold, rule.watches_below),
                 _situation(target, resource),
                 clock.now(),
                 history.last.get(policy.policy_arn),
@@ -174,7 +181,9 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
             cause = activities.alarmed(alarm.name, policy.policy_name)
             if isinstance(decided, NotScaled):
                 self.changes.note(target, decided, cause)
-            elif isinstance(decided, Change) and self.changes.change(target, decided.to, cause, policy.policy_arn):
+            elif isinstance(decided, CapacityChange) and self.changes.change(
+                target, decided.to, cause, policy.policy_arn
+            ):
                 history.begin(policy.policy_arn, decided, resource.capacity)
 
     def follow_resources(self) -> None:
@@ -187,7 +196,7 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
             else:
                 self.changes.keep_late_limits(target)
 
-    def _peers(self, policy: Any, history: History) -> list[Peer]:
+    def _peers(self, policy: Any, history: ScalingHistory) -> list[Peer]:
         """The other target tracking policies of a policy's target, with the datapoints of their alarms Low."""
         peers = []
         for other in self.policies_of(policy.scalable_dimension, policy.resource_id):
@@ -198,13 +207,13 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
         return peers
 
 
-def _pure(policy: Any) -> policies.Policy:
+def _pure(policy: Any) -> policies.ScalingPolicy:
     if policy.policy_type == "StepScaling":
         return policies.steps_of(policy.step_scaling_policy_configuration)
     return policies.tracking_of(policy.target_tracking_scaling_policy_configuration, policy.service_namespace)
 
 
-def _situation(target: Any, resource: scalable.Resource) -> Situation:
+def _situation(target: Any, resource: scalable.ResourceState) -> Situation:
     suspended = target.suspended_state or {}
     return Situation(
         resource.capacity,

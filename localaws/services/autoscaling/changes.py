@@ -7,7 +7,7 @@ from typing import Any
 from localaws import clock, state
 from localaws.services.autoscaling import activities, decision, scalable
 from localaws.services.autoscaling.activities import ScalableResource, ScalingActivity
-from localaws.services.autoscaling.decision import History, Limits, NotScaled
+from localaws.services.autoscaling.decision import CapacityLimits, NotScaled, ScalingHistory
 
 KEPT_ACTIVITIES = 200
 Key = tuple[str, str]  # a target's dimension and resource
@@ -20,7 +20,7 @@ class ScalingChanges:
     def __init__(self, region: str):
         self.activities: list[ScalingActivity] = []
         self._region = region
-        self._histories: dict[Key, History] = {}
+        self._histories: dict[Key, ScalingHistory] = {}
         self._late: set[Key] = set()  # targets that could not be brought into their limits yet
         self._seen: set[Key] = set()  # targets whose resource existed
         self.lock = threading.RLock()
@@ -31,9 +31,9 @@ class ScalingChanges:
     def __setstate__(self, kept: dict[str, Any]) -> None:
         vars(self).update(kept, lock=threading.RLock())
 
-    def history(self, of: Any) -> History:
+    def history(self, of: Any) -> ScalingHistory:
         """The history of a target, or of a policy's target."""
-        return self._histories.setdefault((of.scalable_dimension, of.resource_id), History())
+        return self._histories.setdefault((of.scalable_dimension, of.resource_id), ScalingHistory())
 
     def forget(self, key: Key) -> None:
         """A target was deregistered. Its activities stay."""
@@ -72,6 +72,7 @@ class ScalingChanges:
 
     def change(self, target: Any, wanted: int, cause: str, policy: str | None = None) -> bool:
         """Ask for a capacity, and write down what the resource said to that. `policy` is the ARN of who asks."""
+        self.observe()  # what has ended by now was not overridden by this
         now = time.time()
         activity = activities.begun(resource_of(target), wanted, cause, now, policy)
         refusal = scalable.set_capacity(self._region, target.resource_id, wanted)
@@ -122,8 +123,8 @@ def resource_of(target: Any) -> ScalableResource:
     return ScalableResource(target.service_namespace, target.resource_id, target.scalable_dimension)
 
 
-def limits_of(target: Any) -> Limits:
-    return Limits(int(target.min_capacity), int(target.max_capacity))
+def limits_of(target: Any) -> CapacityLimits:
+    return CapacityLimits(int(target.min_capacity), int(target.max_capacity))
 
 
 def _key(target: Any) -> Key:

@@ -13,7 +13,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from localaws.services.autoscaling.policies import CHANGE, EXACT, Policy, Step, StepScaling, TargetTracking
+from localaws.services.autoscaling.policies import (
+    CHANGE,
+    EXACT,
+    ScalingPolicy,
+    StepAdjustment,
+    StepScaling,
+    TargetTracking,
+)
 
 FUZZ = 1e-9  # a capacity that a division puts so little above a whole number is that number
 AT_MAX, AT_MIN, AT_DESIRED = "AlreadyAtMaxCapacity", "AlreadyAtMinCapacity", "AlreadyAtDesiredCapacity"
@@ -22,7 +29,7 @@ AGGREGATES = {"Average": statistics.fmean, "Minimum": min, "Maximum": max}
 
 
 @dataclass(frozen=True)
-class Limits:
+class CapacityLimits:
     least: int
     most: int
 
@@ -31,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Signal:
+class AlarmSignal:
     """An alarm that is on: its datapoints, the newest first, its threshold, and whether it watches below that."""
 
     values: tuple[float, ...]
@@ -44,7 +51,7 @@ class Situation:
     """The resource: the capacity that was asked for last, the limits, and what may not be done now."""
 
     capacity: int
-    limits: Limits
+    limits: CapacityLimits
     scalable: bool = True
     scale_in_suspended: bool = False
     scale_out_suspended: bool = False
@@ -75,7 +82,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Change:
+class CapacityChange:
     """The capacity is to become `to`; `start` is what the cooldown counts from."""
 
     to: int
@@ -91,13 +98,13 @@ class NotScaled:
 
 
 def decide(
-    policy: Policy,
-    signal: Signal,
+    policy: ScalingPolicy,
+    signal: AlarmSignal,
     situation: Situation,
     now: float,
     last: LastChange | None = None,
     peers: Sequence[Peer] = (),
-) -> Change | NotScaled | None:
+) -> CapacityChange | NotScaled | None:
     """What `policy` does about `signal`; None if it waits, is suspended, or has no step for this breach."""
     capacity = situation.capacity
     wanted = _wanted(policy, signal, capacity) if signal.values else None
@@ -110,7 +117,7 @@ def decide(
     return _nothing_to_do(situation, grows=not signal.below)
 
 
-def _wanted(policy: Policy, signal: Signal, capacity: int) -> int | None:
+def _wanted(policy: ScalingPolicy, signal: AlarmSignal, capacity: int) -> int | None:
     """What a policy makes of a capacity, without limits; None if none of its steps matches."""
     if isinstance(policy, TargetTracking):
         return (tracked_down if signal.below else tracked_up)(policy, signal.values, capacity)
@@ -120,8 +127,8 @@ def _wanted(policy: Policy, signal: Signal, capacity: int) -> int | None:
 
 
 def _scale_out(
-    policy: Policy, signal: Signal, situation: Situation, now: float, last: LastChange | None
-) -> Change | NotScaled | None:
+    policy: ScalingPolicy, signal: AlarmSignal, situation: Situation, now: float, last: LastChange | None
+) -> CapacityChange | NotScaled | None:
     if situation.scale_out_suspended:
         return None
     cooldown = policy.cooldown if isinstance(policy, StepScaling) else policy.scale_out_cooldown
@@ -130,17 +137,17 @@ def _scale_out(
     to = situation.limits.bound(_wanted(policy, signal, base))
     if to <= situation.capacity:
         return _nothing_to_do(situation, grows=True)
-    return Change(to, base) if situation.scalable else NotScaled(UNSCALABLE)
+    return CapacityChange(to, base) if situation.scalable else NotScaled(UNSCALABLE)
 
 
 def _scale_in(
-    policy: Policy,
+    policy: ScalingPolicy,
     wanted: int,
     situation: Situation,
     now: float,
     last: LastChange | None,
     peers: Sequence[Peer],
-) -> Change | NotScaled | None:
+) -> CapacityChange | NotScaled | None:
     cooldown = policy.cooldown if isinstance(policy, StepScaling) else policy.scale_in_cooldown
     if situation.scale_in_suspended or _cooling_in(last, now, cooldown):
         return None
@@ -154,7 +161,7 @@ def _scale_in(
     to = situation.limits.bound(wanted)
     if to >= situation.capacity:
         return _nothing_to_do(situation, grows=False)
-    return Change(to, situation.capacity) if situation.scalable else NotScaled(UNSCALABLE)
+    return CapacityChange(to, situation.capacity) if situation.scalable else NotScaled(UNSCALABLE)
 
 
 def _cooling_in(last: LastChange | None, now: float, cooldown: float) -> bool:
@@ -183,7 +190,7 @@ def tracked_down(policy: TargetTracking, values: Sequence[float], capacity: int)
     return max(0, min(capacity, math.ceil(capacity * max(values) / policy.target - FUZZ)))
 
 
-def matching_step(steps: Sequence[Step], breach: float, below: bool) -> Step | None:
+def matching_step(steps: Sequence[StepAdjustment], breach: float, below: bool) -> StepAdjustment | None:
     """The step for a breach: above the threshold the lower bound belongs to a step, below it the upper one."""
     for step in steps:
         if step.lower < breach <= step.upper if below else step.lower <= breach < step.upper:
@@ -205,12 +212,12 @@ def adjusted(policy: StepScaling, adjustment: int, base: int) -> int:
 
 
 @dataclass
-class History:
+class ScalingHistory:
     """The last change of each policy of a target, by the policy's ARN."""
 
     last: dict[str, LastChange] = field(default_factory=dict)
 
-    def begin(self, policy: str, change: Change, capacity: int) -> None:
+    def begin(self, policy: str, change: CapacityChange, capacity: int) -> None:
         """A policy changes the capacity. A scale-out ends the cooldowns of scale-ins."""
         if change.to > capacity:
             self.last = {name: each for name, each in self.last.items() if each.to > each.start}
@@ -223,7 +230,7 @@ class History:
             self.last[policy] = replace(last, ended=now)
 
 
-def outside(capacity: int, limits: Limits) -> int | None:
+def outside(capacity: int, limits: CapacityLimits) -> int | None:
     """The capacity that a target must get because its limits were changed, or None."""
     bounded = limits.bound(capacity)
     return None if bounded == capacity else bounded

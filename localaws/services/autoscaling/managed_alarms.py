@@ -8,7 +8,7 @@ from moto.cloudwatch import models
 
 from localaws.services.autoscaling.policies import HIGH, LOW, TargetTracking, Tracked, alarms_for
 from localaws.services.cloudwatch import alarms
-from localaws.services.cloudwatch.expressions import Query
+from localaws.services.cloudwatch.expressions import MetricQuery
 from localaws.services.cloudwatch.metrics import store
 
 
@@ -66,7 +66,7 @@ def _watched(tracked: Tracked) -> dict[str, Any]:
     return {"metric_data_queries": [_as_moto(each, tracked.seconds) for each in tracked.queries]}
 
 
-def _as_moto(query: Query, seconds: float) -> models.MetricDataQuery:
+def _as_moto(query: MetricQuery, seconds: float) -> models.MetricDataQuery:
     stat = None
     if query.metric:
         dimensions = [models.Dimension(name, value) for name, value in query.metric.dimensions]

@@ -16,7 +16,7 @@ from typing import Any
 from localaws import clock
 from localaws.services.cloudwatch import expressions
 from localaws.services.cloudwatch.alarms import AlarmRule
-from localaws.services.cloudwatch.expressions import Query
+from localaws.services.cloudwatch.expressions import MetricQuery
 from localaws.services.cloudwatch.metrics import Metric
 
 HIGH, LOW = "AlarmHigh", "AlarmLow"
@@ -44,7 +44,7 @@ class TargetTracking:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepAdjustment:
     """The adjustment for a breach from `lower` to `upper`, both relative to the alarm's threshold."""
 
     lower: float
@@ -57,20 +57,20 @@ class StepScaling:
     """Adjusts the capacity by the size of a breach: `kind` is EXACT, CHANGE or PERCENT."""
 
     kind: str
-    steps: tuple[Step, ...]
+    steps: tuple[StepAdjustment, ...]
     cooldown: float = STEP_COOLDOWN
     least: int = 1  # the least adjustment of a PERCENT policy
     aggregation: str = "Average"
 
 
-Policy = TargetTracking | StepScaling
+ScalingPolicy = TargetTracking | StepScaling
 
 
 @dataclass(frozen=True)
 class Tracked:
     """What a target tracking policy watches: `queries` with one result, in periods of `seconds`."""
 
-    queries: tuple[Query, ...]
+    queries: tuple[MetricQuery, ...]
     seconds: float = clock.MINUTE
 
 
@@ -121,7 +121,7 @@ def tracked_by(configuration: dict[str, Any], region: str, resource_id: str) -> 
         missing = [each for each in ("MetricName", "Namespace", "Statistic") if not custom.get(each)]
         if missing:
             raise InvalidPolicy(f"The CustomizedMetricSpecification lacks {', '.join(missing)}.")
-        return Tracked((Query("value", _metric(region, custom), custom["Statistic"]),))
+        return Tracked((MetricQuery("value", _metric(region, custom), custom["Statistic"]),))
     queries = tuple(_query(region, each) for each in custom["Metrics"])
     try:
         expressions.check(queries)
@@ -136,27 +136,27 @@ def _predefined(kind: str, region: str, resource_id: str) -> Tracked:
         _, name, qualifier = resource_id.split(":")
         dimensions = (("FunctionName", name), ("Resource", f"{name}:{qualifier}"))
         metric = Metric(region, "AWS/Lambda", "ProvisionedConcurrencyUtilization", dimensions)
-        return Tracked((Query("value", metric, "Average"),))
+        return Tracked((MetricQuery("value", metric, "Average"),))
     if kind.startswith("SageMakerVariant") and resource_id.startswith("endpoint/"):
         _, endpoint, _, variant = resource_id.split("/")
         dimensions = (("EndpointName", endpoint), ("VariantName", variant))
         if kind == "SageMakerVariantInvocationsPerInstance":
             metric = Metric(region, "AWS/SageMaker", "InvocationsPerInstance", dimensions)
-            return Tracked((Query("value", metric, "Sum"),))
+            return Tracked((MetricQuery("value", metric, "Sum"),))
         if kind == "SageMakerVariantConcurrentRequestsPerModelHighResolution":
             metric = Metric(region, "AWS/SageMaker", "ConcurrentRequestsPerModel", dimensions)
-            return Tracked((Query("value", metric, "Maximum"),), clock.FINE)
+            return Tracked((MetricQuery("value", metric, "Maximum"),), clock.FINE)
     raise InvalidPolicy(f"The local AWS has no numbers for {kind}.")
 
 
-def _query(region: str, asked: dict[str, Any]) -> Query:
+def _query(region: str, asked: dict[str, Any]) -> MetricQuery:
     returned = asked.get("ReturnData", True)
     stat = asked.get("MetricStat")
     if (stat is None) == (not asked.get("Expression")):
         raise InvalidPolicy(f"The metric {asked['Id']!r} needs either an Expression or a MetricStat.")
     if stat is None:
-        return Query(asked["Id"], expression=asked["Expression"], returned=returned)
-    return Query(asked["Id"], _metric(region, stat["Metric"]), stat["Stat"], returned=returned)
+        return MetricQuery(asked["Id"], expression=asked["Expression"], returned=returned)
+    return MetricQuery(asked["Id"], _metric(region, stat["Metric"]), stat["Stat"], returned=returned)
 
 
 def _metric(region: str, asked: dict[str, Any]) -> Metric:
@@ -174,7 +174,7 @@ def steps_of(configuration: dict[str, Any]) -> StepScaling:
     if configuration.get("MinAdjustmentMagnitude") is not None and kind != PERCENT:
         raise InvalidPolicy(f"MinAdjustmentMagnitude needs the AdjustmentType {PERCENT}.")
     steps = tuple(
-        Step(
+        StepAdjustment(
             _bound(each.get("MetricIntervalLowerBound"), -math.inf),
             _bound(each.get("MetricIntervalUpperBound"), math.inf),
             int(each["ScalingAdjustment"]),
@@ -196,7 +196,7 @@ def _bound(given: float | None, otherwise: float) -> float:
     return otherwise if given is None else float(given)
 
 
-def _check_steps(steps: Sequence[Step], kind: str) -> None:
+def _check_steps(steps: Sequence[StepAdjustment], kind: str) -> None:
     ordered = sorted(steps, key=lambda step: step.lower)
     if any(step.lower >= step.upper for step in steps):
         raise InvalidPolicy("The lower bound of a step adjustment must be less than its upper bound.")

@@ -7,13 +7,12 @@ from moto.core.exceptions import ServiceException
 from werkzeug.exceptions import HTTPException
 
 from localaws.context import ACCOUNT_ID
-from localaws.services.lambda_ import provision
 from localaws.services.sagemaker.endpoints.endpoint import HostedEndpoint
 from localaws.services.sagemaker.records import table_of
 
 
 @dataclass(frozen=True)
-class Resource:
+class ResourceState:
     """A resource now: the capacity that was asked for last, and what has become of that.
 
     `settled`: the capacity is there, or could not be, for which `failure` has the reason. `scalable`: another capacity
@@ -26,7 +25,7 @@ class Resource:
     failure: str | None = None
 
 
-def look(region: str, resource_id: str) -> Resource | None:
+def look(region: str, resource_id: str) -> ResourceState | None:
     """The resource `function:NAME:QUALIFIER` or `endpoint/NAME/variant/NAME`.
 
     None for one that does not exist; the capacity 0 for a qualifier without provisioned concurrency.
@@ -38,7 +37,7 @@ def look(region: str, resource_id: str) -> Resource | None:
     if count is None:
         return None
     settled = endpoint.status == "InService"
-    return Resource(count, settled, settled, endpoint.failure_reason if settled else None)
+    return ResourceState(count, settled, settled, endpoint.failure_reason if settled else None)
 
 
 def set_capacity(region: str, resource_id: str, wanted: int) -> str | None:
@@ -57,16 +56,16 @@ def set_capacity(region: str, resource_id: str, wanted: int) -> str | None:
         return str(getattr(refusal, "message", None) or refusal)
 
 
-def _provisioned(region: str, name: str, qualifier: str) -> Resource | None:
+def _provisioned(region: str, name: str, qualifier: str) -> ResourceState | None:
     backend = lambda_backends[ACCOUNT_ID][region]
     if not backend.functions.has(name):
         return None
     requested = backend.concurrency.requested(name, qualifier)
     if not requested:
-        return Resource(0, settled=True, scalable=True)
+        return ResourceState(0, settled=True, scalable=True)
     described = backend.concurrency.describe(name, qualifier)
-    settled = described["Status"] != provision.IN_PROGRESS
-    return Resource(requested, settled, scalable=True, failure=described.get("StatusReason"))
+    settled = described["Status"] != "IN_PROGRESS"
+    return ResourceState(requested, settled, scalable=True, failure=described.get("StatusReason"))
 
 
 def _set_instances(endpoint: HostedEndpoint | None, variant: str, wanted: int) -> str | None:

@@ -108,13 +108,13 @@ def _at(text: str, zone: ZoneInfo) -> At:
     try:
         return At(datetime.strptime(text.strip(), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=zone).timestamp())
     except ValueError:
-        raise InvalidSchedule(f"at({text}) is no time: write at(yyyy-mm-ddThh:mm:ss).") from None
+        raise InvalidSchedule(f"at({text}) is not a time: write at(yyyy-mm-ddThh:mm:ss).") from None
 
 
 def _rate(text: str) -> Rate:
     found = re.fullmatch(r"\s*([1-9]\d*)\s+(minute|hour|day)s?\s*", text)
     if not found:
-        raise InvalidSchedule(f"rate({text}) is no rate: write a positive whole number and minutes, hours or days.")
+        raise InvalidSchedule(f"rate({text}) is not a rate: write a positive whole number and minutes, hours or days.")
     return Rate(int(found[1]) * UNITS[found[2]])
 
 
@@ -152,7 +152,9 @@ def _numbers(field: str, low: int, high: int, name: str, names: dict[str, int] |
     for part in field.split(","):
         body, _, step = part.partition("/")
         if step and not (step.isdigit() and int(step)):
-            raise InvalidSchedule(f"{part!r} is no {name} of a cron expression: a step is a positive number.")
+            raise InvalidSchedule(
+                f"{part!r} cannot be the {name} field of a cron expression: a step is a positive number."
+            )
         if body == "*":
             first, last = low, high
         elif "-" in body:
@@ -169,7 +171,9 @@ def _numbers(field: str, low: int, high: int, name: str, names: dict[str, int] |
 def _number(text: str, low: int, high: int, name: str, names: dict[str, int] | None) -> int:
     number = (names or {}).get(text, int(text) if text.isdigit() else -1)
     if not low <= number <= high:
-        raise InvalidSchedule(f"{text!r} is no {name} of a cron expression: it must be from {low} to {high}.")
+        raise InvalidSchedule(
+            f"{text!r} cannot be the {name} field of a cron expression: it must be from {low} to {high}."
+        )
     return number
 
 

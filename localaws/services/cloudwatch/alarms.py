@@ -14,7 +14,7 @@ from typing import Any
 
 from localaws import clock
 from localaws.services.cloudwatch import expressions
-from localaws.services.cloudwatch.expressions import Query
+from localaws.services.cloudwatch.expressions import MetricQuery
 from localaws.services.cloudwatch.metrics import Metric, Store, period_of
 
 MORE_PERIODS = 2  # looked at beyond the evaluation periods, for data that came late
@@ -141,11 +141,11 @@ def seconds_of(alarm: Any) -> int:
     return int(alarm.period or next((each for each in stated if each), clock.MINUTE))
 
 
-def queries_of(alarm: Any, region: str) -> list[Query]:
+def queries_of(alarm: Any, region: str) -> list[MetricQuery]:
     """What an alarm watches: one metric, or metrics and expressions over them."""
     if not alarm.metric_data_queries:
         metric = Metric(region, alarm.namespace, alarm.metric_name, _dimensions(alarm.dimensions))
-        return [Query("value", metric, alarm.statistic or alarm.extended_statistic)]
+        return [MetricQuery("value", metric, alarm.statistic or alarm.extended_statistic)]
     queries = []
     for each in alarm.metric_data_queries:
         metric = None
@@ -154,7 +154,7 @@ def queries_of(alarm: Any, region: str) -> list[Query]:
             metric = Metric(region, watched.namespace, watched.metric_name, _dimensions(watched.dimensions))
         statistic = each.metric_stat.stat if each.metric_stat else ""
         returned = each.return_data is not False
-        queries.append(Query(each.id, metric, statistic, each.expression or "", returned))
+        queries.append(MetricQuery(each.id, metric, statistic, each.expression or "", returned))
     return queries
 
 

@@ -18,7 +18,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from localaws import clock, state
 from localaws.context import context
 from localaws.services.cloudwatch import alarms, evaluation, expressions
-from localaws.services.cloudwatch.expressions import Query
+from localaws.services.cloudwatch.expressions import MetricQuery
 from localaws.services.cloudwatch.metrics import Bucket, Metric, store
 
 MAX_DATAPOINTS = 1440  # of GetMetricStatistics
@@ -125,12 +125,14 @@ class LocalCloudWatchResponse(CloudWatchResponse):
         dimensions = _dimensions(asked.get("Dimensions") or [])
         return Metric(self.region, asked["Namespace"], asked["MetricName"], dimensions)
 
-    def _query(self, asked: dict[str, Any]) -> Query:
+    def _query(self, asked: dict[str, Any]) -> MetricQuery:
         returned = asked.get("ReturnData", True)
         if "MetricStat" not in asked:
-            return Query(asked["Id"], expression=asked.get("Expression") or "", returned=returned)
+            return MetricQuery(asked["Id"], expression=asked.get("Expression") or "", returned=returned)
         stat = asked["MetricStat"]
-        return Query(asked["Id"], self._metric(stat["Metric"]), stat["Stat"], returned=returned, seconds=stat["Period"])
+        return MetricQuery(
+            asked["Id"], self._metric(stat["Metric"]), stat["Stat"], returned=returned, seconds=stat["Period"]
+        )
 
     def _check_expressions(self, asked: list[dict[str, Any]]) -> None:
         """Refuse what an alarm could not be evaluated with."""
@@ -143,7 +145,7 @@ class LocalCloudWatchResponse(CloudWatchResponse):
             raise ValidationError(str(error)) from None
 
 
-def _answered(query: Query, asked: dict[str, Any], points: list[tuple[float, float]]) -> dict[str, Any]:
+def _answered(query: MetricQuery, asked: dict[str, Any], points: list[tuple[float, float]]) -> dict[str, Any]:
     return {
         "Id": query.id,
         "Label": asked.get("Label") or (query.metric.name if query.metric else query.id),

@@ -46,7 +46,7 @@ class ExpressionError(Exception):
 
 
 @dataclass(frozen=True)
-class Query:
+class MetricQuery:
     """One member of `MetricDataQueries` or of an alarm's `Metrics`: a metric with a statistic, or an expression.
 
     `seconds` is the length of its periods, if it has its own.
@@ -60,12 +60,14 @@ class Query:
     seconds: float | None = None
 
 
-def check(queries: Sequence[Query]) -> None:
+def check(queries: Sequence[MetricQuery]) -> None:
     """Raise ExpressionError for a query that names no other one, or that cannot be evaluated here."""
     _Evaluation(queries, {each.id: {} for each in queries if each.metric}, []).all()
 
 
-def evaluate(queries: Sequence[Query], store: Store, start: float, end: float, seconds: float) -> dict[str, Series]:
+def evaluate(
+    queries: Sequence[MetricQuery], store: Store, start: float, end: float, seconds: float
+) -> dict[str, Series]:
     """The series of each query, by its id: the periods of `seconds` from `start` to `end`. Raises ExpressionError."""
     known: dict[str, Series] = {}
     for query in queries:
@@ -79,7 +81,7 @@ def evaluate(queries: Sequence[Query], store: Store, start: float, end: float, s
     return _Evaluation(queries, known, periods).all()
 
 
-def result(queries: Sequence[Query]) -> Query:
+def result(queries: Sequence[MetricQuery]) -> MetricQuery:
     """The query whose series counts for an alarm. Raises ExpressionError unless there is exactly one."""
     returned = [each for each in queries if each.returned]
     if len(returned) != 1:
@@ -90,7 +92,7 @@ def result(queries: Sequence[Query]) -> Query:
 class _Evaluation:
     """Evaluates the expressions of a request, each after those that it names."""
 
-    def __init__(self, queries: Sequence[Query], known: Mapping[str, Series], periods: Sequence[float]):
+    def __init__(self, queries: Sequence[MetricQuery], known: Mapping[str, Series], periods: Sequence[float]):
         self._queries = {each.id: each for each in queries}
         self._known: dict[str, Value] = dict(known)
         self._periods = periods
@@ -107,7 +109,7 @@ class _Evaluation:
         if name in self._known:
             return self._known[name]
         if name not in self._queries:
-            raise ExpressionError(f"The expression names {name!r}, which is no id of another query.")
+            raise ExpressionError(f"The expression names {name!r}, but no other query has this id.")
         if name in self._within:
             raise ExpressionError(f"The expressions {' and '.join(self._within)} name each other.")
         self._within.append(name)

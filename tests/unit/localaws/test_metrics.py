@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from localaws import clock
 from localaws.services.cloudwatch import alarms, expressions
-from localaws.services.cloudwatch.expressions import Query
+from localaws.services.cloudwatch.expressions import MetricQuery
 from localaws.services.cloudwatch.metrics import KEPT_FINE, KEPT_MINUTES, Metric, Store
 
 METRIC = Metric("us-east-1", "Test", "Load", (("Name", "x"),))
@@ -209,8 +209,8 @@ def test_metric_math_follows_the_user_guide(expression, expected):
         for minute, value in enumerate(values):
             if value is not None:
                 store.record("r", "Test", [dimensions[name]], {"Load": value}, {}, NOON + minute * 60)
-    queries = [Query(name, Metric("r", "Test", "Load", each), "Sum") for name, each in dimensions.items()]
-    queries.append(Query("e", expression=expression))
+    queries = [MetricQuery(name, Metric("r", "Test", "Load", each), "Sum") for name, each in dimensions.items()]
+    queries.append(MetricQuery("e", expression=expression))
     series = expressions.evaluate(queries, store, NOON, NOON + 240, 60)["e"]
     assert [series.get(NOON + minute * 60) for minute in range(4)] == pytest.approx(expected)
 
@@ -221,13 +221,13 @@ def test_metric_math_follows_the_user_guide(expression, expected):
         ("SEARCH('{x}', 'Sum')", "cannot evaluate SEARCH"),
         ("a.b", "cannot evaluate"),
         ("__import__('os')", "cannot evaluate"),
-        ("nothing + 1", "no id of another query"),
+        ("nothing + 1", "no other query has this id"),
         ("a +", "cannot be read"),
         ("e + 1", "name each other"),
     ],
 )
 def test_an_expression_that_cannot_be_evaluated_is_named(expression, words):
-    queries = [Query("a", METRIC, "Sum"), Query("e", expression=expression)]
+    queries = [MetricQuery("a", METRIC, "Sum"), MetricQuery("e", expression=expression)]
     with pytest.raises(expressions.ExpressionError, match=words):
         expressions.check(queries)
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from localaws.services.autoscaling import policies
 from localaws.services.autoscaling.decision import (
-    Change,
-    History,
+    AlarmSignal,
+    CapacityChange,
+    CapacityLimits,
     LastChange,
-    Limits,
     NotScaled,
     Peer,
-    Signal,
+    ScalingHistory,
     Situation,
     adjusted,
     decide,
@@ -36,17 +36,17 @@ def tracking(target: float = 0.7, out: float = 0, into: float = 0, scales_in: bo
 
 
 def situation(capacity: int, least: int = 1, most: int = 100, **more: bool) -> Situation:
-    return Situation(capacity, Limits(least, most), **more)
+    return Situation(capacity, CapacityLimits(least, most), **more)
 
 
-def up(capacity: int, *values: float, policy=None, last=None, **more) -> Change | NotScaled | None:
+def up(capacity: int, *values: float, policy=None, last=None, **more) -> CapacityChange | NotScaled | None:
     policy = policy or tracking()
-    return decide(policy, Signal(values, policy.target, below=False), situation(capacity, **more), NOW, last)
+    return decide(policy, AlarmSignal(values, policy.target, below=False), situation(capacity, **more), NOW, last)
 
 
-def down(capacity: int, *values: float, policy=None, last=None, peers=(), **more) -> Change | NotScaled | None:
+def down(capacity: int, *values: float, policy=None, last=None, peers=(), **more) -> CapacityChange | NotScaled | None:
     policy = policy or tracking()
-    signal = Signal(values, policy.target * 0.9, below=True)
+    signal = AlarmSignal(values, policy.target * 0.9, below=True)
     return decide(policy, signal, situation(capacity, **more), NOW, last, peers)
 
 
@@ -79,7 +79,7 @@ AT_DESIRED, UNSCALABLE = "AlreadyAtDesiredCapacity", "TargetServicePutResourceAs
     ],
 )
 def test_target_tracking_follows_its_metric_within_the_limits(decided, expected):
-    assert (decided.to if isinstance(decided, Change) else decided) == expected
+    assert (decided.to if isinstance(decided, CapacityChange) else decided) == expected
 
 
 def test_a_scale_in_waits_for_scale_ins_only():
@@ -96,19 +96,21 @@ def test_what_a_scale_out_added_counts_towards_the_next():
     policy = tracking(target=10, out=60)
     grown = LastChange(1, 3, NOW - 10)
     assert up(3, 30.0, policy=policy, last=grown) == NotScaled(AT_DESIRED, 3), "three were added for this already"
-    assert up(3, 50.0, policy=policy, last=grown) == Change(5, 1), "a larger one is at once"
-    assert up(3, 30.0, policy=policy, last=LastChange(1, 3, NOW - 60)) == Change(9, 3)
-    steps = StepScaling(policies.CHANGE, (policies.Step(0, 10, 2), policies.Step(10, float("inf"), 3)), 60)
-    signal = Signal((65.0,), 50.0, below=False)
+    assert up(3, 50.0, policy=policy, last=grown) == CapacityChange(5, 1), "a larger one is at once"
+    assert up(3, 30.0, policy=policy, last=LastChange(1, 3, NOW - 60)) == CapacityChange(9, 3)
+    steps = StepScaling(
+        policies.CHANGE, (policies.StepAdjustment(0, 10, 2), policies.StepAdjustment(10, float("inf"), 3)), 60
+    )
+    signal = AlarmSignal((65.0,), 50.0, below=False)
     assert decide(steps, signal, situation(12), NOW, LastChange(10, 12, NOW - 10)).to == 13, "the guide's example"
 
 
 def test_a_history_forgets_scale_ins_when_something_scales_out():
-    history = History()
-    history.begin("in", Change(5, 10), 10)
+    history = ScalingHistory()
+    history.begin("in", CapacityChange(5, 10), 10)
     history.end("in", True, NOW)
     assert history.last["in"] == LastChange(10, 5, NOW)
-    history.begin("out", Change(8, 5), 5)
+    history.begin("out", CapacityChange(8, 5), 5)
     assert list(history.last) == ["out"]
     history.end("out", False, NOW)
     assert history.last == {}, "a change that failed has no cooldown"
@@ -155,8 +157,8 @@ GUIDE_IN = {
 )
 def test_steps_follow_the_user_guide(below, value, capacity, expected):
     policy = policies.steps_of(GUIDE_IN if below else GUIDE)
-    decided = decide(policy, Signal((value,), 50.0, below), situation(capacity), NOW)
-    assert decided == (NotScaled(AT_DESIRED, capacity) if expected is None else Change(expected, capacity))
+    decided = decide(policy, AlarmSignal((value,), 50.0, below), situation(capacity), NOW)
+    assert decided == (NotScaled(AT_DESIRED, capacity) if expected is None else CapacityChange(expected, capacity))
 
 
 @pytest.mark.parametrize(
@@ -183,8 +185,8 @@ def test_steps_aggregate_the_datapoints_of_their_alarm():
     for aggregation, expected in (("Maximum", 13), ("Average", NotScaled(AT_DESIRED, 10)), ("Minimum", None)):
         asked = {"AdjustmentType": "PercentChangeInCapacity", "StepAdjustments": steps}
         policy = policies.steps_of({**asked, "MetricAggregationType": aggregation})
-        decided = decide(policy, Signal(values, 38.0, below=False), situation(10), NOW)
-        assert (decided.to if isinstance(decided, Change) else decided) == expected
+        decided = decide(policy, AlarmSignal(values, 38.0, below=False), situation(10), NOW)
+        assert (decided.to if isinstance(decided, CapacityChange) else decided) == expected
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ stepped = st.builds(
     lambda edge, kind, sizes: StepScaling(
         kind,
         tuple(
-            policies.Step(low, high, abs(size) if kind == "ExactCapacity" else size)
+            policies.StepAdjustment(low, high, abs(size) if kind == "ExactCapacity" else size)
             for low, high, size in zip([float("-inf"), *edge], [*edge, float("inf")], sizes, strict=False)
         ),
     ),
@@ -221,7 +223,7 @@ stepped = st.builds(
     st.lists(st.integers(-200, 200), min_size=6, max_size=6),
 )
 situations = st.builds(
-    lambda capacity, least, more, flags: Situation(capacity, Limits(least, least + more), *flags),
+    lambda capacity, least, more, flags: Situation(capacity, CapacityLimits(least, least + more), *flags),
     st.integers(0, 50),
     st.integers(0, 20),
     st.integers(0, 30),
@@ -235,8 +237,8 @@ points = st.lists(st.floats(0, 1e6), max_size=15).map(tuple)
 
 @given(tracked | stepped, points, st.floats(0, 1e4), st.booleans(), situations, histories)
 def test_a_decision_keeps_to_limits_and_suspensions(policy, values, threshold, below, now, last):
-    decided = decide(policy, Signal(values, threshold, below), now, NOW, last)
-    if isinstance(decided, Change):
+    decided = decide(policy, AlarmSignal(values, threshold, below), now, NOW, last)
+    if isinstance(decided, CapacityChange):
         assert now.scalable
         assert now.limits.least <= decided.to <= now.limits.most
         assert decided.to != now.capacity
@@ -250,9 +252,9 @@ def test_a_decision_keeps_to_limits_and_suspensions(policy, values, threshold, b
 @given(tracked, st.integers(1, 100), st.floats(0, 1e3), st.floats(1, 10))
 def test_more_load_never_calls_for_less(policy, capacity, value, factor):
     def wanted(load: float) -> int:
-        signal = Signal((load,), policy.target, below=load < policy.target)
+        signal = AlarmSignal((load,), policy.target, below=load < policy.target)
         decided = decide(policy, signal, situation(capacity, 0, 10**9), NOW)
-        return decided.to if isinstance(decided, Change) else capacity
+        return decided.to if isinstance(decided, CapacityChange) else capacity
 
     assert wanted(value * factor) >= wanted(value)
 
@@ -273,10 +275,10 @@ class Simulation:
 
     configuration: dict
     capacity: int
-    limits: Limits
+    limits: CapacityLimits
     delay: float = 240.0
     store: Store = field(default_factory=Store)
-    history: History = field(default_factory=History)
+    history: ScalingHistory = field(default_factory=ScalingHistory)
     now: float = NOW
     pending: tuple[float, int] | None = None
     log: list[tuple[float, int]] = field(default_factory=list)
@@ -314,10 +316,10 @@ class Simulation:
         self.states[spec.kind] = verdict.state
         if verdict.state != alarms.ALARM:
             return
-        signal = Signal(verdict.values, spec.threshold, spec.rule.watches_below)
+        signal = AlarmSignal(verdict.values, spec.threshold, spec.rule.watches_below)
         now = Situation(self.capacity, self.limits, scalable=self.pending is None)
         decided = decide(self.policy, signal, now, self.now, self.history.last.get("policy"))
-        if isinstance(decided, Change):
+        if isinstance(decided, CapacityChange):
             self.history.begin("policy", decided, self.capacity)
             self.capacity, self.pending = decided.to, (self.now + self.delay, decided.to)
             self.log.append(((self.now - NOW) / MINUTE, decided.to))
@@ -330,7 +332,7 @@ INVOCATIONS = {
 
 
 def test_an_idle_fleet_scales_in_to_its_minimum_within_45_minutes():
-    simulation = Simulation(INVOCATIONS, 3, Limits(1, 3))
+    simulation = Simulation(INVOCATIONS, 3, CapacityLimits(1, 3))
     counts = simulation.run(45, load=lambda instances: 0)
     assert simulation.log == [(15.0, 1)], "after fifteen minutes without traffic"
     assert counts[-1] == 1
@@ -338,7 +340,7 @@ def test_an_idle_fleet_scales_in_to_its_minimum_within_45_minutes():
 
 
 def test_a_spike_scales_out_and_in_again():
-    simulation = Simulation(INVOCATIONS, 1, Limits(1, 4))
+    simulation = Simulation(INVOCATIONS, 1, CapacityLimits(1, 4))
     simulation.run(20, load=lambda instances: 50)
     assert simulation.log == []
     simulation.run(30, load=lambda instances: 290)
@@ -350,7 +352,7 @@ def test_a_spike_scales_out_and_in_again():
 
 def test_a_high_resolution_metric_scales_out_after_half_a_minute_and_in_as_slowly_as_others():
     kind = {"PredefinedMetricType": "SageMakerVariantConcurrentRequestsPerModelHighResolution"}
-    simulation = Simulation({"TargetValue": 5.0, "PredefinedMetricSpecification": kind}, 1, Limits(1, 4))
+    simulation = Simulation({"TargetValue": 5.0, "PredefinedMetricSpecification": kind}, 1, CapacityLimits(1, 4))
     simulation.run(2, load=lambda instances: 2)
     simulation.run(10, load=lambda instances: 14)
     assert simulation.log == [(2.5, 3)]
