@@ -6,6 +6,7 @@ of week, year.
 """
 
 import calendar
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,15 @@ MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr
 DAYS = {name: number for number, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
 UNITS = {"minute": 60, "hour": 3600, "day": 86_400}
 LAST_YEAR = 2199
+# The fields with their lowest and highest number, and their names for numbers.
+FIELDS: dict[str, tuple[int, int, dict[str, int]]] = {
+    "minutes": (0, 59, {}),
+    "hours": (0, 23, {}),
+    "day of month": (1, 31, {}),
+    "month": (1, 12, MONTHS),
+    "day of week": (1, 7, DAYS),
+    "year": (1970, LAST_YEAR, {}),
+}
 YEARS_AHEAD = 10  # there are up to eight years between two leap days
 FORMS = "at(yyyy-mm-ddThh:mm:ss), rate(value unit) or cron(minutes hours day-of-month month day-of-week year)"
 
@@ -87,6 +97,7 @@ class Cron:
 Schedule = At | Rate | Cron
 
 
+@functools.lru_cache(1000)
 def parse(expression: str, timezone: str | None = None) -> Schedule:
     """The schedule of an expression; `timezone` is of the IANA database, UTC if None. Raises InvalidSchedule."""
     try:
@@ -125,10 +136,10 @@ def _cron(fields: list[str], zone: ZoneInfo) -> Cron:
     if (month_day == "?") == (week_day == "?"):
         raise InvalidSchedule("Of the day of month and the day of week, exactly one must be '?'.")
     cron = Cron(
-        tuple(sorted(_numbers(minutes, 0, 59, "minutes"))),
-        tuple(sorted(_numbers(hours, 0, 23, "hours"))),
-        frozenset(_numbers(months, 1, 12, "month", MONTHS)),
-        frozenset(_numbers(years, 1970, LAST_YEAR, "year")),
+        tuple(sorted(_numbers(minutes, "minutes"))),
+        tuple(sorted(_numbers(hours, "hours"))),
+        _numbers(months, "month"),
+        _numbers(years, "year"),
         month_day,
         week_day,
         zone,
@@ -136,40 +147,40 @@ def _cron(fields: list[str], zone: ZoneInfo) -> Cron:
     if month_day != "?":
         for part in month_day.split(","):
             if not re.fullmatch(r"L|LW|([1-9]|[12]\d|3[01])W", part):
-                _numbers(part, 1, 31, "day of month")
+                _numbers(part, "day of month")
     else:
         for part in week_day.split(","):
             if not re.fullmatch(r"L|(\d|[A-Z]{3})(L|#[1-5])", part):
-                _numbers(part, 1, 7, "day of week", DAYS)
+                _numbers(part, "day of week")
             elif part != "L":
-                _number(part[:3] if part[0].isalpha() else part[0], 1, 7, "day of week", DAYS)
+                _number(part[:3] if part[0].isalpha() else part[0], "day of week")
     return cron
 
 
-def _numbers(field: str, low: int, high: int, name: str, names: dict[str, int] | None = None) -> set[int]:
+@functools.lru_cache(1000)
+def _numbers(field: str, name: str) -> frozenset[int]:
     """The numbers of one field: `*`, numbers, names, ranges `a-b`, steps `a/n`, and lists of these."""
+    low, high, _ = FIELDS[name]
     numbers: set[int] = set()
     for part in field.split(","):
         body, _, step = part.partition("/")
         if step and not (step.isdigit() and int(step)):
-            raise InvalidSchedule(
-                f"{part!r} cannot be the {name} field of a cron expression: a step is a positive number."
-            )
+            raise InvalidSchedule(f"{part!r} cannot be the {name} field of a cron expression: a step is positive.")
         if body == "*":
             first, last = low, high
         elif "-" in body:
-            ends = body.split("-", 1)
-            first, last = (_number(each, low, high, name, names) for each in ends)
+            first, last = (_number(each, name) for each in body.split("-", 1))
         else:
-            first = _number(body, low, high, name, names)
+            first = _number(body, name)
             last = high if step else first
         chosen = range(first, last + 1) if first <= last else [*range(first, high + 1), *range(low, last + 1)]
         numbers |= set(list(chosen)[:: int(step or 1)])
-    return numbers
+    return frozenset(numbers)
 
 
-def _number(text: str, low: int, high: int, name: str, names: dict[str, int] | None) -> int:
-    number = (names or {}).get(text, int(text) if text.isdigit() else -1)
+def _number(text: str, name: str) -> int:
+    low, high, names = FIELDS[name]
+    number = names.get(text, int(text) if text.isdigit() else -1)
     if not low <= number <= high:
         raise InvalidSchedule(
             f"{text!r} cannot be the {name} field of a cron expression: it must be from {low} to {high}."
@@ -185,7 +196,7 @@ def _is_day(part: str, day: date) -> bool:
     if part.endswith("W"):
         wanted = last if part == "LW" else min(int(part[:-1]), last)
         return day == _nearest_weekday(day.replace(day=wanted), last)
-    return day.day in _numbers(part, 1, 31, "day of month")
+    return day.day in _numbers(part, "day of month")
 
 
 def _nearest_weekday(day: date, last: int) -> date:
@@ -203,12 +214,8 @@ def _is_weekday(part: str, day: date) -> bool:
     if part == "L":
         return number == DAYS["SAT"]
     if part.endswith("L"):
-        name = part[:-1]
-        return (
-            number == DAYS.get(name, int(name) if name.isdigit() else 0)
-            and (day + timedelta(days=7)).month != day.month
-        )
+        return number == _number(part[:-1], "day of week") and (day + timedelta(days=7)).month != day.month
     if "#" in part:
         name, nth = part.split("#")
-        return number == DAYS.get(name, int(name) if name.isdigit() else 0) and (day.day - 1) // 7 + 1 == int(nth)
-    return number in _numbers(part, 1, 7, "day of week", DAYS)
+        return number == _number(name, "day of week") and (day.day - 1) // 7 + 1 == int(nth)
+    return number in _numbers(part, "day of week")
