@@ -126,12 +126,9 @@ OPERATIONS["application-autoscaling"] = {
         RUNS,
         "RegisterScalableTarget DescribeScalableTargets DeregisterScalableTarget",
         "PutScalingPolicy DescribeScalingPolicies DeleteScalingPolicy DescribeScalingActivities",
-    ),
-    **_each(
-        STORED,
         "PutScheduledAction DescribeScheduledActions DeleteScheduledAction",
-        "TagResource UntagResource ListTagsForResource",
     ),
+    **_each(STORED, "TagResource UntagResource ListTagsForResource"),
 }
 
 OPERATIONS["cloudwatch"] = _each(

@@ -14,7 +14,8 @@ from tests.conftest import ROOT
 # The modules by which a service of the local AWS lets others in.
 DOORS = {
     "cloudwatch.alarms": "autoscaling's policies are alarms",
-    "cloudwatch.api": "autoscaling has alarms evaluated, and is called by them",
+    "cloudwatch.evaluation": "the clock of the alarms calls autoscaling and the endpoints",
+    "cloudwatch.expressions": "autoscaling's policies watch metrics and expressions",
     "cloudwatch.metrics": "every service records what it does",
     "ec2.instance": "SSM finds the instances that its commands are for",
     "ec2.machine": "SSM runs its commands in an instance",

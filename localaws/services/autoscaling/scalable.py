@@ -1,6 +1,6 @@
 """What Application Auto Scaling changes the capacity of: provisioned concurrency, and the instances of an endpoint."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from moto.awslambda.models import lambda_backends
 from moto.core.exceptions import ServiceException
@@ -10,24 +10,34 @@ from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker.endpoints.endpoint import HostedEndpoint
 from localaws.services.sagemaker.records import table_of
 
-# How an activity calls the capacity, by service namespace.
-WHAT = {"lambda": "provisioned concurrency", "sagemaker": "desired instance count"}
+
+@dataclass(frozen=True)
+class ResourceState:
+    """A resource now: the capacity that was asked for last, and what has become of that.
+
+    `settled`: the capacity is there, or could not be, for which `failure` has the reason. `scalable`: another capacity
+    may be asked for.
+    """
+
+    capacity: int
+    settled: bool
+    scalable: bool
+    failure: str | None = None
 
 
-def capacity(region: str, resource_id: str) -> int | None:
-    """The capacity that was last asked for: `function:NAME:QUALIFIER` or `endpoint/NAME/variant/NAME`.
+def look(region: str, resource_id: str) -> ResourceState | None:
+    """The resource `function:NAME:QUALIFIER` or `endpoint/NAME/variant/NAME`.
 
-    None for a resource that is not there or has no such capacity; 0 for a qualifier without provisioned concurrency.
+    None for one that does not exist; the capacity 0 for a qualifier without provisioned concurrency.
     """
     if resource_id.startswith("function:"):
-        _, name, qualifier = resource_id.split(":")
-        backend = lambda_backends[ACCOUNT_ID][region]
-        return backend.concurrency.requested(name, qualifier) if backend.functions.has(name) else None
+        return _provisioned(region, *resource_id.split(":")[1:])
     endpoint, variant = _variant(region, resource_id)
-    counts = (
-        {each.name: each.count for each in endpoint.deployment.variants} if endpoint and endpoint.deployment else {}
-    )
-    return counts.get(variant)
+    count = endpoint.desired_count(variant) if endpoint else None
+    if count is None:
+        return None
+    settled = endpoint.status == "InService"
+    return ResourceState(count, settled, settled, endpoint.failure_reason if settled else None)
 
 
 def set_capacity(region: str, resource_id: str, wanted: int) -> str | None:
@@ -35,11 +45,27 @@ def set_capacity(region: str, resource_id: str, wanted: int) -> str | None:
     try:
         if resource_id.startswith("function:"):
             _, name, qualifier = resource_id.split(":")
-            lambda_backends[ACCOUNT_ID][region].concurrency.put(name, qualifier, wanted)
+            concurrency = lambda_backends[ACCOUNT_ID][region].concurrency
+            if wanted:
+                concurrency.put(name, qualifier, wanted)
+            else:
+                concurrency.delete(name, qualifier)
             return None
         return _set_instances(*_variant(region, resource_id), wanted)
     except (ServiceException, HTTPException) as refusal:
         return str(getattr(refusal, "message", None) or refusal)
+
+
+def _provisioned(region: str, name: str, qualifier: str) -> ResourceState | None:
+    backend = lambda_backends[ACCOUNT_ID][region]
+    if not backend.functions.has(name):
+        return None
+    requested = backend.concurrency.requested(name, qualifier)
+    if not requested:
+        return ResourceState(0, settled=True, scalable=True)
+    described = backend.concurrency.describe(name, qualifier)
+    settled = described["Status"] != "IN_PROGRESS"
+    return ResourceState(requested, settled, scalable=True, failure=described.get("StatusReason"))
 
 
 def _set_instances(endpoint: HostedEndpoint | None, variant: str, wanted: int) -> str | None:

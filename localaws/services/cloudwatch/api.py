@@ -1,41 +1,28 @@
-"""CloudWatch: numbers that come from the work itself or from PutMetricData, and alarms that are evaluated every minute.
+"""CloudWatch: numbers that come from the work itself or from PutMetricData, and alarms that are evaluated every minute,
+or every ten seconds if their period is shorter than a minute.
 
 An alarm's state is looked up by endpoint updates, which roll back on it, and an alarm of a scaling policy calls that
-policy for as long as it is on. Notifications are sent to nobody. Alarms of expressions and composites keep the state
-they have.
+policy for as long as it is on. Notifications are sent to nobody. Composite alarms keep the state they have.
 """
 
-import json
-import logging
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch import urls
 from moto.cloudwatch.exceptions import InvalidParameterCombination, InvalidParameterValue, ValidationError
-from moto.cloudwatch.models import Alarm, cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult, EmptyResult
 
 from localaws import clock, state
-from localaws.context import ACCOUNT_ID, context
-from localaws.services.cloudwatch import alarms
+from localaws.context import context
+from localaws.services.cloudwatch import alarms, evaluation, expressions
+from localaws.services.cloudwatch.expressions import MetricQuery
 from localaws.services.cloudwatch.metrics import Bucket, Metric, store
 
 MAX_DATAPOINTS = 1440  # of GetMetricStatistics
-
-log = logging.getLogger(__name__)
-
-_actions: dict[str, Callable[[str, Alarm, alarms.Verdict], None]] = {}
-_set_by_hand: dict[str, float] = {}  # alarm ARN -> when: such a state holds for a minute
-_closing = threading.Event()
-
-
-def on_alarm(prefix: str, act: Callable[[str, Alarm, alarms.Verdict], None]) -> None:
-    """Call `act(arn, alarm, verdict)` in each minute that an alarm is on and names an action with this prefix."""
-    _actions[prefix] = act
+HIGH_RESOLUTION = 1  # the StorageResolution of a high-resolution metric
 
 
 class LocalCloudWatchResponse(CloudWatchResponse):
@@ -53,7 +40,8 @@ class LocalCloudWatchResponse(CloudWatchResponse):
             dimensions = _dimensions(each.get("Dimensions") or [])
             metric = Metric(self.region, namespace, each["MetricName"], dimensions)
             at = each["Timestamp"].timestamp() if each.get("Timestamp") else time.time()
-            store.merge(metric, at, _bucket(each), each.get("Unit") or "None")
+            fine = each.get("StorageResolution") == HIGH_RESOLUTION
+            store.merge(metric, at, _bucket(each), each.get("Unit") or "None", fine)
         return EmptyResult()
 
     def get_metric_statistics(self) -> ActionResult:
@@ -84,13 +72,19 @@ class LocalCloudWatchResponse(CloudWatchResponse):
         start, end = _moment(params["StartTime"]), _moment(params["EndTime"])
         if start >= end:
             raise ValidationError("The parameter EndTime must be greater than StartTime.")
-        ascending = params.get("ScanBy") == "TimestampAscending"
-        results = []
-        for query in params.get("MetricDataQueries", []):
-            if "MetricStat" not in query:
-                raise ValidationError("The local AWS has no metric math: a query needs its MetricStat.")
-            if query.get("ReturnData", True):
-                results.append(self._queried(query, start, end, ascending))
+        asked = params.get("MetricDataQueries", [])
+        queries = [self._query(each) for each in asked]
+        period = max((each.seconds for each in queries if each.seconds), default=clock.MINUTE)
+        try:
+            series = expressions.evaluate(queries, store, _aligned(start, period), end, period)
+        except expressions.ExpressionError as error:
+            raise ValidationError(str(error)) from None
+        descending = params.get("ScanBy") != "TimestampAscending"
+        results = [
+            _answered(query, each, sorted(series[query.id].items(), reverse=descending))
+            for query, each in zip(queries, asked, strict=True)
+            if query.returned
+        ]
         return ActionResult({"MetricDataResults": results})
 
     def list_metrics(self) -> ActionResult:
@@ -113,6 +107,7 @@ class LocalCloudWatchResponse(CloudWatchResponse):
         return ActionResult({"Metrics": found[first : first + 500], **more})
 
     def put_metric_alarm(self) -> ActionResult:
+        self._check_expressions(self._get_param("Metrics") or [])
         known = self.cloudwatch_backend.alarms
         before = known.get(self._get_param("AlarmName"))
         answer = super().put_metric_alarm()
@@ -123,29 +118,41 @@ class LocalCloudWatchResponse(CloudWatchResponse):
 
     def set_alarm_state(self) -> ActionResult:
         answer = super().set_alarm_state()
-        _set_by_hand[self.cloudwatch_backend.alarms[self._get_param("AlarmName")].alarm_arn] = time.time()
+        evaluation.set_by_hand(self.cloudwatch_backend.alarms[self._get_param("AlarmName")])
         return answer
 
     def _metric(self, asked: dict[str, Any]) -> Metric:
         dimensions = _dimensions(asked.get("Dimensions") or [])
         return Metric(self.region, asked["Namespace"], asked["MetricName"], dimensions)
 
-    def _queried(self, query: dict[str, Any], start: float, end: float, ascending: bool) -> dict[str, Any]:
-        asked = query["MetricStat"]
-        metric, seconds = self._metric(asked["Metric"]), int(asked["Period"])
-        points = [
-            (datetime.fromtimestamp(at, UTC), value)
-            for at, bucket in store.periods(metric, _aligned(start, seconds), end, seconds)
-            if (value := bucket.statistic(asked["Stat"])) is not None
-        ]
-        points = points if ascending else points[::-1]
-        return {
-            "Id": query["Id"],
-            "Label": query.get("Label") or metric.name,
-            "Timestamps": [at for at, _ in points],
-            "Values": [value for _, value in points],
-            "StatusCode": "Complete",
-        }
+    def _query(self, asked: dict[str, Any]) -> MetricQuery:
+        returned = asked.get("ReturnData", True)
+        if "MetricStat" not in asked:
+            return MetricQuery(asked["Id"], expression=asked.get("Expression") or "", returned=returned)
+        stat = asked["MetricStat"]
+        return MetricQuery(
+            asked["Id"], self._metric(stat["Metric"]), stat["Stat"], returned=returned, seconds=stat["Period"]
+        )
+
+    def _check_expressions(self, asked: list[dict[str, Any]]) -> None:
+        """Refuse what an alarm could not be evaluated with."""
+        queries = [self._query(each) for each in asked]
+        try:
+            if queries:
+                expressions.check(queries)
+                expressions.result(queries)
+        except expressions.ExpressionError as error:
+            raise ValidationError(str(error)) from None
+
+
+def _answered(query: MetricQuery, asked: dict[str, Any], points: list[tuple[float, float]]) -> dict[str, Any]:
+    return {
+        "Id": query.id,
+        "Label": asked.get("Label") or (query.metric.name if query.metric else query.id),
+        "Timestamps": [datetime.fromtimestamp(at, UTC) for at, _ in points],
+        "Values": [value for _, value in points],
+        "StatusCode": "Complete",
+    }
 
 
 def _dimensions(asked: Iterable[dict[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -177,52 +184,17 @@ def _aligned(start: float, seconds: int) -> float:
     return start // seconds * seconds
 
 
-# --- alarms, minute by minute ---
-
-
-def evaluate_alarms(now: float) -> None:
-    """Bring every alarm to the state that its metric calls for at `now`, and call the actions of those that are on."""
-    for region, backend in list(cloudwatch_backends[ACCOUNT_ID].items()):
-        for alarm in [each for each in list(backend.alarms.values()) if alarms.can_be_evaluated(each)]:
-            if now - _set_by_hand.get(alarm.alarm_arn, 0) < clock.real(clock.MINUTE):
-                continue
-            try:
-                _evaluate(alarm, region, now)
-            except Exception:  # one alarm that fails must not keep the others from being looked at
-                log.exception("the alarm %s could not be evaluated", alarm.name)
-
-
-def _evaluate(alarm: Alarm, region: str, now: float) -> None:
-    verdict = alarms.evaluate(alarm, region, store, now)
-    if verdict.state != alarm.state_value:
-        alarm.update_state(verdict.reason, json.dumps({"recentDatapoints": verdict.values}), verdict.state)
-        log.info("alarm %s is %s: %s", alarm.name, verdict.state, verdict.reason)
-        state.touch()
-    if verdict.state != alarms.ALARM or not alarm.actions_enabled:
-        return
-    for arn in alarm.alarm_actions or []:
-        for prefix, act in _actions.items():
-            if arn.startswith(prefix):
-                act(arn, alarm, verdict)
-
-
-def _run() -> None:
-    width = clock.real(clock.MINUTE)
-    while not _closing.wait(width - time.time() % width):
-        evaluate_alarms(time.time())
-
-
 def _path() -> Any:
     return context().home / "state" / "metrics.json"
 
 
 def _restore() -> None:
     store.load(_path())
-    threading.Thread(target=_run, name="alarms", daemon=True).start()
+    evaluation.start()
 
 
 def _stop() -> None:
-    _closing.set()
+    evaluation.stop()
     store.save(_path())
 
 

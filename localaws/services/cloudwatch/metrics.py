@@ -1,7 +1,8 @@
 """CloudWatch's numbers: values gathered by the minute, as many minutes as a day has, no more.
 
 A value belongs to a series: region, namespace, metric name and dimensions. Each minute of a series is one Bucket, so
-memory does not grow with the traffic. The minute is the clock's (`localaws.clock`). An orderly stop keeps the numbers
+memory does not grow with the traffic. A high-resolution metric has a second series of ten seconds each, for three
+hours, as long as CloudWatch keeps it. The minute is the clock's (`localaws.clock`). An orderly stop keeps the minutes
 in `home/state/metrics.json`; a crash loses them.
 """
 
@@ -19,6 +20,7 @@ from localaws import clock, files
 log = logging.getLogger(__name__)
 
 KEPT_MINUTES = 24 * 60
+KEPT_FINE = 3 * 360  # periods of ten seconds
 EXACT = 0.0005  # seconds: a moment that was divided by the time scale is not exact
 PERCENTILE_STEP = 1.05  # percentiles come from a histogram whose bins grow by this factor: 5 % off at most
 
@@ -108,6 +110,7 @@ class Store:
 
     def __init__(self) -> None:
         self._series: dict[Metric, dict[float, Bucket]] = {}
+        self._fine: dict[Metric, dict[float, Bucket]] = {}
         self._units: dict[Metric, str] = {}
         self._lock = threading.Lock()
 
@@ -119,21 +122,35 @@ class Store:
         values: Mapping[str, float],
         units: Mapping[str, str],
         at: float | None = None,
+        fine: bool = False,
     ) -> None:
-        """Add a value to each named metric, under each set of dimensions. `at`: seconds since 1970, or now."""
-        start = minute_of(time.time() if at is None else at)
+        """Add a value to each named metric, under each set of dimensions.
+
+        `at`: seconds since 1970, or now. `fine`: the metrics are of high resolution.
+        """
+        at = time.time() if at is None else at
         with self._lock:
             for each in dimensions:
                 for name, value in values.items():
                     metric = Metric(region, namespace, name, each)
-                    self._bucket(metric, start).add(value)
+                    for bucket in self._buckets(metric, at, fine):
+                        bucket.add(value)
                     self._units[metric] = units.get(name, "None")
 
-    def merge(self, metric: Metric, at: float, bucket: Bucket, unit: str = "None") -> None:
+    def merge(self, metric: Metric, at: float, values: Bucket, unit: str = "None", fine: bool = False) -> None:
         """Add values that are gathered already."""
         with self._lock:
-            self._bucket(metric, minute_of(at)).merge(bucket)
+            for bucket in self._buckets(metric, at, fine):
+                bucket.merge(values)
             self._units[metric] = unit
+
+    def fill(self, metric: Metric, at: float, unit: str = "None") -> None:
+        """Say that a metric was zero in the minute of `at`, unless that minute has a value."""
+        with self._lock:
+            bucket = _bucket_of(self._series.setdefault(metric, {}), minute_of(at), KEPT_MINUTES)
+            if not bucket.count:
+                bucket.add(0.0)
+            self._units.setdefault(metric, unit)
 
     def unit(self, metric: Metric) -> str:
         return self._units.get(metric, "None")
@@ -145,8 +162,10 @@ class Store:
     def periods(self, metric: Metric, start: float, end: float, seconds: float) -> Iterator[tuple[float, Bucket]]:
         """The periods of `seconds` from `start` to `end` that have values, each with its start and its values."""
         with self._lock:
+            fine = seconds < clock.real(clock.MINUTE) - EXACT
+            series = (self._fine.get(metric) if fine else None) or self._series.get(metric, {})
             merged: dict[int, Bucket] = {}
-            for at, bucket in self._series.get(metric, {}).items():
+            for at, bucket in series.items():
                 offset = at - start + EXACT
                 if 0 <= offset < end - start:
                     merged.setdefault(int(offset // seconds), Bucket()).merge(bucket)
@@ -178,20 +197,33 @@ class Store:
                 bins = {int(exponent): count for exponent, count in kept.pop("bins").items()}
                 self.merge(metric, at, Bucket(**kept, bins=bins), unit)
 
-    def _bucket(self, metric: Metric, start: float) -> Bucket:
-        """The bucket of a minute, created if it is missing. Needs the lock."""
-        series = self._series.setdefault(metric, {})
-        if start not in series:
-            series[start] = Bucket()
-            if len(series) > KEPT_MINUTES:
-                del series[min(series)]
-        return series[start]
+    def _buckets(self, metric: Metric, at: float, fine: bool) -> list[Bucket]:
+        """The buckets that a value belongs into. Needs the lock."""
+        buckets = [_bucket_of(self._series.setdefault(metric, {}), minute_of(at), KEPT_MINUTES)]
+        if fine:
+            start = period_of(at, clock.FINE)
+            buckets.append(_bucket_of(self._fine.setdefault(metric, {}), start, KEPT_FINE))
+        return buckets
+
+
+def _bucket_of(series: dict[float, Bucket], start: float, kept: int) -> Bucket:
+    """The bucket of a period, made if there is none; of more than `kept`, the oldest goes."""
+    if start not in series:
+        series[start] = Bucket()
+        if len(series) > kept:
+            del series[min(series)]
+    return series[start]
+
+
+def period_of(at: float, seconds: float) -> float:
+    """When the clock's period of `seconds` began that `at` is in; seconds since 1970."""
+    width = clock.real(seconds)
+    return math.floor(at / width + 1e-6) * width
 
 
 def minute_of(at: float) -> float:
     """When the clock's minute began that `at` is in; seconds since 1970."""
-    width = clock.real(clock.MINUTE)
-    return math.floor(at / width + 1e-6) * width
+    return period_of(at, clock.MINUTE)
 
 
 store = Store()

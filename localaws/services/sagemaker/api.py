@@ -3,7 +3,9 @@
 from moto.sagemaker import urls
 
 from localaws import state
+from localaws.services.cloudwatch import evaluation
 from localaws.services.sagemaker.endpoints import api as endpoints
+from localaws.services.sagemaker.endpoints import usage
 from localaws.services.sagemaker.endpoints.api import EndpointOperations
 from localaws.services.sagemaker.endpoints.invoke import application, matches
 from localaws.services.sagemaker.metadata import MetadataOperations
@@ -27,6 +29,7 @@ def install() -> None:
     urls.url_paths["{0}/$"] = LocalSageMaker.dispatch
     state.register("sagemaker-endpoints", endpoints.restore, endpoints.stop)
     state.register("sagemaker-training", training.restore, training.stop)
+    evaluation.before_alarms(lambda since, now: usage.measure(endpoints.all_endpoints(), since, now))
     # After training: stopped before it, so that no trial is started while trials are stopped; restored after it.
     state.register("sagemaker-tuning", tuning.restore, tuning.stop)
     state.register("sagemaker-notebooks", notebooks.restore, notebooks.stop)

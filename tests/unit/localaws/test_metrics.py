@@ -1,4 +1,4 @@
-"""Numbers, alarms and target tracking: the rules, on made-up minutes; and CloudWatch's API in front of them."""
+"""Numbers, metric math and alarms: the rules, on made-up minutes; and CloudWatch's API in front of them."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -7,9 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws import clock
-from localaws.services.autoscaling import scaling
-from localaws.services.cloudwatch import alarms
-from localaws.services.cloudwatch.metrics import KEPT_MINUTES, Metric, Store
+from localaws.services.cloudwatch import alarms, expressions
+from localaws.services.cloudwatch.expressions import MetricQuery
+from localaws.services.cloudwatch.metrics import KEPT_FINE, KEPT_MINUTES, Metric, Store
 
 METRIC = Metric("us-east-1", "Test", "Load", (("Name", "x"),))
 NOON = 1_800_000_000.0  # a full minute
@@ -87,25 +87,60 @@ def alarm(**settings) -> SimpleNamespace:
     return SimpleNamespace(**{**given, **settings})
 
 
+KEPT = "the state that it had"
+
+
+@pytest.mark.parametrize("before", ["OK", "ALARM", "INSUFFICIENT_DATA"])
 @pytest.mark.parametrize(
-    ("minutes", "missing", "ignore", "breaching", "not_breaching"),
-    [  # the table of the CloudWatch user guide: the oldest first, X breaches, 0 does not, - is missing
-        ("0-X-X", "OK", "OK", "OK", "OK"),
-        ("0----", "OK", "OK", "OK", "OK"),
-        ("-----", "INSUFFICIENT_DATA", "before", "ALARM", "OK"),
-        ("0XX-X", "ALARM", "ALARM", "ALARM", "ALARM"),
-        ("--X--", "ALARM", "before", "ALARM", "OK"),
-        ("----X", "before", "before", "ALARM", "OK"),
+    ("to_alarm", "minutes", "missing", "ignore", "breaching", "not_breaching"),
+    [  # both tables of the CloudWatch user guide: the oldest first, X breaches, 0 does not, - is missing
+        (3, "0-X-X", "OK", "OK", "OK", "OK"),
+        (3, "0----", "OK", "OK", "OK", "OK"),
+        (3, "-----", "INSUFFICIENT_DATA", KEPT, "ALARM", "OK"),
+        (3, "0XX-X", "ALARM", "ALARM", "ALARM", "ALARM"),
+        (3, "--X--", "ALARM", KEPT, "ALARM", "OK"),
+        (2, "0-X-X", "ALARM", "ALARM", "ALARM", "ALARM"),
+        (2, "00X0X", "ALARM", "ALARM", "ALARM", "ALARM"),
+        (2, "0-X--", "OK", "OK", "ALARM", "OK"),
+        (2, "----0", "OK", "OK", "ALARM", "OK"),
+        (2, "---X-", "ALARM", KEPT, "ALARM", "OK"),
+        # and what the guide says about premature alarms
+        (3, "----X", KEPT, KEPT, "ALARM", "OK"),
+        (3, "---X-", KEPT, KEPT, "ALARM", "OK"),
+        (3, "---X0", "OK", "OK", "OK", "OK"),
     ],
 )
-def test_missing_minutes_count_as_the_user_guide_says(minutes, missing, ignore, breaching, not_breaching):
-    values = {"X": [9.0], "0": [1.0], "-": []}
-    store = filled({ago: values[each] for ago, each in zip(range(5, 0, -1), minutes, strict=True)})
-    expected = {None: missing, "ignore": ignore, "breaching": breaching, "notBreaching": not_breaching}
-    said = {
-        each: alarms.evaluate(alarm(treat_missing_data=each), "us-east-1", store, NOON + 5).state for each in expected
-    }
-    assert said == expected
+def test_missing_data_counts_as_the_user_guide_says(
+    to_alarm, minutes, missing, ignore, breaching, not_breaching, before
+):
+    values = {"X": 9.0, "0": 1.0, "-": None}
+    looked_at = [values[each] for each in reversed(minutes)]
+    expected = {"missing": missing, "ignore": ignore, "breaching": breaching, "notBreaching": not_breaching}
+    for treatment, state in expected.items():
+        rule = alarms.AlarmRule("GreaterThanThreshold", 5.0, 3, to_alarm, treatment)
+        assert alarms.judge(rule, looked_at, before).state == (before if state == KEPT else state), treatment
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "missing", "reason"),
+    [
+        ([9.0, 8.0, 7.0], "missing", "3 out of the last 3 datapoints [7, 8, 9] were greater than the threshold (5)."),
+        (
+            [1.0, 8.0, 7.0],
+            "missing",
+            "1 out of the last 3 datapoints [7, 8, 1] was not greater than the threshold (5).",
+        ),
+        ([None] * 5, "missing", "Insufficient Data: 3 datapoints were unknown."),
+        (
+            [None] * 5,
+            "breaching",
+            "no datapoints were received for 3 periods and 3 missing datapoints were treated as [Breaching].",
+        ),
+    ],
+)
+def test_an_alarm_gives_its_reason(looked_at, missing, reason):
+    rule = alarms.AlarmRule("GreaterThanThreshold", 5.0, 3, 3, missing)
+    assert alarms.judge(rule, looked_at, "OK").reason.endswith(reason)
 
 
 def test_some_of_several_minutes_can_be_enough():
@@ -118,42 +153,83 @@ def test_the_minute_that_runs_is_not_judged_yet():
     store = filled({0: [9.0], 1: [1.0], 2: [1.0], 3: [1.0]})
     verdict = alarms.evaluate(alarm(), "us-east-1", store, NOON + 59)
     assert verdict.state == "OK"
-    assert verdict.values[:3] == (1.0, 1.0, 1.0)
+    assert verdict.values == (1.0, 1.0, 1.0)
 
 
-def track(kind: str, current: int, *values: float | None, cooldown=None, now=NOON, **configuration) -> int:
-    settings = {"TargetValue": 0.7, **configuration}
-    return scaling.desired(kind, current, values, settings, "lambda", cooldown or scaling.Cooldown(), now)
+def test_a_high_resolution_metric_has_ten_seconds_and_minutes():
+    store = Store()
+    for ago, value in ((5, 8.0), (15, 2.0), (65, 4.0)):
+        store.record("us-east-1", "Test", [METRIC.dimensions], {"Load": value}, {}, NOON - ago, fine=True)
+    fine = [(NOON - at, bucket.high) for at, bucket in store.periods(METRIC, NOON - 70, NOON, 10)]
+    assert fine == [(70.0, 4.0), (20.0, 2.0), (10.0, 8.0)]
+    assert [bucket.total for _, bucket in store.periods(METRIC, NOON - 120, NOON, 60)] == [4.0, 10.0]
+    given = alarm(period=10, statistic="Maximum", evaluation_periods=2)
+    assert alarms.evaluate(given, "us-east-1", store, NOON).values == (8.0, 2.0)
+    for number in range(KEPT_FINE + 10):
+        store.record("us-east-1", "Test", [METRIC.dimensions], {"Load": 1.0}, {}, NOON + number * 10, fine=True)
+    assert len(store._fine[METRIC]) == KEPT_FINE
 
 
-def test_capacity_follows_the_metric_in_proportion():
-    assert track(scaling.HIGH, 10, 1.0, 0.9, 0.9) == 15
-    assert track(scaling.HIGH, 1, 0.71) == 2, "at least one more"
-    assert track(scaling.LOW, 10, *[0.35] * 15) == 5
-    assert track(scaling.LOW, 10, *[0.1] * 14, 0.6) == 9, "the highest minute counts downwards"
-    assert track(scaling.LOW, 2, *[0.62] * 15) == 2
-    assert track(scaling.LOW, 2, None, None) == 2, "nothing is known"
-    assert track(scaling.LOW, 10, 0.1, DisableScaleIn=True) == 10
+def test_a_minute_without_a_value_can_be_filled_with_zero():
+    store = filled({1: [3.0]})
+    for ago in (1, 2):
+        store.fill(METRIC, NOON - ago * 60)
+    found = [(bucket.total, bucket.count) for _, bucket in store.periods(METRIC, NOON - 180, NOON, 60)]
+    assert found == [(0.0, 1), (3.0, 1)]
 
 
-def test_cooldowns_hold_back_what_they_should():
-    just = scaling.Cooldown(scaled_out=NOON - 10, scaled_out_to=15)
-    assert track(scaling.HIGH, 10, 1.0, cooldown=just, ScaleOutCooldown=60) == 10, "15 are on their way"
-    assert track(scaling.HIGH, 12, 1.0, cooldown=just, ScaleOutCooldown=60) == 18, "and these are not enough"
-    assert track(scaling.HIGH, 10, 1.0, cooldown=just, ScaleOutCooldown=5) == 15
-    assert track(scaling.LOW, 10, 0.1, cooldown=just, ScaleInCooldown=60) == 10
-    shrunk = scaling.Cooldown(scaled_in=NOON - 10)
-    assert track(scaling.LOW, 10, 0.1, cooldown=shrunk, ScaleInCooldown=60) == 10
-    assert track(scaling.LOW, 10, 0.1, cooldown=shrunk, ScaleInCooldown=5) == 2
-    assert track(scaling.HIGH, 10, 1.0, cooldown=shrunk, ScaleInCooldown=60) == 15, "growing never waits for it"
+# --- metric math ---
 
 
-def test_endpoints_wait_five_minutes_where_the_policy_says_nothing():
-    just = scaling.Cooldown(scaled_in=NOON - 299)
-    arguments = (scaling.LOW, 4, [1.0] * 15, {"TargetValue": 100})
-    assert scaling.desired(*arguments, "sagemaker", just, NOON) == 4
-    assert scaling.desired(*arguments, "sagemaker", just, NOON + 1) == 1
-    assert scaling.desired(*arguments, "lambda", just, NOON) == 1
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [  # a is 1 2 - 4, b is 10 0 30 -
+        ("a", [1, 2, None, 4]),
+        ("a + b", [11, 2, None, None]),
+        ("b / a", [10, 0, None, None]),
+        ("a / b", [0.1, None, None, None]),
+        ("-(a - 3) * 2 ^ 2", [8, 4, None, -4]),
+        ("FILL(a, 0)", [1, 2, 0, 4]),
+        ("FILL(b, REPEAT)", [10, 0, 30, 30]),
+        ("FILL(a, b)", [1, 2, 30, 4]),
+        ("SUM([a, b])", [11, 2, 30, 4]),
+        ("MAX(METRICS())", [10, 2, 30, 4]),
+        ("a - MIN(a)", [0, 1, None, 3]),
+        ("AVG(b)", [40 / 3] * 4),
+        ("IF(a > 1, b, 7)", [7, 0, None, None]),
+        ("IF(a = 2, 1, 0)", [0, 1, None, 0]),
+        ("CEIL(a / 3)", [1, 1, None, 2]),
+        ("12", [12] * 4),
+    ],
+)
+def test_metric_math_follows_the_user_guide(expression, expected):
+    store = Store()
+    dimensions = {"a": (("Name", "a"),), "b": (("Name", "b"),)}
+    for name, values in {"a": [1, 2, None, 4], "b": [10, 0, 30, None]}.items():
+        for minute, value in enumerate(values):
+            if value is not None:
+                store.record("r", "Test", [dimensions[name]], {"Load": value}, {}, NOON + minute * 60)
+    queries = [MetricQuery(name, Metric("r", "Test", "Load", each), "Sum") for name, each in dimensions.items()]
+    queries.append(MetricQuery("e", expression=expression))
+    series = expressions.evaluate(queries, store, NOON, NOON + 240, 60)["e"]
+    assert [series.get(NOON + minute * 60) for minute in range(4)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("SEARCH('{x}', 'Sum')", "cannot evaluate SEARCH"),
+        ("a.b", "cannot evaluate"),
+        ("__import__('os')", "cannot evaluate"),
+        ("nothing + 1", "no other query has this id"),
+        ("a +", "cannot be read"),
+        ("e + 1", "name each other"),
+    ],
+)
+def test_an_expression_that_cannot_be_evaluated_is_named(expression, words):
+    queries = [MetricQuery("a", METRIC, "Sum"), MetricQuery("e", expression=expression)]
+    with pytest.raises(expressions.ExpressionError, match=words):
+        expressions.check(queries)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "fast", "nan", "1e9"])
@@ -209,13 +285,24 @@ def test_what_a_client_puts_it_gets(localaws):
     assert client.list_metrics(Namespace="Own", Dimensions=[{"Name": "Model", "Value": "b"}])["Metrics"] == []
 
 
-def test_metric_math_is_refused(localaws):
-    with pytest.raises(ClientError, match="no metric math"):
-        localaws.client("cloudwatch").get_metric_data(
-            StartTime=now() - timedelta(hours=1),
-            EndTime=now(),
-            MetricDataQueries=[{"Id": "a", "Expression": "1 + 1"}],
-        )
+def test_expressions_are_evaluated_or_refused(localaws):
+    client = localaws.client("cloudwatch")
+    data = [{"MetricName": "Part", "Value": 3.0}, {"MetricName": "Part", "Value": 5.0, "StorageResolution": 1}]
+    client.put_metric_data(Namespace="Math", MetricData=data)
+    stat = {"Metric": {"Namespace": "Math", "MetricName": "Part"}, "Period": 3600, "Stat": "Sum"}
+    asked = {"StartTime": now() - timedelta(hours=1), "EndTime": now() + timedelta(hours=1)}
+
+    def ask(expression: str) -> dict:
+        queries = [{"Id": "m", "MetricStat": stat, "ReturnData": False}, {"Id": "e", "Expression": expression}]
+        return client.get_metric_data(**asked, MetricDataQueries=queries)
+
+    (result,) = ask("m * 100 / 2")["MetricDataResults"]
+    assert (result["Id"], result["Values"]) == ("e", [400.0])
+    with pytest.raises(ClientError, match="cannot evaluate ANOMALY_DETECTION_BAND"):
+        ask("ANOMALY_DETECTION_BAND(m)")
+    alarm = {"ComparisonOperator": "GreaterThanThreshold", "Threshold": 1.0, "EvaluationPeriods": 1}
+    with pytest.raises(ClientError, match="Exactly one element"):
+        client.put_metric_alarm(AlarmName="math", **alarm, Metrics=[{"Id": "m", "MetricStat": stat}] * 2)
 
 
 def test_an_alarm_nobody_has_looked_at_yet_knows_nothing(localaws):

@@ -108,14 +108,17 @@ def test_provisioned_concurrency_follows_its_utilisation(fast, wait_until):
     with traffic(request):  # one at a time uses a third of three, and half of two
         wait_until(lambda: target.caused("AlarmLow"), "the alarm Low has it shrink")
     # Its first step: a second follows where the traffic ends before two environments have been measured.
-    assert target.caused("AlarmLow")[-1]["Description"] == "Setting provisioned concurrency to 2."
+    assert target.caused("AlarmLow")[-1]["Description"] == "Setting desired concurrency to 2."
     wait_until(
-        lambda: target.activities()[0]["Description"] == f"Setting provisioned concurrency to {requested()}.",
+        lambda: target.activities()[0]["Description"] == f"Setting desired concurrency to {requested()}.",
         "what the last step says is what is requested",
     )
     assert "AlarmHigh" in target.activities()[-1]["Cause"]
-    assert target.activities()[-1]["Description"] == "Setting provisioned concurrency to 2."
-    assert {each["StatusCode"] for each in target.activities()} == {"Successful"}
+    assert target.activities()[-1]["Description"] == "Setting desired concurrency to 2."
+    wait_until(lambda: "InProgress" not in {each["StatusCode"] for each in target.activities()}, "and all have ended")
+    assert target.activities()[-1]["StatusMessage"] == (
+        "Successfully set desired concurrency to 2. Change successfully fulfilled by lambda."
+    )
     target.client.deregister_scalable_target(**target.names)
     assert target.alarms() == {}, "the policy has gone with its target, and its alarms with it"
 
@@ -166,8 +169,67 @@ def test_an_endpoint_s_instances_follow_its_invocations(fast, wait_until):
         wait_until(lambda: count() == 2, "an instance is added")
         served = {sagemaker.ask(name)["process"] for _ in range(20)}
         assert len(served) == 2, "and serves"
-    assert "AlarmHigh" in target.activities()[-1]["Cause"]
-    assert target.activities()[-1]["Description"] == "Setting desired instance count to 2."
+    wait_until(lambda: count() == 1, "fifteen minutes without traffic count as zero: it scales in to the minimum")
+    wait_until(lambda: target.activities()[0]["StatusCode"] == "Successful", "which the activity says, too")
+    told = [(each["Description"], each["Cause"], each["StatusMessage"]) for each in target.activities()]
+    assert told == [
+        (
+            f"Setting desired instance count to {number}.",
+            f"monitor alarm {target.alarms()[kind]['AlarmName']} in state ALARM triggered policy track",
+            f"Successfully set desired instance count to {number}. Change successfully fulfilled by sagemaker.",
+        )
+        for number, kind in ((1, "AlarmLow"), (2, "AlarmHigh"))
+    ]
+    assert all(each["EndTime"] > each["StartTime"] for each in target.activities())
+
+
+def test_steps_and_scheduled_actions_run(fast, wait_until):
+    function = Function(fast, "stepped").live()
+    function.provision(1)
+    function.ready(wait_until)
+    client, cloudwatch = fast.client("application-autoscaling"), fast.client("cloudwatch")
+    names = {
+        "ServiceNamespace": "lambda",
+        "ResourceId": "function:stepped:live",
+        "ScalableDimension": DIMENSION["lambda"],
+    }
+    client.register_scalable_target(**names, MinCapacity=1, MaxCapacity=3)
+    steps = {"AdjustmentType": "ChangeInCapacity", "Cooldown": 0}
+    steps["StepAdjustments"] = [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 2}]
+    policy = client.put_scaling_policy(
+        PolicyName="steps", **names, PolicyType="StepScaling", StepScalingPolicyConfiguration=steps
+    )
+    alarm = {"Namespace": "Own", "MetricName": "Queue", "Statistic": "Maximum", "Period": 60, "EvaluationPeriods": 1}
+    alarm |= {"ComparisonOperator": "GreaterThanThreshold", "Threshold": 5.0, "AlarmActions": [policy["PolicyARN"]]}
+    cloudwatch.put_metric_alarm(AlarmName="queue", **alarm)
+
+    def requested() -> int:
+        return function.provisioned()["RequestedProvisionedConcurrentExecutions"]
+
+    def put() -> None:
+        cloudwatch.put_metric_data(Namespace="Own", MetricData=[{"MetricName": "Queue", "Value": 9.0}])
+
+    def told(**more: bool) -> list[dict]:
+        return client.describe_scaling_activities(**names, **more)["ScalingActivities"]
+
+    with traffic(put, pause=0.02):
+        wait_until(lambda: requested() == 3, "the step adds two")
+        wait_until(lambda: "NotScaledReasons" in told(IncludeNotScaledActivities=True)[0], "and then nothing more")
+    assert told(IncludeNotScaledActivities=True)[0]["NotScaledReasons"] == [
+        {"Code": "AlreadyAtMaxCapacity", "MaxCapacity": 3}
+    ]
+    assert len(told()) == 1
+    (described,) = client.describe_scaling_policies(**names, PolicyNames=["steps"])["ScalingPolicies"]
+    assert [each["AlarmName"] for each in described["Alarms"]] == ["queue"]
+    limit = {"ScheduledActionName": "night", "ScalableTargetAction": {"MaxCapacity": 2}}
+    client.put_scheduled_action(**names, **limit, Schedule="rate(1 minute)")
+    wait_until(lambda: requested() == 2, "the scheduled action lowers the maximum")
+    client.delete_scheduled_action(**names, ScheduledActionName="night")
+    causes = [each["Cause"] for each in told()]
+    assert {"maximum capacity was set to 2", "scheduled action name night was triggered"} <= set(causes)
+    client.delete_scaling_policy(PolicyName="steps", **names)
+    (kept,) = cloudwatch.describe_alarms(AlarmNames=["queue"])["MetricAlarms"]
+    assert kept["AlarmActions"] == [], "an alarm of the caller's stays, without the policy"
 
 
 def test_a_policy_without_a_target_or_without_numbers_is_refused(fast):
@@ -197,4 +259,4 @@ def test_a_policy_without_a_target_or_without_numbers_is_refused(fast):
     assert "no numbers for ECSServiceAverageCPU" in put(
         "TargetTrackingScaling", **tracking("ECSServiceAverageCPUUtilization")
     )
-    assert "TargetTrackingScaling" in put("StepScaling", StepScalingPolicyConfiguration={})
+    assert "needs an AdjustmentType" in put("StepScaling", StepScalingPolicyConfiguration={})

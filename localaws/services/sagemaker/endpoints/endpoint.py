@@ -49,6 +49,7 @@ class HostedEndpoint(Record):
 
     def _prepare(self) -> None:
         self.fleets: dict[str, InstanceFleet] = {}
+        self._scaling_to: tuple[Variant, ...] | None = None
         self._changing = threading.Lock()
         self._abandoned = threading.Event()
 
@@ -95,10 +96,15 @@ class HostedEndpoint(Record):
                     "CurrentWeight": variant.weight,
                     "DesiredWeight": variant.weight,
                     "CurrentInstanceCount": fleet.healthy_count if fleet else 0,
-                    "DesiredInstanceCount": variant.count,
+                    "DesiredInstanceCount": self.desired_count(variant.name),
                 }
             )
         return described
+
+    def desired_count(self, variant: str) -> int | None:
+        """How many instances a variant was last asked to have; None without such a variant in service."""
+        variants = self._scaling_to or (self.deployment.variants if self.deployment else ())
+        return next((each.count for each in variants if each.name == variant), None)
 
     def is_changing_to(self, config_name: str) -> bool:
         changing = self.status in ("Creating", "Updating")
@@ -179,6 +185,7 @@ class HostedEndpoint(Record):
 
     def scale(self, variants: tuple[Variant, ...]) -> None:
         """Bring the same models to other counts and weights, in a thread."""
+        self._scaling_to = variants
         self._enter("Updating")
         threading.Thread(target=self._scale, args=(variants,), daemon=True).start()
 
@@ -247,8 +254,9 @@ class HostedEndpoint(Record):
         if failure is not None:
             log.warning("endpoint %s: %s", self.name, failure)
         self.pending = None if self.deployment else self.pending
+        self._scaling_to = None
         self.failure_reason = failure
         self._enter("InService" if self.fleets else "Failed")
 
 
-_NOT_KEPT = ("fleets", "_changing", "_abandoned")
+_NOT_KEPT = ("fleets", "_scaling_to", "_changing", "_abandoned")

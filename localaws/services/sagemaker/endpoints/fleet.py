@@ -85,6 +85,11 @@ class InstanceFleet:
         with self._condition:
             return sum(instance.healthy for instance in self._instances)
 
+    def in_flight(self) -> list[int]:
+        """How many requests each healthy instance has at the moment."""
+        with self._condition:
+            return [instance.in_flight for instance in self._instances if instance.healthy]
+
     # --- serving ---
 
     @contextlib.contextmanager

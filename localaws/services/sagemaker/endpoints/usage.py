@@ -1,24 +1,31 @@
 """The numbers of AWS/SageMaker for endpoints, from the requests themselves.
 
-Source: "Metrics for monitoring Amazon SageMaker AI with Amazon CloudWatch" in the SageMaker developer guide.
+Sources: "Metrics for monitoring Amazon SageMaker AI with Amazon CloudWatch" and "Edit a scaling policy" in the
+SageMaker developer guide. A variant without traffic has metrics with the value zero, so that its fleet scales in. The
+number of concurrent requests is a high-resolution metric.
 """
 
-from localaws.services.cloudwatch.metrics import store
+from collections.abc import Iterable
+
+from localaws import clock
+from localaws.services.cloudwatch.metrics import Metric, minute_of, store
+from localaws.services.sagemaker.endpoints.endpoint import HostedEndpoint
 
 NAMESPACE = "AWS/SageMaker"
+CONCURRENT = "ConcurrentRequestsPerModel"
+ZERO_WITHOUT_TRAFFIC = ("Invocations", "InvocationsPerInstance")
 UNITS = {
     "ModelLatency": "Microseconds",
     "OverheadLatency": "Microseconds",
     "InvocationsPerInstance": "None",
-    **dict.fromkeys(
-        ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", "ConcurrentRequestsPerModel"), "Count"
-    ),
+    **dict.fromkeys(("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", CONCURRENT), "Count"),
 }
+MOST_MINUTES = 60  # that are filled at once, if the clock of the alarms was late
 
 
 def asked(region: str, endpoint: str, variant: str, in_flight: int) -> None:
     """A request goes to an instance, which has so many in flight with it."""
-    store.record(region, NAMESPACE, _dimensions(endpoint, variant), {"ConcurrentRequestsPerModel": in_flight}, UNITS)
+    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], {CONCURRENT: in_flight}, UNITS, fine=True)
 
 
 def answered(
@@ -36,8 +43,25 @@ def answered(
         "ModelLatency": model_s * 1e6,
         "OverheadLatency": (total_s - model_s) * 1e6,
     }
-    store.record(region, NAMESPACE, _dimensions(endpoint, variant), values, UNITS)
+    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], values, UNITS)
 
 
-def _dimensions(endpoint: str, variant: str) -> list[tuple[tuple[str, str], ...]]:
-    return [(("EndpointName", endpoint), ("VariantName", variant))]
+def measure(endpoints: Iterable[HostedEndpoint], since: float, now: float) -> None:
+    """Record what the instances are doing, and a zero for each minute between `since` and `now` without a request."""
+    width = clock.real(clock.MINUTE)
+    ended = min(MOST_MINUTES, round((minute_of(now) - minute_of(since)) / width))
+    for endpoint in endpoints:
+        for name, fleet in list(endpoint.fleets.items()):
+            dimensions = _dimensions(endpoint.name, name)
+            for in_flight in fleet.in_flight():
+                store.record(
+                    endpoint.region, NAMESPACE, [dimensions], {CONCURRENT: in_flight}, UNITS, at=now, fine=True
+                )
+            for metric in ZERO_WITHOUT_TRAFFIC:
+                for ago in range(1, ended + 1):
+                    minute = minute_of(now) - ago * width
+                    store.fill(Metric(endpoint.region, NAMESPACE, metric, dimensions), minute, UNITS[metric])
+
+
+def _dimensions(endpoint: str, variant: str) -> tuple[tuple[str, str], ...]:
+    return (("EndpointName", endpoint), ("VariantName", variant))
