@@ -17,4 +17,6 @@ SERVICE_MODULES = [
     "ec2.api",
     "ssm.api",
     "kms.api",
+    "quotas.api",
+    "quotas.plan",
 ]

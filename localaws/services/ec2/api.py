@@ -21,6 +21,7 @@ from moto.ec2.responses import EC2Response
 from localaws import state
 from localaws.context import ACCOUNT_ID
 from localaws.errors import status_line
+from localaws.services.ec2 import limits
 from localaws.services.ec2.instance import LIVE, LocalInstance
 
 STOPPED = ("Server.InternalError", "The local AWS was stopped while the instance ran")
@@ -35,8 +36,16 @@ class LocalEC2Backend(EC2Backend):
     def _url_module(self) -> Any:
         return urls
 
-    def run_instances(self, *arguments: Any, **settings: Any) -> Reservation:
-        reservation = super().run_instances(*arguments, **settings)
+    def run_instances(
+        self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **settings: Any
+    ) -> Reservation:
+        instance_type = settings.get("instance_type", "m1.small")
+        if settings.get("is_instance_type_default") and settings.get("launch_template"):
+            template = self._get_template_from_args(settings["launch_template"]).data
+            instance_type = template.get("InstanceType") or instance_type
+        spot = bool(settings.get("instance_market_options")) or settings.get("lifecycle") == "spot"
+        limits.require(self.all_instances(), instance_type, count, spot)
+        reservation = super().run_instances(image_id, count, user_data, security_group_names, **settings)
         for instance in reservation.instances:
             instance.boot()
         return reservation

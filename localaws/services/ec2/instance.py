@@ -12,6 +12,7 @@ from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from moto.ec2.models.security_groups import SecurityGroup
 
 from localaws import state
+from localaws.services.ec2 import limits
 from localaws.services.ec2.machine import InstanceMachine
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -87,6 +88,7 @@ class LocalInstance(Instance):
                 return copy.copy(self._state)
             if self.state != "stopped":
                 raise IncorrectInstanceState(self, "started")
+            limits.require(self.ec2_backend.all_instances(), self.instance_type, 1, limits.is_spot(self))
             previous = super().start()
             self.enter("pending")
         self.boot()

@@ -156,6 +156,14 @@ class LocalStorage(LambdaStorage):
         """Whether there is a function of that name."""
         return name in self._functions
 
+    def latest(self) -> list[LocalFunction]:
+        """All functions, without their versions."""
+        return [group["latest"] for group in list(self._functions.values())]
+
+    def all_versions(self) -> list[LocalFunction]:
+        """All functions and their versions."""
+        return [each for group in list(self._functions.values()) for each in (group["latest"], *group["versions"])]
+
     def code_digests(self, name: str) -> set[str]:
         """The hashes of the code of all versions of a function."""
         group = self._functions.get(name, {"latest": None, "versions": []})

@@ -7,6 +7,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID
+from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of
 from localaws.services.sagemaker.training.job import UNFINISHED, TrainingJob
 from localaws.services.sagemaker.training.staging import unsupported_in
@@ -27,6 +28,7 @@ class TrainingOperations(Operations):
                 f"Training job names must be unique within an AWS account and region, and a training job "
                 f"with this name already exists ({self.table('training-job')[name].arn})"
             )
+        limits.require_training(self.region, request)
         job = self.table("training-job")[name] = TrainingJob(name, self.region, request)
         job.start()
         return ActionResult({"TrainingJobArn": job.arn})
