@@ -1,7 +1,7 @@
 """Compare a plan with the limits of the account, before anything is created.
 
-AWS refuses what is over a limit in the middle of an apply, and Terraform then leaves half of a stack. So the settings of
-the plan are compared with the account's quotas first. This check reads quotas and settings of the account only. AWS
+AWS refuses what is over a limit in the middle of an apply, and Terraform then leaves half of a stack. So the settings
+of the plan are compared with the account's quotas first. This check reads quotas and settings of the account only. AWS
 still refuses an apply if other stacks of the account use up a quota.
 """
 

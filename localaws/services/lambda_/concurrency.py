@@ -26,8 +26,8 @@ UNPUBLISHED = "Provisioned Concurrency Configs cannot be applied to unpublished 
 OVER_RESERVED = (
     "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"
 )
-# Quoted for PutFunctionConcurrency with ReservedConcurrentExecutions (DataDog/datadog-serverless-functions #621) and, by
-# users of provisioned concurrency, with ConcurrentExecutions.
+# DataDog/datadog-serverless-functions #621 quotes it for PutFunctionConcurrency, with ReservedConcurrentExecutions.
+# Users of provisioned concurrency quote it with ConcurrentExecutions.
 TOO_LITTLE_LEFT = (
     "Specified {what} for function decreases account's UnreservedConcurrentExecution below its minimum value of "
     "[{minimum}]."
