@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto.core.responses import ActionResult, EmptyResult
 
 from localaws.context import context
-from localaws.services.sagemaker.records import TABLES, InvalidRequest, Operations, Record, Unsupported
+from localaws.services.sagemaker.records import TABLES, InvalidRequest, Operations, Record, NotRunHere
 
 NO_MODEL = 'Could not find model "{arn}".'
 # bucket.s3.region.amazonaws.com, bucket.s3.amazonaws.com, s3.region.amazonaws.com, s3-region.amazonaws.com, …
@@ -134,19 +134,19 @@ def containers_of(model: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _check_containers(model: dict[str, Any]) -> None:
-    """Raise Unsupported for a model that would be served otherwise than it says, here."""
+    """Raise NotRunHere for a model that would be served otherwise than it says, here."""
     containers = containers_of(model)
     if len(containers) > 1:
-        raise Unsupported(
+        raise NotRunHere(
             f"The local AWS serves models of one container, and this one has {len(containers)}: it runs no inference "
             "pipelines and does not choose between containers."
         )
     for container in containers:
         if container.get("Mode", "SingleModel") != "SingleModel":
-            raise Unsupported("The local AWS runs no multi-model containers: set Mode to SingleModel.")
+            raise NotRunHere("The local AWS runs no multi-model containers: set Mode to SingleModel.")
         for name in ("ModelPackageName", "ModelDataSource", "AdditionalModelDataSources"):
             if container.get(name):
-                raise Unsupported(f"The local AWS does not support {name}: give the archive as ModelDataUrl.")
+                raise NotRunHere(f"The local AWS does not support {name}: give the archive as ModelDataUrl.")
 
 
 def model_location(url: str) -> tuple[str, str] | None:
@@ -169,9 +169,9 @@ def model_location(url: str) -> tuple[str, str] | None:
 def _check_model_data(url: str | None, region: str) -> None:
     """Raise the ValidationException that CreateModel gives where the archive is not there."""
     if url is None:
-        raise Unsupported("The local AWS needs a ModelDataUrl: it serves the code in the model's archive.")
+        raise NotRunHere("The local AWS needs a ModelDataUrl: it serves the code in the model's archive.")
     if (location := model_location(url)) is None:
-        raise Unsupported(f"The local AWS fetches model data from S3 only, and {url} is no address of S3.")
+        raise NotRunHere(f"The local AWS fetches model data from S3 only, and {url} is not an address of S3.")
     bucket, key = location
     try:
         context().client("s3", region).head_object(Bucket=bucket, Key=key)

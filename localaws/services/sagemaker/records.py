@@ -32,7 +32,7 @@ class InvalidRequest(ServiceException):
     code = "ValidationException"
 
 
-class Unsupported(ServiceException):
+class NotRunHere(ServiceException):
     """AWS takes it, the local AWS does not. The AWS provider would retry a ValidationException for two minutes."""
 
     code = "UnknownOperationException"

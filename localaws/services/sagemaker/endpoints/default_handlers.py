@@ -37,7 +37,7 @@ class ToolkitDefaults:
             return numpy.array(json.loads(body))
         if content_type == CSV:
             text = body if isinstance(body, str) else body.decode()
-            return numpy.genfromtxt(io.StringIO(text), delimiter=",")
+            return numpy.genfromtxt(io.StringIO(text), dtype=None, delimiter=",")
         if content_type == NPY:
             return numpy.load(io.BytesIO(body if isinstance(body, bytes) else body.encode()), allow_pickle=False)
         raise UnsupportedFormatError(content_type)
