@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto.core.responses import ActionResult, EmptyResult
 
 from localaws.context import context
-from localaws.services.sagemaker.records import TABLES, InvalidRequest, Operations, Record, NotRunHere
+from localaws.services.sagemaker.records import TABLES, InvalidRequest, NotRunHere, Operations, Record
 
 NO_MODEL = 'Could not find model "{arn}".'
 # bucket.s3.region.amazonaws.com, bucket.s3.amazonaws.com, s3.region.amazonaws.com, s3-region.amazonaws.com, …
