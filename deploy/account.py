@@ -32,6 +32,13 @@ class AccountReader:
             self._listed[service] = {each["QuotaName"]: each for each in found}
         return self._listed[service].get(name)
 
+    def alternatives(self, service: str, name: str, wanted: int) -> list[str]:
+        """The instance types of which the account may have as many, for the use that a quota's name ends with."""
+        _, _, use = name.partition(" for ")
+        found = self._listed.get(service, {}) if use else {}
+        enough = [each for each, quota in found.items() if each.endswith(f" for {use}") and quota["Value"] >= wanted]
+        return sorted(each.partition(" for ")[0] for each in enough)
+
     @cached_property
     def lambda_limits(self) -> dict[str, int]:
         """`ConcurrentExecutions` and `UnreservedConcurrentExecutions`. Raises LimitsUnreadable."""

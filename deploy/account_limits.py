@@ -16,6 +16,8 @@ from deploy.account import AccountReader, LimitsUnreadable
 from deploy.console import Failure
 
 CONSOLE = "https://console.aws.amazon.com/servicequotas/home/services/{service}/quotas"
+SHOWN_TYPES = 5
+ALL_ENDPOINTS = "Number of instances across active endpoints"
 UNRESERVED_MINIMUM = 100  # executions that AWS keeps unreserved, if the account has as many
 
 
@@ -61,6 +63,8 @@ def endpoint(changes: list[dict], account: AccountReader) -> Iterator[str]:
         for kind, count in new.items():
             wanted = count + old.get(kind, 0)
             yield from over(account, "endpoint.instance_type", f"{kind} for endpoint usage", wanted, 2 * count)
+        total = sum(new.values())
+        yield from over(account, "endpoint", ALL_ENDPOINTS, total + sum(old.values()), 2 * total)
 
 
 def scaling(changes: list[dict], account: AccountReader) -> Iterator[str]:
@@ -192,9 +196,11 @@ def over(
     if found is None or found["Value"] >= wanted:
         return
     need = need or f"the plan needs {wanted}"
+    others = account.alternatives(service, name, wanted)
+    which = f" ({', '.join(others[:SHOWN_TYPES])}{', …' if len(others) > SHOWN_TYPES else ''})" if others else ""
     yield (
-        f"{setting}: {name!r} is {found['Value']:g}, and {need}. Set {setting} to a type with a quota, or request an "
-        f"increase. {increase(found, enough)}"
+        f"{setting}: {name!r} is {found['Value']:g}, and {need}. Set {setting} to a type with a quota{which}, or "
+        f"request an increase. {increase(found, enough)}"
     )
 
 

@@ -17,13 +17,14 @@ from localaws import images, logs, machines, state
 from localaws.context import context
 from localaws.images import ImageError
 from localaws.ports import free_port
+from localaws.services.cloudwatch.metrics import store
 from localaws.services.sagemaker.records import Record, now
 from localaws.services.sagemaker.training import container, entry_point, requirements, staging
 from localaws.services.sagemaker.training.container import ContractError, Host
 from localaws.services.sagemaker.training.staging import JobFailed
 from localaws.supervisor import Child
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+LOG_GROUP = NAMESPACE = "/aws/sagemaker/TrainingJobs"  # of the logs, and of the metrics that are found in them
 STOP_SECONDS = 120  # between SIGTERM and SIGKILL: what a program has to save its work
 DEFAULT_MAX_RUNTIME = 86_400
 MAX_REASON_CHARS = 1024
@@ -267,6 +268,8 @@ class TrainingJob(Record):
 
     def _keep_metric(self, name: str, value: float) -> None:
         self.metrics[name] = (value, now())
+        if math.isfinite(value):  # CloudWatch takes no others
+            store.record(self.region, NAMESPACE, [(("TrainingJobName", self.name),)], {name: value}, {})
 
     # --- the status ---
 
