@@ -48,11 +48,11 @@ class AccountReader:
     @cached_property
     def is_on_free_plan(self) -> bool:
         """Whether EC2 starts only types of the free tier. An account from before that plan has none."""
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             state = self.client("freetier", "us-east-1").get_account_plan_state()
-        except ClientError:
+        except (BotoCoreError, ClientError):
             return False
         return state["accountPlanType"] == FREE
 

@@ -93,6 +93,24 @@ class LocalEC2Response(EC2Response):
         instance.maintenance_options = {**(instance.maintenance_options or {}), **changes}
         return ActionResult({"InstanceId": instance.id, **changes})
 
+    def modify_instance_capacity_reservation_attributes(self) -> ActionResult:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        instance.capacity_reservation_specification = self._get_param("CapacityReservationSpecification")
+        return ActionResult({"Return": True})
+
+    def describe_instance_credit_specifications(self) -> ActionResult:
+        wanted = self._get_param("InstanceIds", [])
+        instances = [each for each in self.ec2_backend.all_instances() if not wanted or each.id in wanted]
+        credits = [{"InstanceId": each.id, "CpuCredits": each.cpu_credits or "standard"} for each in instances]
+        return ActionResult({"InstanceCreditSpecifications": credits})
+
+    def modify_instance_credit_specification(self) -> ActionResult:
+        asked = self._get_param("InstanceCreditSpecifications", [])
+        for each in asked:
+            self.ec2_backend.get_instance(each["InstanceId"]).cpu_credits = each["CpuCredits"]
+        changed = [{"InstanceId": each["InstanceId"]} for each in asked]
+        return ActionResult({"SuccessfulInstanceCreditSpecifications": changed})
+
     def modify_private_dns_name_options(self) -> ActionResult:
         instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
         wanted = {

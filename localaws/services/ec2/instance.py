@@ -39,6 +39,8 @@ class LocalInstance(Instance):
     enclave_options: dict[str, Any] | None = None
     private_dns_name_options: dict[str, Any] | None = None
     maintenance_options: dict[str, Any] | None = None
+    capacity_reservation_specification: dict[str, Any] | None = None
+    cpu_credits: str | None = None
     spot_request: dict[str, Any] | None = None
 
     def __init__(self, *arguments: Any, **settings: Any):

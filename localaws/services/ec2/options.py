@@ -16,6 +16,13 @@ NAME_OPTIONS = {
     "EnableResourceNameDnsARecord": False,
     "EnableResourceNameDnsAAAARecord": False,
 }
+RESERVATIONS = {"CapacityReservationPreference": "open"}
+PLACEMENT = {"Tenancy": "tenancy", "GroupName": "group_name", "PartitionNumber": "partition_number"}
+
+
+def default_credits(instance: Any) -> str:
+    """EC2 user guide, "Burstable performance instances": T2 is standard, later types are unlimited."""
+    return "standard" if instance.instance_type.startswith("t2.") else "unlimited"
 
 
 def apply(instance: Any, asked: dict[str, Any]) -> None:
@@ -25,6 +32,15 @@ def apply(instance: Any, asked: dict[str, Any]) -> None:
     instance.private_dns_name_options = {**NAME_OPTIONS, **(asked.get("PrivateDnsNameOptions") or {})}
     recovery = (asked.get("MaintenanceOptions") or {}).get("AutoRecovery") or AUTO_RECOVERY
     instance.maintenance_options = {"AutoRecovery": recovery, "RebootMigration": "default"}
+    instance.capacity_reservation_specification = {
+        **RESERVATIONS,
+        **(asked.get("CapacityReservationSpecification") or {}),
+    }
+    instance.cpu_credits = (asked.get("CreditSpecification") or {}).get("CpuCredits") or default_credits(instance)
+    instance.disable_api_termination = bool(asked.get("DisableApiTermination"))
+    for member, attribute in PLACEMENT.items():
+        if value := (asked.get("Placement") or {}).get(member):
+            setattr(instance.placement, attribute, value)
     _keep_addresses(instance, asked.get("NetworkInterfaces") or [])
     _keep_disks(instance, asked.get("BlockDeviceMappings") or [])
     if (market := asked.get("InstanceMarketOptions") or {}).get("MarketType") == "spot":
