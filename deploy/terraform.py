@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from python_terraform import IsFlagged, Terraform
 
-from deploy import console, environment
+from deploy import account_limits, console, environment
 from deploy.build import package
 from deploy.console import Failure
 from deploy.deployment import Deployment
@@ -64,19 +65,28 @@ class Stack:
         stamp.write_text(wanted)
 
     def plan(self) -> int:
-        """Show what an apply would change. Returns Terraform's exit status, which is 0 even if there are changes."""
-        with self._inputs() as arguments:
-            return self._run("plan", **arguments)
+        """Show what an apply would change. Returns Terraform's exit status, which is 0 even if there are changes.
+
+        Raises Failure if the account's limits do not allow these changes.
+        """
+        with self._inputs() as arguments, self._plan_file() as planned:
+            code = self._run("plan", **arguments, out=str(planned))
+            if code == 0:
+                self._require_limits(planned)
+            return code
 
     def apply(self) -> int:
-        """Apply everything without confirmation. Returns Terraform's exit status."""
+        """Apply everything without confirmation. Returns Terraform's exit status.
+
+        Raises Failure before the first change if the account's limits do not allow it.
+        """
         with self._inputs() as arguments:
-            return self._run_briefly("apply", **arguments, auto_approve=IsFlagged)
+            return self._apply(**arguments)
 
     def apply_release(self, release: releases.Releases) -> int:
-        """Apply other releases to the endpoint only. Returns Terraform's exit status."""
+        """Apply other releases to the endpoint only, as `apply` does. Returns Terraform's exit status."""
         with self._inputs(release) as arguments:
-            return self._run_briefly("apply", **arguments, auto_approve=IsFlagged, target=["module.endpoint"])
+            return self._apply(**arguments, target=["module.endpoint"])
 
     def destroy(self) -> int:
         with self._inputs() as arguments:
@@ -117,6 +127,28 @@ class Stack:
             var_files.append(self._var_file("rehearsal", environment.rehearsal_variables()))
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
 
+    def _apply(self, **arguments) -> int:
+        """Plan, compare the plan with the account's limits, and apply this plan."""
+        with self._plan_file() as planned:
+            if code := self._run_briefly("plan", **arguments, out=str(planned)):
+                return code
+            self._require_limits(planned)
+            return self._run_briefly("apply", str(planned), input=False, compact_warnings=IsFlagged)
+
+    @contextmanager
+    def _plan_file(self) -> Generator[Path]:
+        """The path of a plan, which is deleted afterwards because a plan contains every value of the stack."""
+        with tempfile.TemporaryDirectory(dir=self.env.home, prefix="plan-") as folder:
+            yield Path(folder, "tfplan")
+
+    def _require_limits(self, planned: Path) -> None:
+        code, out, err = self._terraform.cmd("show", str(planned), json=IsFlagged, no_color=IsFlagged)
+        if code:
+            raise Failure(f"The plan could not be read:\n{err.strip()}")
+        plan = json.loads(out)
+        region = plan["variables"]["region"]["value"]
+        account_limits.require(plan, account_limits.AccountReader(self.env.client, region), self.env.tfvars)
+
     def _var_file(self, name: str, values: dict) -> Path:
         """A file of Terraform variables, whose values may have any type. A later file overrides an earlier one."""
         written = self.env.home / f"{name}.tfvars.json"
@@ -130,10 +162,10 @@ class Stack:
         code, _, _ = self._terraform.cmd(command, capture_output=False, **arguments, **colour)
         return code
 
-    def _run_briefly(self, command: str, **arguments) -> int:
+    def _run_briefly(self, command: str, *words: str, **arguments) -> int:
         """Run Terraform and show its changes and errors, but not its warnings, its outputs and its plan, which `make
         plan` shows."""
-        argv = self._terraform.generate_cmd_string(command, **arguments, no_color=IsFlagged)
+        argv = self._terraform.generate_cmd_string(command, *words, **arguments, no_color=IsFlagged)
         error = interrupted = False
         with subprocess.Popen(argv, cwd=TERRAFORM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
             assert run.stdout is not None

@@ -54,6 +54,12 @@ def up(home: Path, port: int) -> str:
     found = ask(port)
     if found is not None:
         if found.get("home") == str(home):
+            wanted = os.environ.get("LOCALAWS_ACCOUNT") or found.get("account")
+            if wanted != found.get("account"):
+                raise SystemExit(
+                    f"The local AWS runs with LOCALAWS_ACCOUNT={found.get('account')}. Restart it to have {wanted}: "
+                    "python -m localaws restart"
+                )
             return f"The local AWS already runs on http://127.0.0.1:{port} (state in {home})."
         who = f"another local AWS, with its state in {found['home']}" if found else "another program"
         raise SystemExit(f"Port {port} is taken by {who}. Set LOCALAWS_PORT to a free port, or stop that program.")
@@ -127,7 +133,8 @@ def _lost(home: Path) -> str:
 def status(home: Path, port: int) -> str:
     found = ask(port)
     if found and found.get("home") == str(home):
-        first = f"The local AWS runs on http://127.0.0.1:{port} (process {found['pid']}, state in {home})."
+        first = f"The local AWS runs on http://127.0.0.1:{port} (process {found['pid']}, state in {home}), "
+        first += f"with the limits of {found.get('account')} accounts."
         first += f" {found['trouble']}" if found.get("trouble") else ""
     else:
         first = f"The local AWS does not run (state in {home})."

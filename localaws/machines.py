@@ -22,6 +22,19 @@ def processors(instance_type: str) -> int:
     return found["VCpuInfo"]["DefaultVCpus"] if found else 0
 
 
+def cpu_options(instance_type: str) -> dict[str, int]:
+    """The cores of a type and their threads, empty for one that is not known."""
+    found = _types().get(instance_type, {}).get("VCpuInfo", {})
+    names = {"CoreCount": "DefaultCores", "ThreadsPerCore": "DefaultThreadsPerCore"}
+    return {name: found[theirs] for name, theirs in names.items() if theirs in found}
+
+
+def is_free_tier(instance_type: str) -> bool:
+    """Whether AWS lists an EC2 type as eligible for the free tier, as `describe-instance-types` shows it."""
+    found = _types().get(instance_type)
+    return bool(found and found["FreeTierEligible"])
+
+
 def memory_bytes(instance_type: str) -> int | None:
     """The memory of a type in bytes, None for one that is not known."""
     found = _types().get(instance_type.removeprefix("ml."))

@@ -14,6 +14,7 @@ SERVICES = (
     "cloudwatch",
     "ec2",
     "ecr",
+    "freetier",
     "iam",
     "kms",
     "lambda",
@@ -21,17 +22,21 @@ SERVICES = (
     "s3",
     "sagemaker",
     "sagemaker-runtime",
+    "service-quotas",
     "ssm",
     "sts",
 )
 
 # Where a service signs its requests under another name than boto3's.
-SIGNING_NAMES = {"monitoring": "cloudwatch"}
+SIGNING_NAMES = {"monitoring": "cloudwatch", "servicequotas": "service-quotas"}
 
 # What holds for an operation that OPERATIONS does not name.
 DEFAULTS = {
     **dict.fromkeys(SERVICES, STORED),
-    **dict.fromkeys(("application-autoscaling", "lambda", "sagemaker", "sagemaker-runtime", "ssm"), REFUSED),
+    **dict.fromkeys(
+        ("application-autoscaling", "freetier", "lambda", "sagemaker", "sagemaker-runtime", "service-quotas", "ssm"),
+        REFUSED,
+    ),
 }
 
 
@@ -83,7 +88,7 @@ OPERATIONS["sagemaker-runtime"] = _each(RUNS, "InvokeEndpoint")
 OPERATIONS["lambda"] = {
     **_each(
         RUNS,
-        "Invoke",
+        "Invoke GetAccountSettings",
         "CreateFunction GetFunction GetFunctionConfiguration ListFunctions DeleteFunction",
         "UpdateFunctionCode UpdateFunctionConfiguration",
         "PublishVersion ListVersionsByFunction CreateAlias GetAlias ListAliases UpdateAlias DeleteAlias",
@@ -136,6 +141,13 @@ OPERATIONS["cloudwatch"] = _each(
     "PutMetricData GetMetricData GetMetricStatistics ListMetrics",
     "PutMetricAlarm DescribeAlarms DeleteAlarms SetAlarmState",
 )
+
+
+OPERATIONS["service-quotas"] = _each(
+    RUNS,
+    "ListServices ListServiceQuotas GetServiceQuota ListAWSDefaultServiceQuotas GetAWSDefaultServiceQuota",
+)
+OPERATIONS["freetier"] = _each(RUNS, "GetAccountPlanState")
 
 
 def refuses(service: str) -> bool:

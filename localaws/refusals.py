@@ -33,12 +33,14 @@ CODES = {
     "cloudformation": "ValidationError",
     "cloudwatch": "ValidationException",  # [LS] with ValidationError in the query protocol and in query mode
     "ecr": "InvalidParameterException",  # jenkins-x/jx #1344
+    "freetier": "ValidationException",
     "iam": "ValidationError",  # [LS]
     "kms": "ValidationException",  # [LS]
     "lambda": "ValidationException",  # [LS]
     "logs": "InvalidParameterException",  # [LS]
     "sagemaker": "ValidationException",  # aws/amazon-sagemaker-examples #2236
     "sagemaker-runtime": "ValidationError",  # aws/amazon-sagemaker-examples #293
+    "service-quotas": "ValidationException",
     "ssm": "ValidationException",  # ministryofjustice/cloud-platform-infrastructure #3906
     "sts": "ValidationError",  # [LS]
 }

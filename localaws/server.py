@@ -31,6 +31,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import LimitedStream
 
 from localaws import browser_guard, errors, files, refusals, state
+from localaws.account_limits import LimitError, account_limits
 from localaws.connections import BODY, IDLE, BoundedServer, WatchedInput
 from localaws.operations import REFUSED, SERVICES, level, refuses
 from localaws.services import SERVICE_MODULES
@@ -257,6 +258,10 @@ def serve() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _return_memory()
     home, port = configured_home(), configured_port()
+    try:
+        account = account_limits().account
+    except LimitError as error:
+        raise SystemExit(str(error)) from None
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = (home / "server.lock").open("w")
     try:
@@ -274,6 +279,7 @@ def serve() -> None:
     for module in modules:
         module.install()
     identity: dict[str, Any] = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}
+    identity["account"] = account
     application = Application(
         [module for module in modules if hasattr(module, "matches")], lambda: {**identity, "trouble": state.trouble()}
     )

@@ -7,6 +7,7 @@ operations, and registers with `localaws.state` what must be restored at start a
 # In the order of installation. The local AWS stops them in the reverse order.
 SERVICE_MODULES = [
     "s3.api",
+    "s3.configurations",
     "s3.bucket_policy",
     "s3.cors",
     "sagemaker.api",
@@ -17,4 +18,6 @@ SERVICE_MODULES = [
     "ec2.api",
     "ssm.api",
     "kms.api",
+    "quotas.api",
+    "quotas.plan",
 ]

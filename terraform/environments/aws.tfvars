@@ -14,9 +14,8 @@ endpoint = {
   }
 }
 
-# AWS keeps 100 executions unreserved, and a new account may run only 10 at a time. Then the apply fails with
-# "decreases account's UnreservedConcurrentExecution below its minimum value". Set reserved = null and
-# provisioned = 0, or ask AWS for a higher quota.
+# AWS keeps 100 executions unreserved, and a new account may run only 10 at a time. `make plan` and `make apply` refuse
+# these values then, before anything is created. Set reserved = null and provisioned = 0, or ask AWS for a higher quota.
 predictor = {
   reserved    = 10
   provisioned = 1

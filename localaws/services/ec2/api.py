@@ -21,6 +21,7 @@ from moto.ec2.responses import EC2Response
 from localaws import state
 from localaws.context import ACCOUNT_ID
 from localaws.errors import status_line
+from localaws.services.ec2 import limits, options
 from localaws.services.ec2.instance import LIVE, LocalInstance
 
 STOPPED = ("Server.InternalError", "The local AWS was stopped while the instance ran")
@@ -35,8 +36,16 @@ class LocalEC2Backend(EC2Backend):
     def _url_module(self) -> Any:
         return urls
 
-    def run_instances(self, *arguments: Any, **settings: Any) -> Reservation:
-        reservation = super().run_instances(*arguments, **settings)
+    def run_instances(
+        self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **settings: Any
+    ) -> Reservation:
+        instance_type = settings.get("instance_type", "m1.small")
+        if settings.get("is_instance_type_default") and settings.get("launch_template"):
+            template = self._get_template_from_args(settings["launch_template"]).data
+            instance_type = template.get("InstanceType") or instance_type
+        spot = bool(settings.get("instance_market_options")) or settings.get("lifecycle") == "spot"
+        limits.require(self.all_instances(), instance_type, count, spot)
+        reservation = super().run_instances(image_id, count, user_data, security_group_names, **settings)
         for instance in reservation.instances:
             instance.boot()
         return reservation
@@ -44,6 +53,74 @@ class LocalEC2Backend(EC2Backend):
 
 class LocalEC2Response(EC2Response):
     """One request to EC2."""
+
+    def run_instances(self) -> ActionResult:
+        answer = super().run_instances()
+        for instance in answer.result.instances:
+            options.apply(instance, self.params)
+        return answer
+
+    def describe_spot_instance_requests(self) -> ActionResult:
+        """Those of moto's, and those of the instances that were launched with a market type."""
+        wanted = self._get_param("SpotInstanceRequestIds", [])
+        own = {each.spot_instance_request_id: each.spot_request for each in self.ec2_backend.all_instances()}
+        own.pop(None, None)
+        if wanted and set(wanted) <= own.keys():
+            return ActionResult({"SpotInstanceRequests": [own[each] for each in wanted]})
+        answer = super().describe_spot_instance_requests()
+        requests = answer.result["SpotInstanceRequests"]
+        more = [] if wanted or self._filters_from_querystring() else list(own.values())
+        return ActionResult({"SpotInstanceRequests": [*requests, *more]})
+
+    def monitor_instances(self) -> ActionResult:
+        return self._monitoring("enabled", "pending")
+
+    def unmonitor_instances(self) -> ActionResult:
+        return self._monitoring("disabled", "disabling")
+
+    def _monitoring(self, state: str, answered: str) -> ActionResult:
+        self.error_on_dryrun()
+        instances = self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds", []))
+        for instance in instances:
+            instance.monitoring_state = state
+        listed = [{"InstanceId": each.id, "Monitoring": {"State": answered}} for each in instances]
+        return ActionResult({"InstanceMonitorings": listed})
+
+    def modify_instance_maintenance_options(self) -> ActionResult:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        wanted = {name: self._get_param(name) for name in ("AutoRecovery", "RebootMigration")}
+        changes = {name: value for name, value in wanted.items() if value}
+        instance.maintenance_options = {**(instance.maintenance_options or {}), **changes}
+        return ActionResult({"InstanceId": instance.id, **changes})
+
+    def modify_instance_capacity_reservation_attributes(self) -> ActionResult:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        instance.capacity_reservation_specification = self._get_param("CapacityReservationSpecification")
+        return ActionResult({"Return": True})
+
+    def describe_instance_credit_specifications(self) -> ActionResult:
+        wanted = self._get_param("InstanceIds", [])
+        instances = [each for each in self.ec2_backend.all_instances() if not wanted or each.id in wanted]
+        credits = [{"InstanceId": each.id, "CpuCredits": each.cpu_credits or "standard"} for each in instances]
+        return ActionResult({"InstanceCreditSpecifications": credits})
+
+    def modify_instance_credit_specification(self) -> ActionResult:
+        asked = self._get_param("InstanceCreditSpecifications", [])
+        for each in asked:
+            self.ec2_backend.get_instance(each["InstanceId"]).cpu_credits = each["CpuCredits"]
+        changed = [{"InstanceId": each["InstanceId"]} for each in asked]
+        return ActionResult({"SuccessfulInstanceCreditSpecifications": changed})
+
+    def modify_private_dns_name_options(self) -> ActionResult:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        wanted = {
+            "HostnameType": self._get_param("PrivateDnsHostnameType"),
+            **{name: self._get_param(name) for name in options.NAME_OPTIONS if name != "HostnameType"},
+        }
+        kept = instance.private_dns_name_options or options.NAME_OPTIONS
+        changes = {name: value for name, value in wanted.items() if value is not None}
+        instance.private_dns_name_options = {**kept, **changes}
+        return ActionResult({"Return": True})
 
     def get_console_output(self) -> ActionResult:
         instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))

@@ -8,10 +8,12 @@ from typing import Any
 
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 from moto.ec2.models.security_groups import SecurityGroup
 
 from localaws import state
+from localaws.services.ec2 import limits
 from localaws.services.ec2.machine import InstanceMachine
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -31,6 +33,15 @@ class IncorrectInstanceState(EC2ClientError):
 
 class LocalInstance(Instance):
     """An instance with a machine. `boots` counts its first processes, so that one that is gone is not heard."""
+
+    # Set by `options.apply`; instances of earlier states do not have them.
+    cpu_options: dict[str, Any] | None = None
+    enclave_options: dict[str, Any] | None = None
+    private_dns_name_options: dict[str, Any] | None = None
+    maintenance_options: dict[str, Any] | None = None
+    capacity_reservation_specification: dict[str, Any] | None = None
+    cpu_credits: str | None = None
+    spot_request: dict[str, Any] | None = None
 
     def __init__(self, *arguments: Any, **settings: Any):
         super().__init__(*arguments, **settings)
@@ -53,6 +64,18 @@ class LocalInstance(Instance):
         self._groups = groups
         if interface := getattr(self, "nics", {}).get(0):
             interface._group_set = list(groups)
+
+    @property
+    def instance_lifecycle(self) -> str | None:
+        return self.lifecycle
+
+    @property
+    def spot_instance_request_id(self) -> str | None:
+        return self.spot_request["SpotInstanceRequestId"] if self.spot_request else None
+
+    @property
+    def network_interfaces(self) -> list[NetworkInterface]:
+        return [] if self.state == "terminated" else super().network_interfaces
 
     @property
     def machine(self) -> InstanceMachine:
@@ -87,6 +110,7 @@ class LocalInstance(Instance):
                 return copy.copy(self._state)
             if self.state != "stopped":
                 raise IncorrectInstanceState(self, "started")
+            limits.require(self.ec2_backend.all_instances(), self.instance_type, 1, limits.is_spot(self))
             previous = super().start()
             self.enter("pending")
         self.boot()
@@ -96,7 +120,17 @@ class LocalInstance(Instance):
         return self._leave(super().stop, "stopping", "stopped", None)
 
     def terminate(self) -> InstanceState:
-        return self._leave(super().terminate, "shutting-down", "terminated", self.machine.erase)
+        return self._leave(super().terminate, "shutting-down", "terminated", self._let_go)
+
+    def _let_go(self) -> None:
+        """The last of an instance: its directory is erased, and interfaces that outlive it are free again."""
+        self.machine.erase()
+        for interface in self.nics.values():
+            if interface.instance is self:
+                interface.instance = interface.attachment_id = interface.attach_time = interface.device_index = None
+                interface.status = "available"
+        if self.spot_request:
+            self.spot_request |= {"State": "closed", "Status": {"Code": "instance-terminated-by-user"}}
 
     def reboot(self) -> None:
         with _lock:

@@ -14,7 +14,9 @@ from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClie
 from moto.awslambda.models import LambdaAlias, LambdaBackend, lambda_backends
 
 from localaws import logs, state
+from localaws.account_limits import CONCURRENT, account_limits
 from localaws.context import ACCOUNT_ID, context
+from localaws.rules import ZIP_BYTES
 from localaws.services.lambda_.concurrency import Concurrency, weights_of
 from localaws.services.lambda_.environment import Outcome, code_directory
 from localaws.services.lambda_.fleet import FunctionFleet, Throttled
@@ -23,7 +25,9 @@ from localaws.services.lambda_.permissions import Permissions
 from localaws.services.lambda_.runtime_api import Invocation
 from localaws.services.lambda_.urls import Urls
 from localaws.services.lambda_.usage import UsageWatch
-from localaws.services.lambda_.versions import LocalFunction, LocalStorage
+from localaws.services.lambda_.versions import UNZIPPED_BYTES, LocalFunction, LocalStorage
+
+TOTAL_CODE_BYTES = 80_530_636_800  # what the code of all versions may take: the Lambda developer guide, quotas
 
 _fleet: FunctionFleet | None = None
 
@@ -111,6 +115,25 @@ class LocalLambdaBackend(LambdaBackend):
         self.concurrency.check_reserved(name, reserved_concurrency)
         return super().put_function_concurrency(name, reserved_concurrency)
 
+    def account_settings(self) -> dict[str, Any]:
+        """GetAccountSettings: the limits of the account, and what of them is in use."""
+        functions = self.functions.latest()
+        concurrent = account_limits().value("lambda", CONCURRENT)
+        reserved = sum(each.reserved_concurrency or 0 for each in functions)
+        return {
+            "AccountLimit": {
+                "TotalCodeSize": TOTAL_CODE_BYTES,
+                "CodeSizeUnzipped": UNZIPPED_BYTES,
+                "CodeSizeZipped": ZIP_BYTES,
+                "ConcurrentExecutions": concurrent,
+                "UnreservedConcurrentExecutions": concurrent - reserved,
+            },
+            "AccountUsage": {
+                "TotalCodeSize": sum(each.code_size for each in self.functions.all_versions()),
+                "FunctionCount": len(functions),
+            },
+        }
+
     def run(
         self,
         function_name: str,
@@ -133,7 +156,14 @@ class LocalLambdaBackend(LambdaBackend):
             client_context=client_context,
         )
         try:
-            outcome = fleet().invoke(function.revision(), invocation, latest.reserved_concurrency, wait, watch.turn)
+            outcome = fleet().invoke(
+                function.revision(),
+                invocation,
+                latest.reserved_concurrency,
+                wait,
+                watch.turn,
+                self.concurrency.unreserved(),
+            )
         except Throttled:
             watch.throttled()
             raise

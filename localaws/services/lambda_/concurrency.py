@@ -13,6 +13,7 @@ from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClie
 from moto.awslambda.models import LambdaAlias
 
 from localaws import state
+from localaws.account_limits import CONCURRENT, account_limits, unreserved_minimum
 from localaws.services.lambda_.environment import Revision
 from localaws.services.lambda_.fleet import FunctionFleet
 from localaws.services.lambda_.versions import LocalStorage
@@ -24,6 +25,12 @@ VERSION_OF_ALIAS = "Version is pointed by a Provisioned Concurrency alias"
 UNPUBLISHED = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
 OVER_RESERVED = (
     "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"
+)
+# DataDog/datadog-serverless-functions #621 quotes it for PutFunctionConcurrency, with ReservedConcurrentExecutions.
+# Users of provisioned concurrency quote it with ConcurrentExecutions.
+TOO_LITTLE_LEFT = (
+    "Specified {what} for function decreases account's UnreservedConcurrentExecution below its minimum value of "
+    "[{minimum}]."
 )
 REQUESTED, MODIFIED = "RequestedProvisionedConcurrentExecutions", "LastModified"
 
@@ -52,13 +59,33 @@ class Concurrency:
     # --- reserved ---
 
     def check_reserved(self, name: str, reserved: int) -> None:
-        """Refuse to reserve less than what is provisioned. Raises InvalidParameterValueException."""
+        """Refuse to reserve less than what is provisioned, or more than what the account has to reserve.
+
+        Raises InvalidParameterValueException.
+        """
         held = sum(config[REQUESTED] for config in self.of(name).values())
         if reserved < held:
             raise InvalidParameterValueException(
                 f"ReservedConcurrentExecutions {reserved} should not be lower than function's total "
                 f"provisioned concurrency [{held}]."
             )
+        self._require_left(name, reserved, "ReservedConcurrentExecutions")
+
+    def unreserved(self, without: str | None = None) -> int:
+        """What the account has for requests on demand to functions without reserved concurrency: its limit without what
+        is reserved, and without what is provisioned for the others. The function `without` does not count."""
+        functions = [each for each in self._functions.latest() if each.function_name != without]
+        held = (self._held(each.function_name, each.reserved_concurrency) for each in functions)
+        return account_limits().value("lambda", CONCURRENT) - sum(held)
+
+    def _held(self, name: str, reserved: int | None) -> int:
+        return sum(config[REQUESTED] for config in self.of(name).values()) if reserved is None else reserved
+
+    def _require_left(self, name: str, held: int, what: str) -> None:
+        """Raise InvalidParameterValueException if too little is left when a function holds so much."""
+        minimum = unreserved_minimum(account_limits().value("lambda", CONCURRENT))
+        if held > 0 and self.unreserved(without=name) - held < minimum:
+            raise InvalidParameterValueException(TOO_LITTLE_LEFT.format(what=what, minimum=minimum))
 
     # --- provisioned ---
 
@@ -77,6 +104,8 @@ class Concurrency:
         reserved = self._functions.find(name).reserved_concurrency
         if reserved is not None and others + requested > reserved:
             raise InvalidParameterValueException(OVER_RESERVED)
+        if reserved is None:
+            self._require_left(name, others + requested, "ConcurrentExecutions")
         before = self._provisioned.get((name, qualifier), {}).get(REQUESTED)
         modified = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
         self._provisioned[name, qualifier] = {REQUESTED: requested, MODIFIED: modified}

@@ -2,8 +2,9 @@
 
 A request goes to a provisioned environment of its version where one is idle. Otherwise it takes a turn on demand. A
 function with reserved concurrency serves exactly that many requests at once, those that are provisioned among them,
-and what comes on top is throttled. A function without serves UNRESERVED_LIMIT on demand at once here, not the
-account's 1,000, and what comes on top waits its turn: this is one machine.
+and what comes on top is throttled. The functions without share what the account has beyond that (`pool`), and what
+comes on top of it is throttled, too. Of such a function UNRESERVED_LIMIT requests run at a time and the others wait
+their turn: this is one machine.
 """
 
 import threading
@@ -19,11 +20,19 @@ from localaws.services.lambda_.runtime_api import Invocation
 IDLE_SECONDS = 300.0
 UNRESERVED_LIMIT = 10
 
+# botocore's model of Lambda: ThrottleReason.
+RESERVED_IN_USE = "ReservedFunctionConcurrentInvocationLimitExceeded"
+ACCOUNT_IN_USE = "ConcurrentInvocationLimitExceeded"
+
 Function = tuple[str, str]  # region and name
 
 
 class Throttled(Exception):
-    """The function's reserved concurrency is in use."""
+    """The function's reserved concurrency is in use, or what the account has for all others; `reason` says which."""
+
+    def __init__(self, reason: str = RESERVED_IN_USE):
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -31,13 +40,15 @@ class Turn:
     """How a request was let in. `in_flight` counts it, too.
 
     `provisioned` is None where no provisioned concurrency is configured for its version; `allocated` is how much is
-    there and `provisioned_in_use` how much of that is in use.
+    there and `provisioned_in_use` how much of that is in use. `pooled`: it takes a place of those that the account has
+    for functions without reserved concurrency.
     """
 
     in_flight: int
     provisioned: bool | None = None
     provisioned_in_use: int = 0
     allocated: int = 0
+    pooled: bool = False
 
 
 class FunctionFleet:
@@ -51,6 +62,7 @@ class FunctionFleet:
         self._provisions: dict[Function, dict[str, Provision]] = {}
         self._on_demand: Counter[Function] = Counter()
         self._provisioned: Counter[Function] = Counter()
+        self._pooled: Counter[str] = Counter()  # by region; those that wait for their turn are counted, too
         self._changed = threading.Condition()
         self._closed = False
         threading.Thread(target=self._end_idle, name="lambda idle", daemon=True).start()
@@ -64,29 +76,32 @@ class FunctionFleet:
         reserved: int | None = None,
         wait: bool = False,
         on_turn: Callable[[Turn], None] = lambda turn: None,
+        pool: int | None = None,
     ) -> Outcome:
-        """Serve a request. `reserved`: the function's reserved concurrency; `on_turn` is told when it is let in.
+        """Serve a request. `reserved`: the function's reserved concurrency; `pool`: what all functions of the region
+        without reserved concurrency share, None for no limit; `on_turn` is told when the request is let in.
 
         Raises Throttled where all of that is in use, or waits for a turn where `wait` is true (and it is not 0).
         """
         function = (revision.region, revision.name)
         told = False
         while True:
-            provision, slot, turn = self._take_turn(function, revision, reserved, wait)
+            provision, slot, turn = self._take_turn(function, revision, reserved, wait, pool)
             if not told:
                 on_turn(turn)
                 told = True
             try:
                 if provision is not None and slot is not None:
                     return self._serve_provisioned(function, provision, slot, invocation)
-                return self._serve_on_demand(function, revision, invocation)
+                return self._serve_on_demand(function, revision, invocation, turn.pooled)
             except EnvironmentGone:
                 continue
 
     def _take_turn(
-        self, function: Function, revision: Revision, reserved: int | None, wait: bool
+        self, function: Function, revision: Revision, reserved: int | None, wait: bool, pool: int | None
     ) -> tuple[Provision | None, ExecutionEnvironment | None, Turn]:
         """A provisioned environment, or (None, None) for a turn on demand; and what there is to tell of it."""
+        region, pooled = function[0], False
         with self._changed:
             while True:
                 provisions = list(self._provisions.get(function, {}).values())
@@ -96,22 +111,28 @@ class FunctionFleet:
                     for provision in mine:
                         if slot := provision.take(revision):
                             self._provisioned[function] += 1
+                            self._pooled[region] -= pooled
                             return provision, slot, self._turn(function, mine, True)
+                    if reserved is None and not pooled and (pool is None or self._pooled[region] < pool):
+                        self._pooled[region] += 1
+                        pooled = True
                     held = sum(each.held for each in provisions)
                     limit = self._unreserved_limit if reserved is None else reserved - held
-                    if self._on_demand[function] < limit:
+                    if (pooled or reserved is not None) and self._on_demand[function] < limit:
                         self._on_demand[function] += 1
-                        return None, None, self._turn(function, mine, False)
+                        return None, None, self._turn(function, mine, False, pooled)
                 if reserved is not None and (reserved == 0 or not wait):
                     raise Throttled
+                if reserved is None and not pooled and not wait:
+                    raise Throttled(ACCOUNT_IN_USE)
                 self._changed.wait()
 
-    def _turn(self, function: Function, provisions: list[Provision], provisioned: bool) -> Turn:
+    def _turn(self, function: Function, provisions: list[Provision], provisioned: bool, pooled: bool = False) -> Turn:
         in_flight = self._on_demand[function] + self._provisioned[function]
         if not provisions:
-            return Turn(in_flight)
+            return Turn(in_flight, pooled=pooled)
         in_use = sum(each.in_use for each in provisions)
-        return Turn(in_flight, provisioned, in_use, sum(each.allocated for each in provisions))
+        return Turn(in_flight, provisioned, in_use, sum(each.allocated for each in provisions), pooled)
 
     def _serve_provisioned(
         self, function: Function, provision: Provision, slot: ExecutionEnvironment, invocation: Invocation
@@ -126,7 +147,7 @@ class FunctionFleet:
             if not kept:
                 slot.stop()
 
-    def _serve_on_demand(self, function: Function, revision: Revision, invocation: Invocation) -> Outcome:
+    def _serve_on_demand(self, function: Function, revision: Revision, invocation: Invocation, pooled: bool) -> Outcome:
         try:
             environment = self._idle_one(function, revision) or self._start(function, revision)
             try:
@@ -136,6 +157,7 @@ class FunctionFleet:
         finally:
             with self._changed:
                 self._on_demand[function] -= 1
+                self._pooled[function[0]] -= pooled
                 self._changed.notify_all()
 
     # --- provisioned concurrency ---

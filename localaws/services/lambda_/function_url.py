@@ -84,8 +84,8 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: UrlRequest, sen
         return _message(413, "Request Entity Too Large")
     try:
         outcome = backend.run(url.function_name, url.qualifier or None, payload)
-    except Throttled:
-        return _json(429, THROTTLED)
+    except Throttled as refusal:
+        return _json(429, {**THROTTLED, "Reason": refusal.reason})
     if outcome.function_error:
         return _message(502, "Internal Server Error", request_id)
     try:

@@ -15,11 +15,7 @@ from localaws.services.lambda_.fleet import Throttled
 
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 MAX_EVENT_BYTES = 1024 * 1024  # of an asynchronous invocation
-THROTTLED = {
-    "Reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
-    "Type": "User",
-    "message": "Rate Exceeded.",
-}
+THROTTLED = {"Type": "User", "message": "Rate Exceeded."}  # and the reason
 
 Answer = tuple[int, dict[str, Any], bytes | str]
 
@@ -97,6 +93,11 @@ class LocalLambdaResponse(LambdaResponse):
             {"FunctionUrlConfigs": [url.to_dict() for url in self.backend.function_urls.of(self.function_name)]}
         )
 
+    # --- the account ---
+
+    def get_account_settings(self) -> str:
+        return json.dumps(self.backend.account_settings())
+
     # --- Invoke ---
 
     def invoke(self) -> Answer:
@@ -117,9 +118,9 @@ class LocalLambdaResponse(LambdaResponse):
             context = base64.b64decode(context).decode()
         try:
             outcome = self.backend.run(function_name, self.qualifier, payload, context)
-        except Throttled:
+        except Throttled as refusal:
             headers = {"X-Amzn-ErrorType": "TooManyRequestsException"}
-            return _answer(429, json.dumps(THROTTLED).encode(), headers)
+            return _answer(429, json.dumps({**THROTTLED, "Reason": refusal.reason}).encode(), headers)
         headers = {"X-Amz-Executed-Version": outcome.version}
         if outcome.function_error:
             headers["X-Amz-Function-Error"] = outcome.function_error
@@ -154,6 +155,7 @@ def _answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> 
 _FUNCTION = r"{0}/(?P<api_version>[^/]+)/functions/(?P<function_name>[\w_:%-]+)"
 
 URL_PATHS = {
+    r"{0}/(?P<api_version>[^/]+)/account-settings/?$": LocalLambdaResponse.dispatch,
     **dict.fromkeys(urls.url_paths, LocalLambdaResponse.dispatch),
     rf"{_FUNCTION}/provisioned-concurrency/?$": LocalLambdaResponse.dispatch,
     rf"{_FUNCTION}/urls/?$": LocalLambdaResponse.dispatch,

@@ -20,7 +20,13 @@ RESERVED_VARIABLES = {
     "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
 }  # fmt: skip
 # What moto's function keeps and its update leaves out, by the attribute that holds it.
-UPDATABLE = {"TracingConfig": "tracing_config", "KMSKeyArn": "kms_key_arn", "LoggingConfig": "logging_config"}
+UPDATABLE = {
+    "TracingConfig": "tracing_config",
+    "KMSKeyArn": "kms_key_arn",
+    "LoggingConfig": "logging_config",
+    "DeadLetterConfig": "dead_letter_config",
+    "SnapStart": "snap_start",
+}
 UNZIPPED_BYTES = 262_144_000  # Lambda's limit
 VOLATILE = ("FunctionArn", "Version", "LastModified", "LastUpdateStatus")
 
@@ -43,16 +49,28 @@ def check_runnable(spec: dict[str, Any]) -> None:
 class LocalFunction(LambdaFunction):
     """A function, or one of its versions."""
 
+    # Functions of earlier states do not have them.
+    dead_letter_config: dict[str, Any] | None = None
+    snap_start: dict[str, Any] | None = None
+
     def __init__(self, account_id: str, spec: dict[str, Any], region: str, version: str):
         check_runnable(spec)
         self.logging_config: dict[str, Any] | None = spec.get("LoggingConfig")
+        self.dead_letter_config = spec.get("DeadLetterConfig")
+        self.snap_start = spec.get("SnapStart")
         self.published_as: str | None = None
         super().__init__(account_id, spec, region, version)
         del self.logs_backend  # the environments write the log; a copy of a function must not copy all logs
 
     def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
         logging = {"LogFormat": "Text", "LogGroup": self.logs_group_name, **(self.logging_config or {})}
-        return {**super().get_configuration(on_create), "LoggingConfig": logging}
+        described = {**super().get_configuration(on_create), "LoggingConfig": logging}
+        applies = (self.snap_start or {}).get("ApplyOn", "None")
+        optimised = applies != "None" and str(self.version) != "$LATEST"
+        described["SnapStart"] = {"ApplyOn": applies, "OptimizationStatus": "On" if optimised else "Off"}
+        if (self.dead_letter_config or {}).get("TargetArn"):
+            described["DeadLetterConfig"] = self.dead_letter_config
+        return described
 
     def get_code(self) -> dict[str, Any]:
         answer = super().get_code()
@@ -155,6 +173,14 @@ class LocalStorage(LambdaStorage):
     def has(self, name: str) -> bool:
         """Whether there is a function of that name."""
         return name in self._functions
+
+    def latest(self) -> list[LocalFunction]:
+        """All functions, without their versions."""
+        return [group["latest"] for group in list(self._functions.values())]
+
+    def all_versions(self) -> list[LocalFunction]:
+        """All functions and their versions."""
+        return [each for group in list(self._functions.values()) for each in (group["latest"], *group["versions"])]
 
     def code_digests(self, name: str) -> set[str]:
         """The hashes of the code of all versions of a function."""

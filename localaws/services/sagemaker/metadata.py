@@ -1,15 +1,20 @@
 """SageMaker's models, endpoint configurations and tags: stored, and put to use by an endpoint."""
 
+import re
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 from botocore.exceptions import ClientError
 from moto.core.responses import ActionResult, EmptyResult
 
 from localaws.context import context
-from localaws.services.sagemaker.records import TABLES, InvalidRequest, Operations, Record
+from localaws.services.sagemaker.records import TABLES, InvalidRequest, NotRunHere, Operations, Record
 
 NO_MODEL = 'Could not find model "{arn}".'
+# bucket.s3.region.amazonaws.com, bucket.s3.amazonaws.com, s3.region.amazonaws.com, s3-region.amazonaws.com, …
+_S3_HOST = re.compile(
+    r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3(?:[.-](?:dualstack\.)?[a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(\.cn)?"
+)
 NO_CONFIG = 'Could not find endpoint configuration "{arn}".'
 
 
@@ -21,6 +26,7 @@ class MetadataOperations(Operations):
         name = request["ModelName"]
         if name in self.table("model"):
             raise InvalidRequest(f'Cannot create already existing model "{self.table("model")[name].arn}".')
+        _check_containers(request)
         for container in containers_of(request):
             _check_model_data(container.get("ModelDataUrl"), self.region)
         model = self.table("model")[name] = Record("model", name, self.region, request)
@@ -127,12 +133,47 @@ def containers_of(model: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for each in [model.get("PrimaryContainer"), *(model.get("Containers") or [])] if each]
 
 
+def _check_containers(model: dict[str, Any]) -> None:
+    """Raise NotRunHere for a model that would be served otherwise than it says, here."""
+    containers = containers_of(model)
+    if len(containers) > 1:
+        raise NotRunHere(
+            f"The local AWS serves models of one container, and this one has {len(containers)}: it runs no inference "
+            "pipelines and does not choose between containers."
+        )
+    for container in containers:
+        if container.get("Mode", "SingleModel") != "SingleModel":
+            raise NotRunHere("The local AWS runs no multi-model containers: set Mode to SingleModel.")
+        for name in ("ModelPackageName", "ModelDataSource", "AdditionalModelDataSources"):
+            if container.get(name):
+                raise NotRunHere(f"The local AWS does not support {name}: give the archive as ModelDataUrl.")
+
+
+def model_location(url: str) -> tuple[str, str] | None:
+    """Bucket and key of a model's archive: `s3://bucket/key`, or one of S3's https addresses. None for any other.
+
+    Source: Amazon S3 user guide, "Virtual hosting of general purpose buckets".
+    """
+    parts = urlparse(url)
+    key = unquote(parts.path.lstrip("/"))
+    if parts.scheme == "s3":
+        return parts.netloc, parts.path.lstrip("/")
+    if not (match := _S3_HOST.fullmatch(parts.netloc)):
+        return None
+    bucket = match["bucket"]
+    if bucket is None:
+        bucket, _, key = key.partition("/")
+    return bucket, key
+
+
 def _check_model_data(url: str | None, region: str) -> None:
     """Raise the ValidationException that CreateModel gives where the archive is not there."""
     if url is None:
-        raise InvalidRequest("The local AWS needs a ModelDataUrl: it serves the code in the model's archive.")
-    parts = urlparse(url)
+        raise NotRunHere("The local AWS needs a ModelDataUrl: it serves the code in the model's archive.")
+    if (location := model_location(url)) is None:
+        raise NotRunHere(f"The local AWS fetches model data from S3 only, and {url} is not an address of S3.")
+    bucket, key = location
     try:
-        context().client("s3", region).head_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))
+        context().client("s3", region).head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         raise InvalidRequest(f"Could not find model data at {url}.") from error

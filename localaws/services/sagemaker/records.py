@@ -32,6 +32,12 @@ class InvalidRequest(ServiceException):
     code = "ValidationException"
 
 
+class NotRunHere(ServiceException):
+    """AWS takes it, the local AWS does not. The AWS provider would retry a ValidationException for two minutes."""
+
+    code = "UnknownOperationException"
+
+
 class InUse(ServiceException):
     code = "ResourceInUse"
 

@@ -213,6 +213,89 @@ def test_an_instance_keeps_its_groups_whatever_else_is_changed(launch, localaws)
     assert made["NetworkInterfaceId"] not in {each["NetworkInterfaceId"] for each in left}
 
 
+OPTIONS = [
+    ({"CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 1}}, "CpuOptions", {"CoreCount": 1, "ThreadsPerCore": 1}),
+    ({}, "CpuOptions", {"CoreCount": 2, "ThreadsPerCore": 2}),
+    ({"EnclaveOptions": {"Enabled": True}}, "EnclaveOptions", {"Enabled": True}),
+    (
+        {"PrivateDnsNameOptions": {"HostnameType": "resource-name"}},
+        "PrivateDnsNameOptions",
+        {
+            "HostnameType": "resource-name",
+            "EnableResourceNameDnsARecord": False,
+            "EnableResourceNameDnsAAAARecord": False,
+        },
+    ),
+    (
+        {"MaintenanceOptions": {"AutoRecovery": "disabled"}},
+        "MaintenanceOptions",
+        {"AutoRecovery": "disabled", "RebootMigration": "default"},
+    ),
+    ({"InstanceMarketOptions": {"MarketType": "spot"}}, "InstanceLifecycle", "spot"),
+]
+
+
+def test_an_instance_keeps_what_it_was_launched_with(launch):
+    for settings, member, value in OPTIONS:
+        assert launch(**settings).describe()[member] == value
+
+
+def test_a_spot_instance_has_a_request(launch):
+    options = {"SpotInstanceType": "one-time", "MaxPrice": "0.5"}
+    instance = launch(InstanceMarketOptions={"MarketType": "spot", "SpotOptions": options})
+    identifier = instance.describe()["SpotInstanceRequestId"]
+    (request,) = instance.client.describe_spot_instance_requests(SpotInstanceRequestIds=[identifier])[
+        "SpotInstanceRequests"
+    ]
+    assert (request["Type"], request["SpotPrice"], request["InstanceId"]) == ("one-time", "0.5", instance.id)
+
+
+def test_an_instance_keeps_further_addresses_and_the_speed_of_its_disk(launch, localaws):
+    ec2 = localaws.client("ec2")
+    subnet = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]
+    address = subnet["CidrBlock"].rpartition(".")[0] + ".99"
+    interface = {
+        "DeviceIndex": 0,
+        "SubnetId": subnet["SubnetId"],
+        "PrivateIpAddresses": [{"PrivateIpAddress": address}],
+    }
+    disk = {"VolumeSize": 20, "VolumeType": "gp3", "Iops": 4000, "Throughput": 250}
+    instance = launch(NetworkInterfaces=[interface], BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": disk}])
+    described = instance.describe()
+    addresses = described["NetworkInterfaces"][0]["PrivateIpAddresses"]
+    assert [each["Primary"] for each in addresses] == [True, False]
+    assert addresses[1]["PrivateIpAddress"] == address
+    (mapped,) = described["BlockDeviceMappings"]
+    (volume,) = ec2.describe_volumes(VolumeIds=[mapped["Ebs"]["VolumeId"]])["Volumes"]
+    assert (volume["Iops"], volume["Throughput"]) == (4000, 250)
+
+
+def test_options_of_an_instance_can_be_changed(launch):
+    instance = launch()
+    client = instance.client
+    client.monitor_instances(InstanceIds=[instance.id])
+    assert instance.describe()["Monitoring"]["State"] == "enabled"
+    client.unmonitor_instances(InstanceIds=[instance.id])
+    assert instance.describe()["Monitoring"]["State"] == "disabled"
+    client.modify_instance_maintenance_options(InstanceId=instance.id, AutoRecovery="disabled")
+    assert instance.describe()["MaintenanceOptions"]["AutoRecovery"] == "disabled"
+    client.modify_private_dns_name_options(InstanceId=instance.id, EnableResourceNameDnsARecord=True)
+    assert instance.describe()["PrivateDnsNameOptions"]["EnableResourceNameDnsARecord"] is True
+
+
+def test_an_interface_of_its_own_is_free_again_when_the_instance_is_terminated(launch, localaws):
+    ec2 = localaws.client("ec2")
+    subnet = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]
+    card = ec2.create_network_interface(SubnetId=subnet["SubnetId"])["NetworkInterface"]["NetworkInterfaceId"]
+    instance = launch(NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": card}]).until("running")
+    instance.call("terminate_instances")
+    assert instance.until("terminated").describe()["NetworkInterfaces"] == []
+    (left,) = ec2.describe_network_interfaces(NetworkInterfaceIds=[card])["NetworkInterfaces"]
+    assert left["Status"] == "available"
+    assert "Attachment" not in left
+    ec2.delete_network_interface(NetworkInterfaceId=card)
+
+
 def test_encrypted_disks_survive_a_restart(own_server, wait_until):
     own_server.start()
     disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "Encrypted": True, "VolumeType": "gp3"}}

@@ -1,14 +1,23 @@
 """The hosting container's handling of one request, held against AWS's inference toolkit."""
 
+import io
 import json
 import sys
 import textwrap
 from types import SimpleNamespace
 
+import numpy
 import pytest
 from sagemaker_inference.transformer import Transformer
 
 from localaws.services.sagemaker.endpoints.own_container import HandlerModel
+
+
+def npy(rows: list, pickled: bool = False) -> bytes:
+    content = io.BytesIO()
+    numpy.save(content, numpy.array(rows, dtype=object if pickled else "float32"), allow_pickle=pickled)
+    return content.getvalue()
+
 
 PARTS = {
     "model_fn": "def model_fn(folder): return 'model'",
@@ -93,14 +102,71 @@ def test_an_answer_is_the_toolkits(load, code, request_name):
         assert "Traceback" in ours.body.decode()
 
 
-def test_without_input_fn_json_is_read_and_nothing_else_is(load):
-    """The toolkit also reads CSV, NPY and NPZ, as arrays and with pickle allowed: not offered here."""
+ARRAYS = {
+    "json": ("application/json", b"[[1, 2], [3, 4]]"),
+    "csv": ("text/csv", b"1,2\n3,4"),
+    "npy": ("application/x-npy", npy([[1.0, 2.0], [3.0, 4.0]])),
+    "an image": ("image/png", b"\x89PNG"),
+}
+WRITTEN = ("application/json", "text/csv", "application/x-npy", "image/png, text/csv", "image/png")
+
+
+@pytest.mark.parametrize("accept", WRITTEN)
+@pytest.mark.parametrize("sent", ARRAYS)
+def test_handlers_that_a_model_leaves_out_are_the_toolkits(load, sent, accept):
+    content_type, body = ARRAYS[sent]
+    headers = {"Content-Type": content_type, "Accept": accept}
+    folder = load({"input_fn": "", "output_fn": "", "predict_fn": "def predict_fn(data, model): return data * 2"})
+    context = ToolkitContext(folder, headers)
+    (theirs,) = Transformer().transform([{"body": body}], context)
+    ours = HandlerModel(folder).answer(body, headers)
+    assert ours.status_code == context.status
+    if ours.status_code == 200:
+        assert ours.body == (theirs.encode() if isinstance(theirs, str) else theirs)
+        assert ours.headers["Content-Type"].partition(";")[0] == context.content_type
+    else:
+        assert ours.body.decode().split()[:5] == theirs.split()[:5]
+
+
+def test_an_array_of_objects_is_not_unpickled(load):
+    """The toolkit reads it, which runs the sender's code."""
     model = HandlerModel(load({"input_fn": ""}))
-    read = model.answer(b'{"a": [1]}', {"Content-Type": "application/json"})
-    assert json.loads(read.body)[0] == [{"a": [1]}, "model"]
-    refused = model.answer(b"\x93NUMPY", {"Content-Type": "application/x-npy"})
+    refused = model.answer(npy([{}], pickled=True), {"Content-Type": "application/x-npy"})
     assert refused.status_code == 500
-    assert b"Content type application/x-npy is not supported" in refused.body
+    assert b"allow_pickle=False" in refused.body
+
+
+@pytest.mark.parametrize(
+    ("parts", "content_type", "body"),
+    [
+        ({"input_fn": "", "predict_fn": "", "output_fn": ""}, "application/json", b"[[1, 2]]"),
+        ({"input_fn": "", "predict_fn": "", "output_fn": ""}, "text/csv", b"1,2\n3,4"),
+        ({"input_fn": "", "predict_fn": "", "output_fn": ""}, "application/x-npy", npy([[1.0, 2.0]])),
+        (
+            {
+                "input_fn": "import json\ndef input_fn(body, kind): return torch.tensor(json.loads(body))",
+                "predict_fn": "def predict_fn(data, model): return model(data).detach()",
+                "output_fn": "",
+            },
+            "application/json",
+            b"[[1.0, 2.0]]",
+        ),
+    ],
+)
+def test_the_pytorch_image_completes_a_model_with_tensors(load, parts, content_type, body):
+    code = "import torch\ndef model_fn(folder): return torch.nn.Linear(2, 3)"
+    model = HandlerModel(load({"model_fn": code, **parts}), "pytorch")
+    answer = model.answer(body, {"Content-Type": content_type})
+    assert answer.status_code == 200, answer.body
+    rows = json.loads(answer.body)
+    assert [len(row) for row in rows] == [3] * len(rows)
+
+
+def test_the_program_may_have_another_name(load, monkeypatch, tmp_path):
+    load({})
+    (tmp_path / "inference2.py").write_text(PARTS["model_fn"].replace("'model'", "'the second'"))
+    monkeypatch.setenv("SAGEMAKER_PROGRAM", "inference2.py")
+    assert HandlerModel(str(tmp_path))._model == "the second"
 
 
 def test_an_error_with_a_status_and_a_code_is_told_as_json(load):

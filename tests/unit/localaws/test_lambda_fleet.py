@@ -2,16 +2,18 @@
 
 import io
 import json
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from localaws.context import Context, set_context
 from localaws.services.lambda_.environment import Revision, unpack
-from localaws.services.lambda_.fleet import FunctionFleet
+from localaws.services.lambda_.fleet import FunctionFleet, Throttled
 from localaws.services.lambda_.runtime_api import Invocation
 from localaws.supervisor import Supervisor
 
@@ -121,3 +123,26 @@ def test_an_archive_cannot_write_outside_of_its_directory(tmp_path):
     unpack(archive.getvalue(), tmp_path / "code" / "root")
     assert sorted(path.name for path in (tmp_path / "code" / "root").rglob("*.py")) == ["absolute.py", "outside.py"]
     assert not list(tmp_path.glob("*.py"))
+
+
+def test_functions_without_reserved_concurrency_share_what_the_account_has(fleet, revision, tmp_path, wait_until):
+    shared = fleet()
+    other = replace(revision, name="other")
+    shutil.copytree(revision.task_root, other.task_root)
+    here, until = tmp_path / "here", tmp_path / "until"
+
+    def ask(asked: Revision, reserved: int | None = None, wait: bool = False, **event: str) -> None:
+        shared.invoke(asked, Invocation("the-id", json.dumps(event).encode(), "arn", "trace"), reserved, wait, pool=1)
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(ask, revision, here=str(here), until=str(until))
+        wait_until(here.exists, "the first request is being served")
+        with pytest.raises(Throttled) as refused:
+            ask(other)
+        assert refused.value.reason == "ConcurrentInvocationLimitExceeded"
+        ask(other, reserved=1)  # has its own
+        waiting = pool.submit(ask, other, wait=True)
+        until.touch()
+        first.result()
+        waiting.result()
+    ask(other)

@@ -3,6 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
+from localaws.services.sagemaker.metadata import model_location
 from tests.unit.localaws.sagemaker_helpers import MODEL, ROLE, SageMaker, unique
 
 
@@ -33,6 +34,51 @@ def test_a_model_is_described_as_it_was_asked_for(sagemaker):
     for call in (sagemaker.api.describe_model, sagemaker.api.delete_model):
         with pytest.raises(ClientError, match="Could not find model"):
             call(ModelName=name)
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("s3://a-bucket/models/m.tar.gz", ("a-bucket", "models/m.tar.gz")),
+        ("https://a-bucket.s3.us-east-1.amazonaws.com/m.tar.gz", ("a-bucket", "m.tar.gz")),
+        ("https://a.bucket.s3.amazonaws.com/models/m.tar.gz", ("a.bucket", "models/m.tar.gz")),
+        ("https://s3.us-east-1.amazonaws.com/a-bucket/models/m.tar.gz", ("a-bucket", "models/m.tar.gz")),
+        ("https://s3-eu-west-1.amazonaws.com/a-bucket/m%20n.tar.gz", ("a-bucket", "m n.tar.gz")),
+        ("https://s3.amazonaws.com/a-bucket/m.tar.gz", ("a-bucket", "m.tar.gz")),
+        ("https://a-bucket.s3.dualstack.us-gov-west-1.amazonaws.com/m.tar.gz", ("a-bucket", "m.tar.gz")),
+        ("https://example.com/m.tar.gz", None),
+        ("https://a-bucket.s3.amazonaws.com.example.com/m.tar.gz", None),
+        ("http:m.tar.gz", None),
+    ],
+)
+def test_an_address_of_s3_names_a_bucket_and_a_key(url, location):
+    assert model_location(url) == location
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"Containers": [{}, {}]}, "no inference pipelines"),
+        ({"PrimaryContainer": {"Mode": "MultiModel"}}, "no multi-model containers"),
+        ({"PrimaryContainer": {"ModelDataUrl": None}}, "needs a ModelDataUrl"),
+        ({"PrimaryContainer": {"ModelDataUrl": "https://example.com/m.tar.gz"}}, "not an address of S3"),
+        ({"PrimaryContainer": {"ModelPackageName": "package"}}, "does not support ModelPackageName"),
+    ],
+)
+def test_a_model_that_would_be_served_otherwise_is_refused_and_the_provider_does_not_repeat_it(sagemaker, model, words):
+    url = sagemaker.put("model.tar.gz", b"x")
+
+    def complete(container: dict) -> dict:
+        whole = {"Image": "image:1", "ModelDataUrl": url, **container}
+        return {name: value for name, value in whole.items() if value is not None}
+
+    asked = {
+        name: [complete(each) for each in value] if isinstance(value, list) else complete(value)
+        for name, value in model.items()
+    }
+    with pytest.raises(ClientError, match=words) as refused:
+        sagemaker.api.create_model(ModelName=unique("model"), ExecutionRoleArn=ROLE, **asked)
+    assert refused.value.response["Error"]["Code"] != "ValidationException"
 
 
 def test_an_endpoint_configuration_keeps_every_property_of_its_variants(sagemaker):

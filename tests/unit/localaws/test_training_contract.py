@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localaws.services.sagemaker.training import container, requirements
+from localaws.services.sagemaker.training import container, entry_point, requirements
 from localaws.services.sagemaker.training.container import ContractError, Host
 
 CHANNEL = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
@@ -128,3 +128,51 @@ def test_a_reason_gives_the_exit_code_as_a_container_has_it(tmp_path, returncode
     reason = container.failure_reason(host, returncode)
     assert said in reason
     assert "KeyError: 'train'" in reason
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "refused"),
+    [
+        ({"sagemaker_mpi_enabled": "true", "sagemaker_mpi_num_of_processes_per_host": "2"}, "sagemaker_mpi_enabled"),
+        ({"sagemaker_pytorch_ddp_enabled": "true"}, "sagemaker_pytorch_ddp_enabled"),
+        ({"sagemaker_distributed_dataparallel_enabled": "true"}, "sagemaker_distributed_dataparallel_enabled"),
+        ({"sagemaker_parameter_server_enabled": "true"}, "sagemaker_parameter_server_enabled"),
+        ({"sagemaker_torch_distributed_enabled": "true"}, None),
+        ({"sagemaker_mpi_enabled": "false", "mpi_enabled": "true"}, None),
+    ],
+)
+def test_a_launcher_that_does_not_run_here_is_found(hyperparameters, refused):
+    assert container.unsupported_launcher(hyperparameters) == refused
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "argv"),
+    [
+        ({"ContainerEntrypoint": ["/bin/bash"], "ContainerArguments": ["-c", "exit"]}, ["/bin/bash", "-c", "exit"]),
+        ({"ContainerEntrypoint": ["a"]}, ["a"]),
+        ({"ContainerArguments": ["a"]}, []),
+        ({}, []),
+    ],
+)
+def test_an_entry_point_has_its_arguments(algorithm, argv):
+    assert entry_point.entry_point(algorithm) == argv
+
+
+def test_an_entry_point_finds_its_job_in_opt_ml(tmp_path):
+    made = host_of(tmp_path, {}, ("algo-1", "algo-2"))
+    program = "echo done > /opt/ml/model/it; cat /etc/hosts; ls -d /usr/bin; exit 3"
+    argv = entry_point.command(made, ["/bin/sh", "-c", program], sys.executable)
+    ended = subprocess.run(argv, capture_output=True, text=True)
+    if "needs root or user namespaces" in ended.stderr:
+        pytest.skip("this machine has no mount namespaces")
+    assert ended.returncode == 3, ended.stderr
+    assert (made.model / "it").read_text() == "done\n"
+    assert "127.0.0.1 localhost algo-1 algo-2" in ended.stdout
+    assert not Path("/opt/ml/model/it").exists(), "the mounts are the process's own"
+
+
+def test_an_entry_point_that_is_not_there_is_named(tmp_path):
+    argv = entry_point.command(host_of(tmp_path, {}), ["/no/such/program"], sys.executable)
+    ended = subprocess.run(argv, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "namespaces" in ended.stderr or "/no/such/program cannot be started" in ended.stderr

@@ -9,6 +9,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID, context
+from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import Variant
 from localaws.services.sagemaker.endpoints.endpoint import EndpointDeployment, HostedEndpoint
 from localaws.services.sagemaker.metadata import NO_CONFIG, NO_MODEL, containers_of
@@ -25,6 +26,7 @@ class EndpointOperations(Operations):
             arn = self.table("endpoint")[name].arn
             raise InvalidRequest(f'Cannot create already existing endpoint "{arn}".')
         deployment = self._deployment(request["EndpointConfigName"])
+        limits.require_endpoint(self.region, limits.of_variants(deployment.variants))
         endpoint = self.table("endpoint")[name] = HostedEndpoint(name, self.region, request, deployment)
         endpoint.deploy(deployment, "Creating")
         return ActionResult({"EndpointArn": endpoint.arn})
@@ -49,6 +51,7 @@ class EndpointOperations(Operations):
         if request.get("RetainAllVariantProperties"):
             excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties") or []}
             deployment = _retaining(deployment, endpoint.deployment, excluded)
+        limits.require_endpoint(self.region, limits.of_variants(deployment.variants))  # while the old fleet serves
         endpoint.last_policy = policy
         endpoint.deploy(deployment, "Updating", policy)
         return ActionResult({"EndpointArn": endpoint.arn})

@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlparse
 
 from botocore.exceptions import ClientError
 
 from localaws import images, logs, machines
 from localaws.archives import ArchiveError, unpack_tar
 from localaws.context import context
+from localaws.services.sagemaker.metadata import model_location
 from localaws.supervisor import Child
 
 HERE = Path(__file__).parent
@@ -47,11 +47,12 @@ class Variant:
 
 def unpack_model(variant: Variant, folder: Path, region: str) -> None:
     """Fetch a variant's archive and unpack it to `folder/model`. Raises HostingError."""
-    url = urlparse(variant.model_data_url)
+    location = model_location(variant.model_data_url)
+    assert location is not None  # CreateModel has refused any other address
     archive = folder / "model.tar.gz"
     (folder / "model").mkdir(parents=True, exist_ok=True)
     try:
-        context().client("s3", region).download_file(url.netloc, url.path.lstrip("/"), str(archive))
+        context().client("s3", region).download_file(*location, str(archive))
         unpack_tar(archive, folder / "model")
     except ClientError as error:
         raise HostingError(
@@ -115,6 +116,8 @@ class HostingInstance:
             environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
         argv += ["--", chosen.python, "-P", str(CONTAINERS[contract]), "--model-dir", str(model)]
         argv += ["--port-file", str(self._port_file)]
+        if contract is None and "pytorch" in variant.image.rpartition("/")[2]:
+            argv += ["--framework", "pytorch"]
         with self.log.open("a") as log:
             log.write(f"This container runs with {chosen.description}.\n")
         owner = f"endpoint {endpoint}/{variant.name}"

@@ -16,6 +16,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 from localaws import clock, state
 from localaws.context import ACCOUNT_ID
+from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import HostingError, Variant
 from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
 from localaws.services.sagemaker.records import Record, now, table_of
@@ -184,7 +185,10 @@ class HostedEndpoint(Record):
                 return
 
     def scale(self, variants: tuple[Variant, ...]) -> None:
-        """Bring the same models to other counts and weights, in a thread."""
+        """Bring the same models to other counts and weights, in a thread. Raises ResourceLimitExceeded."""
+        more = limits.of_variants(variants)
+        more.subtract(limits.of_variants(self.deployment.variants))
+        limits.require_endpoint(self.region, +more)
         self._scaling_to = variants
         self._enter("Updating")
         threading.Thread(target=self._scale, args=(variants,), daemon=True).start()

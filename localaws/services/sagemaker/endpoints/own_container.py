@@ -2,10 +2,11 @@
 
     python -P own_container.py --model-dir DIR --port-file FILE          (started by sandbox.py)
 
-Loads `code/inference.py` from the model directory and serves its `model_fn`, and `transform_fn` or `input_fn`,
-`predict_fn` and `output_fn`, by the rules of AWS's inference toolkit (`sagemaker_inference.transformer`): who may
-take a `context` as one more argument, what `Accept` defaults to, that an exception is a 500 with its message and
-traceback unless it carries a `status_code`. Beyond the toolkit, an exception with `status`, `code` and `message`
+Loads `code/inference.py`, or the program that SAGEMAKER_PROGRAM names, from the model directory and serves its
+`model_fn`, and `transform_fn` or `input_fn`, `predict_fn` and `output_fn`, by the rules of AWS's inference toolkit
+(`sagemaker_inference.transformer`): who may take a `context` as one more argument, what `Accept` defaults to, that an
+exception is a 500 with its message and traceback unless it carries a `status_code`. default_handlers.py has the
+handlers that the image brings. Beyond the toolkit, an exception with `status`, `code` and `message`
 becomes that status and a JSON error. A model that cannot be loaded ends the process, its reason as the last line.
 
 Nothing of this project is imported here: what serves locally is the artifact, as on AWS.
@@ -15,6 +16,7 @@ import argparse
 import asyncio
 import functools
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -38,13 +40,6 @@ OVERLOADED = {
     "type": "ServiceUnavailableException",
     "message": "All workers are busy and the line of requests is full.",
 }
-
-
-class UnsupportedFormatError(Exception):
-    """No default handler for this content type: the toolkit's own decoders are not offered beyond JSON."""
-
-    def __init__(self, content_type: str | None):
-        super().__init__(f"Content type {content_type} is not supported by this framework.")
 
 
 class HandlerContext:
@@ -80,20 +75,14 @@ class HandlerContext:
         self.response_headers[name] = value
 
 
-def default_input(body: str | bytes, content_type: str | None) -> Any:
-    if content_type != "application/json":
-        raise UnsupportedFormatError(content_type)
-    return json.loads(body)
-
-
-def default_predict(_data: Any, _model: Any) -> Any:
-    raise NotImplementedError("Please provide a predict_fn implementation.")
-
-
-def default_output(prediction: Any, accept: str) -> Any:
-    if not any(part.split(";")[0].strip() == "application/json" for part in accept.split(",")):
-        raise UnsupportedFormatError(accept)
-    return json.dumps(prediction), "application/json"
+def defaults_of(framework: str | None) -> Any:
+    """The handlers that the image brings. Loaded by path, because nothing of this folder can be imported."""
+    path = Path(__file__).with_name("default_handlers.py")
+    spec = importlib.util.spec_from_file_location("localaws_default_handlers", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.PyTorchDefaults() if framework == "pytorch" else module.ToolkitDefaults()
 
 
 @functools.cache
@@ -111,22 +100,28 @@ def call(function: Any, *arguments: Any, context: HandlerContext) -> Any:
     raise TypeError(f"{function.__name__} takes {taken} arguments but {len(arguments)} were given.")
 
 
-class HandlerModel:
-    """The user's handlers around the user's model."""
+def user_module() -> Any:
+    """The module that SAGEMAKER_PROGRAM names, `inference` without it; None if the archive does not have it."""
+    name = os.environ.get("SAGEMAKER_PROGRAM", "inference.py").removesuffix(".py")
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
 
-    def __init__(self, model_dir: str):
+
+class HandlerModel:
+    """The user's handlers around the user's model. `framework`: whose default handlers complete them, the toolkit's if
+    None."""
+
+    def __init__(self, model_dir: str, framework: str | None = None):
         self.model_dir = model_dir
-        module = importlib.import_module("inference")
+        module, defaults = user_module(), defaults_of(framework)
         parts = {name: getattr(module, name, None) for name in ("input_fn", "predict_fn", "output_fn")}
         self._transform = getattr(module, "transform_fn", None)
         if self._transform and any(parts.values()):
             raise ValueError("Cannot use transform_fn in conjunction with input_fn, predict_fn, and/or output_fn.")
-        self._input = parts["input_fn"] or default_input
-        self._predict = parts["predict_fn"] or default_predict
-        self._output = parts["output_fn"] or default_output
-        if not hasattr(module, "model_fn"):
-            raise NotImplementedError("Please provide a model_fn implementation.")
-        self._model = call(module.model_fn, model_dir, context=HandlerContext(model_dir))
+        self._input = parts["input_fn"] or defaults.input_fn
+        self._predict = parts["predict_fn"] or defaults.predict_fn
+        self._output = parts["output_fn"] or defaults.output_fn
+        load = getattr(module, "model_fn", None) or defaults.model_fn
+        self._model = call(load, model_dir, context=HandlerContext(model_dir))
 
     def answer(self, body: bytes, headers: dict[str, str]) -> Response:
         """One request, handled to its answer; every exception is an answer too."""
@@ -240,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model-dir", required=True)
     parser.add_argument("--port-file", type=Path, required=True)
+    parser.add_argument("--framework", help="whose default handlers to use: pytorch, or none for the toolkit's")
     options = parser.parse_args()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server takes over, there is nothing to drain
@@ -247,7 +243,7 @@ def main() -> None:
         sys.addaudithook(refuse_connections)
     sys.path[:0] = [str(Path(options.model_dir, "code")), options.model_dir]
     try:
-        model = HandlerModel(options.model_dir)
+        model = HandlerModel(options.model_dir, options.framework)
     except Exception as error:
         traceback.print_exc()
         raise SystemExit(f"{type(error).__name__}: {error}") from None

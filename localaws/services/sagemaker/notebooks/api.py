@@ -7,6 +7,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID
+from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.notebooks.instance import AT_REST, NotebookInstance
 from localaws.services.sagemaker.records import InvalidRequest, Operations, Record
 
@@ -37,6 +38,7 @@ class NotebookOperations(Operations):
         notebooks = self.table("notebook-instance")
         if name in notebooks:
             raise InvalidRequest(f"Cannot create a duplicate Notebook Instance ({notebooks[name].arn})")
+        limits.require_notebook(self.region, request["InstanceType"])
         notebook = NotebookInstance(name, self.region, request)
         notebook.start(self._scripts(notebook, "OnCreate", "OnStart"))
         notebooks[name] = notebook
@@ -66,6 +68,8 @@ class NotebookOperations(Operations):
 
     def start_notebook_instance(self) -> ActionResult:
         notebook = self._notebook()
+        notebook.require(AT_REST, "Pending")
+        limits.require_notebook(self.region, notebook.request["InstanceType"])
         notebook.start(self._scripts(notebook, "OnStart"))
         return EmptyResult()
 

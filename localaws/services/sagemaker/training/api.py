@@ -7,13 +7,19 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID
+from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of
+from localaws.services.sagemaker.training.container import unsupported_launcher
 from localaws.services.sagemaker.training.job import UNFINISHED, TrainingJob
 from localaws.services.sagemaker.training.staging import unsupported_in
 
-_SCRIPT_MODE = (
-    "The local AWS runs script mode: name the program in the hyperparameter sagemaker_program and its archive in "
-    "sagemaker_submit_directory, instead of {}."
+_NO_ENTRYPOINT = (
+    "The local AWS does not have the entry point of an image, so it does not run ContainerArguments alone: give a "
+    "ContainerEntrypoint too, or use script mode: the hyperparameters sagemaker_program and sagemaker_submit_directory."
+)
+_LAUNCHER = (
+    "The local AWS does not start the program as {} says. It runs torchrun: set sagemaker_torch_distributed_enabled "
+    'instead, in the SageMaker Python SDK distribution={{"torch_distributed": {{"enabled": True}}}}.'
 )
 
 
@@ -27,6 +33,7 @@ class TrainingOperations(Operations):
                 f"Training job names must be unique within an AWS account and region, and a training job "
                 f"with this name already exists ({self.table('training-job')[name].arn})"
             )
+        limits.require_training(self.region, request)
         job = self.table("training-job")[name] = TrainingJob(name, self.region, request)
         job.start()
         return ActionResult({"TrainingJobArn": job.arn})
@@ -64,9 +71,12 @@ class TrainingOperations(Operations):
 def check(request: dict[str, Any]) -> None:
     """Raise ValidationException for a request that cannot be run here. Its members keep to the model already."""
     algorithm = request["AlgorithmSpecification"]
-    for entrance in ("ContainerEntrypoint", "ContainerArguments", "AlgorithmName"):
-        if algorithm.get(entrance):
-            raise InvalidRequest(_SCRIPT_MODE.format(entrance))
+    if algorithm.get("AlgorithmName"):
+        raise InvalidRequest("The local AWS has no algorithms of AWS: give a TrainingImage instead of AlgorithmName.")
+    if algorithm.get("ContainerArguments") and not algorithm.get("ContainerEntrypoint"):
+        raise InvalidRequest(_NO_ENTRYPOINT)
+    if name := unsupported_launcher(request.get("HyperParameters") or {}):
+        raise InvalidRequest(_LAUNCHER.format(name))
     if request["ResourceConfig"].get("InstanceGroups"):
         raise InvalidRequest("The local AWS has no heterogeneous clusters: set InstanceType and InstanceCount.")
     for channel in request.get("InputDataConfig") or []:

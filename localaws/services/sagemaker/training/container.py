@@ -35,6 +35,7 @@ OWN_HYPERPARAMETERS = {
     "_tuning_objective_metric",
     "sagemaker_s3_output",
 }
+TORCHRUN = "sagemaker_torch_distributed_enabled"  # of the SDK's kinds of `distribution`, the one that runs here
 GROUP = "homogeneousCluster"
 LAUNCHER = Path(__file__).with_name("launch_on_loopback.py")
 # A path inside the code folder, without anything that a shell or an interpreter would read as something else.
@@ -224,6 +225,13 @@ def split_hyperparameters(texts: dict[str, str]) -> tuple[dict[str, Any], dict[s
     return own, framework, user
 
 
+def unsupported_launcher(texts: dict[str, str]) -> str | None:
+    """The hyperparameter that asks for a launcher other than torchrun: MPI, smdistributed, a parameter server, …"""
+    framework = split_hyperparameters(texts)[1]
+    chosen = (name for name, value in framework.items() if name.endswith("_enabled") and value)
+    return next((name for name in chosen if name != TORCHRUN), None)
+
+
 def command_arguments(hyperparameters: dict[str, Any]) -> list[str]:
     """`--name value` for each, sorted by name; `-n value` for a name of one letter; a map as `a=1,b=2`."""
     arguments = []
@@ -270,7 +278,7 @@ def count_gpus() -> int:
 
 
 def _is_distributed(framework: dict[str, Any]) -> bool:
-    return framework.get("sagemaker_torch_distributed_enabled") is True
+    return framework.get(TORCHRUN) is True
 
 
 def _as_json(text: str) -> Any:

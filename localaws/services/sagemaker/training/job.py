@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import os
 import re
 import shutil
 import signal
@@ -16,13 +17,14 @@ from localaws import images, logs, machines, state
 from localaws.context import context
 from localaws.images import ImageError
 from localaws.ports import free_port
+from localaws.services.cloudwatch.metrics import store
 from localaws.services.sagemaker.records import Record, now
-from localaws.services.sagemaker.training import container, requirements, staging
+from localaws.services.sagemaker.training import container, entry_point, requirements, staging
 from localaws.services.sagemaker.training.container import ContractError, Host
 from localaws.services.sagemaker.training.staging import JobFailed
 from localaws.supervisor import Child
 
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
+LOG_GROUP = NAMESPACE = "/aws/sagemaker/TrainingJobs"  # of the logs, and of the metrics that are found in them
 STOP_SECONDS = 120  # between SIGTERM and SIGKILL: what a program has to save its work
 DEFAULT_MAX_RUNTIME = 86_400
 MAX_REASON_CHARS = 1024
@@ -210,24 +212,29 @@ class TrainingJob(Record):
 
     def _start(self, host: Host, port: int) -> Child:
         """Start one host's program, after installing what it requires. Raises JobFailed."""
+        algorithm = self.request["AlgorithmSpecification"]
+        own_entry = entry_point.entry_point(algorithm)
         try:
-            chosen = images.environment(self.request["AlgorithmSpecification"].get("TrainingImage") or "")
-            argv = container.command(host, chosen.python, port)
+            chosen = images.environment(algorithm.get("TrainingImage") or "")
+            argv = own_entry or container.command(host, chosen.python, port)
         except (ContractError, ImageError) as error:
             raise JobFailed(f"AlgorithmError: {error}") from error
         container.say(host, f"This container runs with {chosen.description}.")
-        if missing := requirements.unsatisfied(host.code, chosen.python):
-            self._install(host, chosen.python, missing)
         own = {
             "TRAINING_JOB_NAME": self.name,
             "TRAINING_JOB_ARN": self.arn,
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
             **dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), container.loopback_interface()),
-            "PYTHONPATH": f"{host.code}:{host.packages}",
             **({"OMP_NUM_THREADS": str(container.processors(host))} if len(host.names) > 1 else {}),
         }
         given = self.request.get("Environment") or {}
+        if own_entry:
+            environment = context().child_environment(self.region, chosen.python, **own | given)
+            environment["PATH"] = f"{entry_point.programs(host, chosen.python)}{os.pathsep}{environment['PATH']}"
+            container.say(host, f"Starting the entry point:\n\n{' '.join(argv)}\n")
+            return self._spawn(host, entry_point.command(host, argv, chosen.python), environment)
+        if missing := requirements.unsatisfied(host.code, chosen.python):
+            self._install(host, chosen.python, missing)
+        own |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "PYTHONPATH": f"{host.code}:{host.packages}"}
         environment = context().child_environment(
             self.region, chosen.python, **own | container.environment(host) | given
         )
@@ -261,6 +268,8 @@ class TrainingJob(Record):
 
     def _keep_metric(self, name: str, value: float) -> None:
         self.metrics[name] = (value, now())
+        if math.isfinite(value):  # CloudWatch takes no others
+            store.record(self.region, NAMESPACE, [(("TrainingJobName", self.name),)], {name: value}, {})
 
     # --- the status ---
 

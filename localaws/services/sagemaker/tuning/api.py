@@ -7,10 +7,11 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID
+from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of
 from localaws.services.sagemaker.training.job import UNFINISHED
 from localaws.services.sagemaker.tuning.job import TuningJob
-from localaws.services.sagemaker.tuning.request import check_request, check_warm_start
+from localaws.services.sagemaker.tuning.request import check_request, check_warm_start, trial_request
 from localaws.services.sagemaker.tuning.trial import TuningTrial
 
 KIND = "hyper-parameter-tuning-job"
@@ -43,6 +44,8 @@ class TuningOperations(Operations):
                 f"Hyperparameter tuning job names must be unique within an AWS account and region, and one with this "
                 f"name already exists ({self.table(KIND)[name].arn})"
             )
+        parallel = request["HyperParameterTuningJobConfig"]["ResourceLimits"]["MaxParallelTrainingJobs"]
+        limits.require_tuning(self.region, trial_request(request, "trial", {}), parallel)
         job = self.table(KIND)[name] = TuningJob(name, self.region, request, parents)
         job.start()
         return ActionResult({"HyperParameterTuningJobArn": job.arn})

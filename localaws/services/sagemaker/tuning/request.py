@@ -11,12 +11,13 @@ from localaws.services.sagemaker.tuning.space import Space, SpaceError
 
 IDENTICAL, TRANSFER = WARM_STARTS = ("IdenticalDataAndAlgorithm", "TransferLearning")
 MAX_PARENTS = 5
+TUNING_RESOURCES = "HyperParameterTuningResourceConfig"
 OBJECTIVE = "_tuning_objective_metric"  # the hyperparameter that tells a container's toolkit what is tuned
 # Where Hyperband looks for the most epochs when the request does not say.
 EPOCH_NAMES = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
 # What a training job takes from the definition as it is.
 PASSED_ON = (
-    *("AlgorithmSpecification", "RoleArn", "InputDataConfig", "VpcConfig", "OutputDataConfig", "ResourceConfig"),
+    *("AlgorithmSpecification", "RoleArn", "InputDataConfig", "VpcConfig", "OutputDataConfig"),
     *("StoppingCondition", "EnableNetworkIsolation", "EnableInterContainerTrafficEncryption"),
     *("EnableManagedSpotTraining", "RetryStrategy", "Environment"),
 )
@@ -24,7 +25,8 @@ UNSUPPORTED = {
     "Autotune": "Autotune: give the ranges and the strategy yourself",
     "TrainingJobDefinitions": "several definitions in one tuning job: give one TrainingJobDefinition",
     "ParameterRanges.AutoParameters": "AutoParameters: give the ranges yourself",
-    "Definition.HyperParameterTuningResourceConfig": "a choice of instances: give ResourceConfig",
+    "Resources.InstanceConfigs": "a choice of instances: give one InstanceType",
+    "Resources.AllocationStrategy": "a choice of instances: give one InstanceType",
     "Definition.TuningObjective": "an objective of the definition: give HyperParameterTuningJobObjective",
     "Definition.HyperParameterRanges": "ranges of the definition: give ParameterRanges",
     "Definition.CheckpointConfig": "checkpoints of a tuning job's trials: leave CheckpointConfig out",
@@ -37,6 +39,11 @@ def config_of(request: dict[str, Any]) -> dict[str, Any]:
 
 def static_of(request: dict[str, Any]) -> dict[str, str]:
     return request["TrainingJobDefinition"].get("StaticHyperParameters") or {}
+
+
+def resources_of(definition: dict[str, Any]) -> dict[str, Any]:
+    """The instances of a trial, whichever of its two members names them."""
+    return definition.get("ResourceConfig") or definition.get(TUNING_RESOURCES) or {}
 
 
 def objective_of(request: dict[str, Any]) -> dict[str, str]:
@@ -112,6 +119,7 @@ def trial_request(request: dict[str, Any], name: str, tuned: dict[str, str]) -> 
     definition = request["TrainingJobDefinition"]
     return {
         **{key: definition[key] for key in PASSED_ON if key in definition},
+        "ResourceConfig": resources_of(definition),
         "TrainingJobName": name,
         "HyperParameters": {**static_of(request), **tuned, OBJECTIVE: objective_of(request)["MetricName"]},
         "Tags": request.get("Tags") or [],
@@ -122,7 +130,8 @@ def check_request(request: dict[str, Any]) -> None:
     """Raise ValidationException for a tuning job that AWS refuses, or that cannot be run here."""
     config, definition = config_of(request), request.get("TrainingJobDefinition")
     ranges = config.get("ParameterRanges") or {}
-    where = {"Definition": definition or {}, "ParameterRanges": ranges}
+    resources = resources_of(definition or {})
+    where = {"Definition": definition or {}, "ParameterRanges": ranges, "Resources": resources}
     for path, words in UNSUPPORTED.items():
         place, _, field = path.rpartition(".")
         if (where[place] if place else request).get(field):
@@ -134,8 +143,10 @@ def check_request(request: dict[str, Any]) -> None:
         )
     if definition is None or not config.get("HyperParameterTuningJobObjective"):
         raise InvalidRequest("TrainingJobDefinition and HyperParameterTuningJobObjective are required.")
-    if not definition.get("ResourceConfig"):
+    if not resources:
         raise InvalidRequest("The TrainingJobDefinition needs a ResourceConfig.")
+    if definition.get("ResourceConfig") and definition.get(TUNING_RESOURCES):
+        raise InvalidRequest(f"The TrainingJobDefinition has a ResourceConfig and a {TUNING_RESOURCES}: give one.")
 
     metric = objective_of(request)["MetricName"]
     defined = definition["AlgorithmSpecification"].get("MetricDefinitions") or []
