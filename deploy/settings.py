@@ -32,10 +32,19 @@ def require_known_names(tfvars: Path) -> None:
         raise Failure(f"{file} has settings that do not exist, so they would have no effect:\n{lines}")
 
 
+def value(tfvars: Path, name: str) -> Any:
+    """A setting: of the file, or the default in terraform/variables.tf."""
+    found = _load(tfvars).get(name, _declared()[name].get("default"))
+    return found.strip('"') if isinstance(found, str) else found
+
+
 def types() -> dict[str, str]:
     """Variable -> its type expression."""
-    declared = [(name, body) for block in _load(VARIABLES)["variable"] for name, body in block.items()]
-    return {name.strip('"'): _expression(body.get("type", "any")) for name, body in declared}
+    return {name: _expression(body.get("type", "any")) for name, body in _declared().items()}
+
+
+def _declared() -> dict[str, dict[str, Any]]:
+    return {name.strip('"'): body for block in _load(VARIABLES)["variable"] for name, body in block.items()}
 
 
 def unknown_names(values: Mapping[str, Any], known: Mapping[str, str], where: str = "") -> Iterator[str]:

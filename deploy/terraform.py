@@ -13,14 +13,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from python_terraform import IsFlagged, Terraform
 
-from deploy import account_limits, console, environment
+from deploy import account_limits, adoption, bucket, console, environment, losses, settings, state_files
 from deploy.build import package
 from deploy.console import Failure
 from deploy.deployment import Deployment
@@ -57,7 +57,7 @@ class Stack:
             "init",
             input=False,
             no_color=IsFlagged,
-            backend_config={"path": str(self.env.home / "terraform.tfstate")},
+            backend_config={"path": str(self._state)},
             reconfigure=IsFlagged,
         )
         if code:
@@ -72,26 +72,30 @@ class Stack:
         with self._inputs() as arguments, self._plan_file() as planned:
             code = self._run("plan", **arguments, out=str(planned))
             if code == 0:
-                self._require_limits(planned)
+                self._require_limits(self._show(planned))
             return code
 
     def apply(self) -> int:
-        """Apply everything without confirmation. Returns Terraform's exit status.
+        """Apply everything. Returns Terraform's exit status.
 
-        Raises Failure before the first change if the account's limits do not allow it.
+        Raises Failure before the first change if the plan must not be applied (`_require`), and asks if it destroys
+        something that cannot be created again.
         """
         with self._inputs() as arguments:
-            return self._apply(**arguments)
+            return self._apply(arguments)
 
     def apply_release(self, release: releases.Releases) -> int:
         """Apply other releases to the endpoint only, as `apply` does. Returns Terraform's exit status."""
         with self._inputs(release) as arguments:
-            return self._apply(**arguments, target=["module.endpoint"])
+            return self._apply({**arguments, "target": ["module.endpoint"]})
 
-    def destroy(self) -> int:
+    def destroy(self, prepare: Callable[[Deployment], None]) -> int:
+        """Destroy everything. Returns Terraform's exit status.
+
+        `prepare` runs after the confirmation and before Terraform; it gets the deployment, which may have no outputs.
+        """
         with self._inputs() as arguments:
-            # python-terraform's own destroy() passes -force, which Terraform no longer has.
-            return self._run_briefly("destroy", **arguments, auto_approve=IsFlagged)
+            return self._apply({**arguments, "destroy": IsFlagged}, prepare)
 
     def deployment(self) -> Deployment:
         """The deployment. It has no outputs if nothing is deployed."""
@@ -106,7 +110,7 @@ class Stack:
         return deployment
 
     def _outputs(self) -> dict[str, Any]:
-        if not (self.env.home / "terraform.tfstate").is_file() and not (TERRAFORM / "backend_override.tf").is_file():
+        if not self._state.is_file() and not self._remote:
             return {}  # faster than Terraform, which would need to be initialised first
         self.init()
         code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
@@ -117,6 +121,7 @@ class Stack:
     @contextmanager
     def _inputs(self, release: releases.Releases | None = None) -> Generator[dict]:
         """The arguments that plan, apply and destroy share."""
+        settings.require_known_names(self.env.tfvars)
         self.init()
         if release is None:
             release = releases.read(self.deployment())
@@ -127,13 +132,78 @@ class Stack:
             var_files.append(self._var_file("rehearsal", environment.rehearsal_variables()))
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
 
-    def _apply(self, **arguments) -> int:
-        """Plan, compare the plan with the account's limits, and apply this plan."""
+    def _apply(self, arguments: dict[str, Any], prepare: Callable[[Deployment], None] | None = None) -> int:
+        """Plan, check the plan, and apply exactly this plan."""
+        deployment = self.deployment()
+        self._require_same_region(deployment)
+        state_files.back_up(self._state)
+        with self._plan_file() as planned:
+            if state_files.unfinished(self.env) and (code := self._adopt(arguments)):
+                return code
+            if code := self._run_briefly("plan", **arguments, out=str(planned)):
+                return code
+            plan = self._show(planned)
+            self._require(plan, deployment, "destroy" if "destroy" in arguments else "apply")
+            if prepare:
+                prepare(deployment)
+            for name in losses.buckets_of_plan(plan):
+                bucket.empty(self._clients(plan)("s3"), name)
+            state_files.begin(self.env)
+            code = self._run_briefly("apply", str(planned), input=False, compact_warnings=IsFlagged)
+        if code == 0:
+            state_files.end(self.env)
+            self._write_note()
+        return code
+
+    def _adopt(self, arguments: dict[str, Any]) -> int:
+        """Import what an interrupted apply left in AWS. Returns Terraform's exit status."""
+        console.step("The last apply or destroy did not finish. Looking for what it left in AWS")
+        arguments = {name: value for name, value in arguments.items() if name not in ("destroy", "target")}
         with self._plan_file() as planned:
             if code := self._run_briefly("plan", **arguments, out=str(planned)):
                 return code
-            self._require_limits(planned)
-            return self._run_briefly("apply", str(planned), input=False, compact_warnings=IsFlagged)
+            plan = self._show(planned)
+        del arguments["compact_warnings"]  # import does not have it
+        for address, identifier in adoption.found(plan, self._clients(plan)):
+            code, _, err = self._terraform.cmd("import", address, identifier, **arguments, no_color=IsFlagged)
+            if code:
+                raise Failure(f"{address} exists in AWS as {identifier} but could not be imported:\n{err.strip()}")
+            console.done(f"{address} was in AWS already, as {identifier}")
+        return 0
+
+    def _require(self, plan: dict[str, Any], deployment: Deployment, command: str) -> None:
+        """Raise Failure if the plan must not be applied: the account's limits do not allow it, the stack was applied
+        from another state, or the user does not confirm what it destroys."""
+        if command == "apply":
+            self._require_limits(plan)
+        name = deployment.outputs.get("name") or plan["variables"]["name"]["value"]
+        client = self._clients(plan)
+        if not self._remote and not (command == "apply" and os.environ.get("CONFIRM") == name):
+            where = deployment.outputs.get("artifacts_bucket") or losses.bucket_name(plan)
+            if where:
+                state_files.require_same_state(client("s3"), where, state_files.Version.read(self._state), name)
+        if command == "apply" or self.env.asks_before_destroy:
+            lost = losses.of_plan(plan, client)
+            if lost or command == "destroy":
+                losses.confirm(name, lost, command)
+
+    def _require_same_region(self, deployment: Deployment) -> None:
+        """Raise Failure if the settings name another region. Terraform would forget everything in the old one."""
+        region = settings.value(self.env.tfvars, "region")
+        if deployment.has("region") and deployment.region != region:
+            raise Failure(
+                f"{deployment.name} is deployed in {deployment.region}, and {self.env.tfvars.name} now says {region}. "
+                f"An apply would leave everything in {deployment.region} running, unknown to Terraform. Nothing was "
+                f"changed.\nTo move the stack: set the region to {deployment.region} again, then "
+                f"{console.make('destroy')}, then change the region."
+            )
+
+    def _write_note(self) -> None:
+        """Leave the state's version in the bucket, if there is one, for `state_files.require_same_state`."""
+        deployment = self.deployment()
+        version = state_files.Version.read(self._state)
+        if deployment.has("artifacts_bucket") and version and not self._remote:
+            state_files.write_note(deployment.client("s3"), deployment.artifacts_bucket, version)
 
     @contextmanager
     def _plan_file(self) -> Generator[Path]:
@@ -141,13 +211,29 @@ class Stack:
         with tempfile.TemporaryDirectory(dir=self.env.home, prefix="plan-") as folder:
             yield Path(folder, "tfplan")
 
-    def _require_limits(self, planned: Path) -> None:
+    def _show(self, planned: Path) -> dict[str, Any]:
         code, out, err = self._terraform.cmd("show", str(planned), json=IsFlagged, no_color=IsFlagged)
         if code:
             raise Failure(f"The plan could not be read:\n{err.strip()}")
-        plan = json.loads(out)
+        return json.loads(out)
+
+    def _require_limits(self, plan: dict[str, Any]) -> None:
         region = plan["variables"]["region"]["value"]
         account_limits.require(plan, account_limits.AccountReader(self.env.client, region), self.env.tfvars)
+
+    def _clients(self, plan: dict[str, Any]) -> Callable[[str], Any]:
+        """Service -> boto3 client of the plan's region."""
+        region = plan["variables"]["region"]["value"]
+        return lambda service: self.env.client(service, region)
+
+    @property
+    def _state(self) -> Path:
+        return self.env.home / "terraform.tfstate"
+
+    @property
+    def _remote(self) -> bool:
+        """Whether the state is shared, so that Terraform itself knows the newest one."""
+        return (TERRAFORM / "backend_override.tf").is_file()
 
     def _var_file(self, name: str, values: dict) -> Path:
         """A file of Terraform variables, whose values may have any type. A later file overrides an earlier one."""

@@ -2,10 +2,6 @@
 # allowed_account_ids = ["..."]
 region = "us-east-1"
 
-artifacts = {
-  force_destroy = true # `make destroy` deletes everything; it asks first
-}
-
 endpoint = {
   instance_type = "ml.m5.large"
   scaling = {

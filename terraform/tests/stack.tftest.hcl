@@ -118,8 +118,8 @@ run "local_values" {
   }
 
   assert {
-    condition     = output.values.artifacts.force_destroy
-    error_message = "A destroy of the rehearsal must leave nothing behind."
+    condition     = !output.values.artifacts.force_destroy
+    error_message = "Terraform must not delete data. `make destroy` empties the bucket after it has asked."
   }
 }
 

@@ -1,0 +1,156 @@
+"""Take what an interrupted apply left in AWS into the Terraform state.
+
+If Terraform is killed after it sent a request and before it wrote its state, AWS has a resource that the state lacks.
+The next apply would fail ("already exists"), and a destroy would leave the resource behind. So after an apply that did
+not finish, each resource that the plan creates is looked up by its name. One that exists and has this stack's tags is
+imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+Client = Callable[[str], Any]  # service -> boto3 client of the stack's region
+
+# The codes of an answer that there is no such resource. SageMaker answers ValidationException.
+MISSING = {
+    "404",
+    "NoSuchBucket",
+    "NoSuchEntity",
+    "ResourceNotFound",
+    "ResourceNotFoundException",
+    "ValidationException",
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A resource in AWS: the identifier that `terraform import` takes, and its tags; None if its name is proof."""
+
+    import_id: str
+    tags: dict[str, str] | None
+
+
+def found(plan: dict[str, Any], client: Client) -> Iterator[tuple[str, str]]:
+    """(address, import identifier) of each resource that the plan creates although this stack has it in AWS."""
+    for resource in plan.get("resource_changes", []):
+        change = resource["change"]
+        if change["actions"] != ["create"] or resource["type"] not in FINDERS:
+            continue
+        try:
+            existing = FINDERS[resource["type"]](client, change["after"])
+        except KeyError:
+            continue  # the plan does not know the name yet, because another resource must be created first
+        except ClientError as error:
+            if error.response["Error"]["Code"] in MISSING:
+                continue
+            raise
+        wanted = change["after"].get("tags_all") or {}
+        if existing and (existing.tags is None or wanted.items() <= existing.tags.items()):
+            yield resource["address"], existing.import_id
+
+
+def _bucket(client: Client, after: dict[str, Any]) -> Found:
+    """The name has the account's number. A bucket gets its tags after its creation, so it may not have them yet."""
+    client("s3").head_bucket(Bucket=after["bucket"])
+    return Found(after["bucket"], None)
+
+
+def _role(client: Client, after: dict[str, Any]) -> Found:
+    return Found(after["name"], _tags(client("iam").get_role(RoleName=after["name"])["Role"].get("Tags", [])))
+
+
+def _instance_profile(client: Client, after: dict[str, Any]) -> Found:
+    profile = client("iam").get_instance_profile(InstanceProfileName=after["name"])["InstanceProfile"]
+    return Found(after["name"], _tags(profile.get("Tags", [])))
+
+
+def _log_group(client: Client, after: dict[str, Any]) -> Found | None:
+    logs = client("logs")
+    for group in logs.describe_log_groups(logGroupNamePrefix=after["name"])["logGroups"]:
+        if group["logGroupName"] == after["name"]:
+            tags = logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]
+            return Found(after["name"], tags)
+    return None
+
+
+def _sagemaker(kind: str, name: str) -> Callable[[Client, dict[str, Any]], Found]:
+    """A finder for a kind of SageMaker resource, whose import identifier is its name."""
+
+    def find(client: Client, after: dict[str, Any]) -> Found:
+        sagemaker = client("sagemaker")
+        described = getattr(sagemaker, f"describe_{kind}")(**{f"{name}Name": after["name"]})
+        arn = described[f"{name}Arn"]
+        return Found(after["name"], _tags(sagemaker.list_tags(ResourceArn=arn)["Tags"]))
+
+    return find
+
+
+def _lifecycle_configuration(client: Client, after: dict[str, Any]) -> Found:
+    """It has no tags in this stack. Its name begins with the stack's."""
+    client("sagemaker").describe_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=after["name"])
+    return Found(after["name"], None)
+
+
+def _function(client: Client, after: dict[str, Any]) -> Found:
+    described = client("lambda").get_function(FunctionName=after["function_name"])
+    return Found(after["function_name"], described.get("Tags", {}))
+
+
+def _alias(client: Client, after: dict[str, Any]) -> Found:
+    client("lambda").get_alias(FunctionName=after["function_name"], Name=after["name"])
+    return Found(f"{after['function_name']}/{after['name']}", None)
+
+
+def _function_url(client: Client, after: dict[str, Any]) -> Found:
+    client("lambda").get_function_url_config(FunctionName=after["function_name"], Qualifier=after["qualifier"])
+    return Found(f"{after['function_name']}/{after['qualifier']}", None)
+
+
+def _instance(client: Client, after: dict[str, Any]) -> Found | None:
+    states = ["pending", "running", "stopping", "stopped"]
+    answer = client("ec2").describe_instances(Filters=[*_by_tags(after), _filter("instance-state-name", states)])
+    return next((_tagged(each, "InstanceId") for all_ in answer["Reservations"] for each in all_["Instances"]), None)
+
+
+def _security_group(client: Client, after: dict[str, Any]) -> Found | None:
+    answer = client("ec2").describe_security_groups(Filters=_by_tags(after))
+    return next((_tagged(each, "GroupId") for each in answer["SecurityGroups"]), None)
+
+
+FINDERS: dict[str, Callable[[Client, dict[str, Any]], Found | None]] = {
+    "aws_s3_bucket": _bucket,
+    "aws_iam_role": _role,
+    "aws_iam_instance_profile": _instance_profile,
+    "aws_cloudwatch_log_group": _log_group,
+    "aws_sagemaker_model": _sagemaker("model", "Model"),
+    "aws_sagemaker_endpoint_configuration": _sagemaker("endpoint_config", "EndpointConfig"),
+    "aws_sagemaker_endpoint": _sagemaker("endpoint", "Endpoint"),
+    "aws_sagemaker_notebook_instance": _sagemaker("notebook_instance", "NotebookInstance"),
+    "aws_sagemaker_notebook_instance_lifecycle_configuration": _lifecycle_configuration,
+    "aws_lambda_function": _function,
+    "aws_lambda_alias": _alias,
+    "aws_lambda_function_url": _function_url,
+    "aws_instance": _instance,
+    "aws_security_group": _security_group,
+}
+
+
+def _by_tags(after: dict[str, Any]) -> list[dict[str, Any]]:
+    return [_filter(f"tag:{name}", [value]) for name, value in after["tags_all"].items()]
+
+
+def _filter(name: str, values: list[str]) -> dict[str, Any]:
+    return {"Name": name, "Values": values}
+
+
+def _tagged(described: dict[str, Any], identifier: str) -> Found:
+    return Found(described[identifier], _tags(described.get("Tags", [])))
+
+
+def _tags(listed: list[dict[str, str]]) -> dict[str, str]:
+    return {each["Key"]: each["Value"] for each in listed}

@@ -1,0 +1,54 @@
+"""The contents of the artifacts bucket: what a user would lose with it, and its removal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from deploy import console
+from deploy.console import Failure
+
+MOST_COUNTED = 100_000  # objects; listing more takes minutes
+
+
+def contents(s3: Any, bucket: str) -> str:
+    """The bucket's objects in words: "2,405 objects: 2 datasets, 3 models". "" if there is no such bucket."""
+    counted, folders = Counter(), {"datasets": set(), "models": set()}
+    try:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for found in page.get("Contents", []):
+                kind, _, rest = found["Key"].partition("/")
+                counted["objects"] += 1
+                if kind in folders and "/" in rest:
+                    folders[kind].add(rest.partition("/")[0])
+            if counted["objects"] >= MOST_COUNTED:
+                break
+    except s3.exceptions.NoSuchBucket:
+        return ""
+    more = "more than " if counted["objects"] >= MOST_COUNTED else ""
+    parts = [_number(len(names), kind) for kind, names in folders.items() if names]
+    return f"{more}{_number(counted['objects'], 'objects')}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def _number(count: int, plural: str) -> str:
+    return f"{count:,} {plural if count != 1 else plural.removesuffix('s')}"
+
+
+def empty(s3: Any, bucket: str) -> None:
+    """Delete every version of every object. Raises Failure with S3's reason if an object cannot be deleted."""
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": 1000})
+    try:
+        with console.progress() as bar:
+            task = bar.add_task(f"emptying {bucket}", total=None)
+            for page in pages:
+                listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                if not listed:
+                    continue
+                versions = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed]
+                answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
+                if errors := answer.get("Errors"):
+                    first = errors[0]
+                    raise Failure(f"s3://{bucket}/{first['Key']} cannot be deleted: {first['Message']}")
+                bar.advance(task, len(versions))
+    except s3.exceptions.NoSuchBucket:
+        return

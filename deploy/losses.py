@@ -1,0 +1,76 @@
+"""What a plan would destroy, and the confirmation that it needs.
+
+Terraform replaces a resource if a setting cannot be changed in place. That is harmless for most resources. It is not
+for those that contain data or that users depend on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from deploy import bucket, console
+from deploy.console import Failure
+
+Client = Callable[[str], Any]  # service -> boto3 client of the stack's region
+
+
+def of_bucket(client: Client, before: dict[str, Any]) -> str:
+    found = bucket.contents(client("s3"), before["bucket"])
+    return f"the bucket {before['bucket']}" + (f" with {found}" if found else "")
+
+
+# Resource type -> what is lost with it, in words.
+KINDS: dict[str, Callable[[Client, dict[str, Any]], str]] = {
+    "aws_s3_bucket": of_bucket,
+    "aws_sagemaker_notebook_instance": lambda _, before: (
+        f"the notebook instance {before['name']} with every file on its volume ({before['volume_size']} GB)"
+    ),
+    "aws_sagemaker_endpoint": lambda _, before: (
+        f"the endpoint {before['name']}: the URL answers with errors until a new endpoint is in service"
+    ),
+    "aws_lambda_function_url": lambda _, before: f"the address {before['function_url']}: clients need the new one",
+    "aws_cloudwatch_log_group": lambda _, before: f"the log group {before['name']} with its lines",
+}
+
+
+def of_plan(plan: dict[str, Any], client: Client) -> list[str]:
+    """What the plan (`terraform show -json`) destroys of the kinds above, one sentence part each."""
+    return list(_of_plan(plan, client))
+
+
+def _of_plan(plan: dict[str, Any], client: Client) -> Iterator[str]:
+    for resource in plan.get("resource_changes", []):
+        change = resource["change"]
+        if "delete" in change["actions"] and resource["type"] in KINDS:
+            yield KINDS[resource["type"]](client, change["before"])
+
+
+def buckets_of_plan(plan: dict[str, Any]) -> list[str]:
+    """The buckets that the plan deletes. S3 refuses to delete one that is not empty."""
+    return [
+        resource["change"]["before"]["bucket"]
+        for resource in plan.get("resource_changes", [])
+        if resource["type"] == "aws_s3_bucket" and "delete" in resource["change"]["actions"]
+    ]
+
+
+def bucket_name(plan: dict[str, Any]) -> str | None:
+    """The artifacts bucket that the plan wants; None if the plan has none, as with a target."""
+    wanted = [each for each in plan.get("resource_changes", []) if each["type"] == "aws_s3_bucket"]
+    return next((each["change"]["after"]["bucket"] for each in wanted if each["change"]["after"]), None)
+
+
+def confirm(name: str, losses: list[str], target: str) -> None:
+    """Return if the user agrees: types the stack's name, or set CONFIRM to it. Raises Failure otherwise."""
+    if os.environ.get("CONFIRM") == name:
+        return
+    console.warn(f"This {'deletes' if target == 'destroy' else 'apply deletes'}:")
+    for loss in losses:
+        console.err.print(f"  - {loss}", markup=False)
+    if sys.stdin.isatty() and input(f"Type {name} to continue: ").strip() == name:
+        return
+    confirmed = console.make(f"{target} CONFIRM={name}")
+    raise Failure(f"Nothing was changed. To confirm without a terminal: {confirmed}")
