@@ -68,7 +68,8 @@ def install() -> None:
 
     def completed(response: responses.S3Response, answer: ActionResult) -> Any:
         action = response.data.get("Action")
-        if action in ("GetBucketLifecycleConfiguration", "GetBucketLogging"):
+        # The result is an exception if the bucket has no such configuration.
+        if action in ("GetBucketLifecycleConfiguration", "GetBucketLogging") and isinstance(answer.result, dict):
             complete(action, response.backend.get_bucket(response.bucket_name), answer.result)
         return serialized(response, answer)
 
