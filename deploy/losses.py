@@ -57,12 +57,6 @@ def buckets_of_plan(plan: dict[str, Any]) -> list[str]:
     ]
 
 
-def bucket_name(plan: dict[str, Any]) -> str | None:
-    """The artifacts bucket that the plan wants; None if the plan has none, as with a target."""
-    wanted = [each for each in plan.get("resource_changes", []) if each["type"] == "aws_s3_bucket"]
-    return next((each["change"]["after"]["bucket"] for each in wanted if each["change"]["after"]), None)
-
-
 def confirm(name: str, losses: list[str], target: str) -> None:
     """Return if the user agrees: types the stack's name, or set CONFIRM to it. Raises Failure otherwise."""
     if os.environ.get("CONFIRM") == name:

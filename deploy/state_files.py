@@ -98,9 +98,9 @@ def require_same_state(s3: Any, bucket: str, version: Version | None, name: str)
         else "The stack was applied from another state, in another checkout or on another machine"
     )
     raise Failure(
-        f"{reason}, on {note['applied']}. An apply from here would damage the stack {name}. Nothing was changed.\n"
-        f'Copy that state to this checkout, or share it: CONTRIBUTING.md, "Shared state". To use the state that is '
-        f"here all the same: {console.make(f'apply CONFIRM={name}')}"
+        f"{reason}, on {note['applied']}. Terraform from here would damage the stack {name}. Nothing was changed.\n"
+        f"Use that checkout, or copy its state here. To use the state that is here all the same: "
+        f"{console.make(f'apply CONFIRM={name}')}"
     )
 
 

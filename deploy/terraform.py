@@ -28,7 +28,7 @@ from deploy.environment import TERRAFORM, Environment
 from deploy.sagemaker import releases
 
 # The lines of an apply that are printed: each completed change, slow changes, and the totals.
-PROGRESS = re.compile(r"module\.\S+: (\w+ complete|Still)|Plan: |No changes|(Apply|Destroy) complete")
+PROGRESS = re.compile(r"module\.\S+: ((?!Read)\w+ complete|Still)|Plan: |No changes|(Apply|Destroy) complete")
 
 
 class Stack:
@@ -36,6 +36,7 @@ class Stack:
 
     def __init__(self, env: Environment):
         self.env = env
+        env.home.chmod(0o700)  # the state contains every value of the stack
         os.environ["TF_DATA_DIR"] = str(env.home / "terraform")
         os.environ["TF_IN_AUTOMATION"] = "1"
         venv = str(Path(sys.executable).parent)
@@ -179,9 +180,9 @@ class Stack:
         name = deployment.outputs.get("name") or plan["variables"]["name"]["value"]
         client = self._clients(plan)
         if not self._remote and not (command == "apply" and os.environ.get("CONFIRM") == name):
-            where = deployment.outputs.get("artifacts_bucket") or losses.bucket_name(plan)
-            if where:
-                state_files.require_same_state(client("s3"), where, state_files.Version.read(self._state), name)
+            account, region = client("sts").get_caller_identity()["Account"], plan["variables"]["region"]["value"]
+            where = f"{name}-artifacts-{account}-{region}"  # as in terraform/modules/artifacts; known without a state
+            state_files.require_same_state(client("s3"), where, state_files.Version.read(self._state), name)
         if command == "apply" or self.env.asks_before_destroy:
             lost = losses.of_plan(plan, client)
             if lost or command == "destroy":

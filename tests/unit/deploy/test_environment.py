@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -9,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy import console, environment, terraform
-from deploy.commands.destroy import confirm_destroy
 from deploy.console import Failure
-from deploy.deployment import Deployment
 
 
 @pytest.fixture(autouse=True)
@@ -107,17 +104,11 @@ def test_a_dress_rehearsal_is_named_in_commands_to_paste(tmp_path: Path):
         environment.current().require_access()
 
 
-def test_a_dress_rehearsal_is_destroyed_only_with_the_name_of_the_stack(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("pawprint\n"))  # not a terminal, so no user can answer
+def test_a_dress_rehearsal_asks_before_a_destroy_and_the_rehearsal_does_not(tmp_path: Path):
     os.environ.update(ENV="aws", REHEARSE="1", PAWPRINT_HOME=str(tmp_path))
-    os.environ.pop("CONFIRM", None)
-    outputs = {"name": "pawprint", "region": "us-east-1", "artifacts_bucket": "b"}
-    deployment = Deployment(environment.current(), outputs)
-
-    with pytest.raises(Failure, match="make destroy CONFIRM=pawprint ENV=aws REHEARSE=1"):
-        confirm_destroy(deployment)
-    os.environ["CONFIRM"] = "pawprint"
-    confirm_destroy(deployment)
+    assert environment.current().asks_before_destroy
+    os.environ.update(ENV="local")
+    assert not environment.current().asks_before_destroy
 
 
 @pytest.mark.parametrize(

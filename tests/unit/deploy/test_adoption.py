@@ -1,0 +1,70 @@
+"""What an interrupted apply left in AWS is found by its name, if it has the stack's tags."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from deploy import adoption
+
+TAGS = {"Project": "pawprint", "ManagedBy": "terraform"}
+LISTED = [{"Key": name, "Value": value} for name, value in TAGS.items()]
+TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
+def planned(kind: str, actions: tuple[str, ...] = ("create",), **after: Any) -> dict:
+    change = {"actions": list(actions), "after": {"tags_all": TAGS, **after}}
+    return {"resource_changes": [{"address": f"module.m.{kind}.x", "type": kind, "change": change}]}
+
+
+def found(account, plan: dict) -> list[str]:
+    return [identifier for _, identifier in adoption.found(plan, account.client)]
+
+
+def test_a_role_of_this_stack_is_found(account):
+    account.client("iam").create_role(RoleName="adopted", AssumeRolePolicyDocument=TRUST, Tags=LISTED)
+    assert found(account, planned("aws_iam_role", name="adopted")) == ["adopted"]
+    assert found(account, planned("aws_iam_role", ("update",), name="adopted")) == []
+
+
+def test_a_role_of_somebody_else_is_not(account):
+    account.client("iam").create_role(RoleName="elsewhere", AssumeRolePolicyDocument=TRUST, Tags=LISTED[:1])
+    assert found(account, planned("aws_iam_role", name="elsewhere")) == []
+
+
+def test_a_bucket_needs_no_tags(account):
+    assert found(account, planned("aws_s3_bucket", bucket="pawprint-test")) == ["pawprint-test"]
+
+
+def test_instances_and_security_groups_are_found_by_their_tags(account):
+    ec2 = account.client("ec2")
+    group = ec2.create_security_group(GroupName="adopted-1", Description="x")["GroupId"]
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    tags = TAGS | {"Name": "pawprint-training"}
+    ec2.create_tags(Resources=[group, instance], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
+    assert found(account, planned("aws_security_group", tags_all=tags)) == [group]
+    assert found(account, planned("aws_instance", tags_all=tags)) == [instance]
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert found(account, planned("aws_instance", tags_all=tags)) == []
+    assert found(account, planned("aws_security_group", tags_all=TAGS | {"Project": "another"})) == []
+    ec2.delete_security_group(GroupId=group)
+
+
+def test_a_log_group_is_found_by_its_whole_name(account):
+    logs = account.client("logs")
+    logs.create_log_group(logGroupName="/adopted/group", tags=TAGS)
+    assert found(account, planned("aws_cloudwatch_log_group", name="/adopted/group")) == ["/adopted/group"]
+    assert found(account, planned("aws_cloudwatch_log_group", name="/adopted")) == []
+
+
+@pytest.mark.parametrize("kind", sorted(adoption.FINDERS))
+def test_what_does_not_exist_is_not_found(account, kind: str):
+    names = dict.fromkeys(("name", "bucket", "function_name", "qualifier"), "pawprint-missing")
+    assert found(account, planned(kind, **names, tags_all=TAGS | {"Project": "missing"})) == []
+
+
+def test_a_name_that_the_plan_does_not_know_yet_is_not_looked_up(account):
+    assert found(account, planned("aws_lambda_alias", name="live")) == []
