@@ -12,7 +12,7 @@ from deploy.environment import TERRAFORM
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("namme = 1", "namme: did you mean name?"),
+        ("tagz = 1", "tagz: did you mean tags?"),
         ("predictor = { reserve = 20 }", "predictor.reserve: did you mean reserved?"),
         ("endpoint = { scaling = { min_instance = 1 } }", "endpoint.scaling.min_instance: did you mean min_instances?"),
         ('releases = { current = "a", models = { a = { model_url = "x" } } }', "did you mean model_data_url?"),
@@ -30,8 +30,8 @@ def test_an_unknown_name_is_refused_with_the_likely_one(tmp_path: Path, text: st
 
 def test_all_wrong_names_are_listed_at_once(tmp_path: Path):
     file = tmp_path / "mine.tfvars"
-    file.write_text('namme = "a"\npredictor = { reserve = 1 }\n')
-    with pytest.raises(Failure, match=r"mine.tfvars(.|\n)*namme(.|\n)*predictor.reserve"):
+    file.write_text('tagz = "a"\npredictor = { reserve = 1 }\n')
+    with pytest.raises(Failure, match=r"mine.tfvars(.|\n)*tagz(.|\n)*predictor.reserve"):
         settings.require_known_names(file)
 
 
