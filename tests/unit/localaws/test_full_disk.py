@@ -65,9 +65,10 @@ def test_what_was_answered_before_the_disk_was_full_is_kept_and_the_rest_is_refu
         assert "No space left" in server.command("status").stdout
         with pytest.raises(ClientError):
             server.client("s3").create_bucket(Bucket="bucket")
+        filling.unlink()
+        until(lambda: "No space left" not in server.command("status").stdout, "the state is written again")
         server.kill()
 
-        filling.unlink()
         server.start()
         assert server.client("kms").describe_key(KeyId=kept)["KeyMetadata"]["Description"] == "kept"
         pages = server.client("logs").get_paginator("describe_log_groups").paginate()
