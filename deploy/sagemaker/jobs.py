@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from deploy import console
@@ -20,13 +22,37 @@ def new_name(stack: str, kind: str) -> str:
     return f"{stack}-{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
-def recent(deployment: Deployment, most: int = 10) -> list[dict]:
-    """Summaries of the latest training jobs, newest first."""
-    sagemaker = deployment.client("sagemaker")
-    answer = sagemaker.list_training_jobs(
-        NameContains=f"{deployment.name}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=most
+def belongs(stack: str, job: str) -> bool:
+    """Whether the name of a training or tuning job, or of a trial, is one that this stack's commands or notebook give.
+
+    The name of another stack may begin like this one's: `pawprint` does not own the jobs of `pawprint-dev`.
+    """
+    name = rf"{re.escape(stack)}-(?:train2?|tune)-(?:\d[\d-]*|[0-9a-f]{{6}})"
+    trial = r"-\d{3}-[0-9a-f]{8}"
+    return bool(re.fullmatch(f"{name}(?:{trial})?", job))
+
+
+def recent(deployment: Deployment, most: int | None = 10) -> list[dict]:
+    """Summaries of the latest training jobs, newest first. `most=None`: all."""
+    pages = (
+        deployment.client("sagemaker")
+        .get_paginator("list_training_jobs")
+        .paginate(NameContains=f"{deployment.name}-", SortBy="CreationTime", SortOrder="Descending")
     )
-    return answer["TrainingJobSummaries"]
+    listed = (job for page in pages for job in page["TrainingJobSummaries"])
+    return list(islice((job for job in listed if belongs(deployment.name, job["TrainingJobName"])), most))
+
+
+def unfinished(deployment: Deployment) -> list[str]:
+    """The names of the training jobs that run."""
+    pages = (
+        deployment.client("sagemaker")
+        .get_paginator("list_training_jobs")
+        .paginate(NameContains=f"{deployment.name}-", StatusEquals=status)
+        for status in UNFINISHED
+    )
+    names = [job["TrainingJobName"] for each in pages for page in each for job in page["TrainingJobSummaries"]]
+    return [name for name in names if belongs(deployment.name, name)]
 
 
 def last(deployment: Deployment) -> str | None:
@@ -83,7 +109,7 @@ def stop_all(deployment: Deployment) -> None:
     """Stop this deployment's unfinished tuning and training jobs, and wait until they have stopped."""
     sagemaker = deployment.client("sagemaker")
     stop_tuning(deployment)  # first, because a tuning job replaces its stopped training jobs
-    running = [job["TrainingJobName"] for job in recent(deployment, 100) if job["TrainingJobStatus"] in UNFINISHED]
+    running = unfinished(deployment)
     for name in running:
         console.step(f"Stopping the training job {name}")
         sagemaker.stop_training_job(TrainingJobName=name)
@@ -100,6 +126,7 @@ def stop_tuning(deployment: Deployment) -> None:
         for page in pages
         for job in page["HyperParameterTuningJobSummaries"]
         if job["HyperParameterTuningJobStatus"] in UNFINISHED
+        and belongs(deployment.name, job["HyperParameterTuningJobName"])
     ]
     for name in running:
         console.step(f"Stopping the tuning job {name}")
@@ -120,6 +147,7 @@ def delete_log_streams(deployment: Deployment) -> None:
     )
     try:
         for stream in [stream["logStreamName"] for page in pages for stream in page["logStreams"]]:
-            logs.delete_log_stream(logGroupName=group, logStreamName=stream)
+            if belongs(deployment.name, stream.partition("/")[0]):
+                logs.delete_log_stream(logGroupName=group, logStreamName=stream)
     except logs.exceptions.ResourceNotFoundException:
         return
