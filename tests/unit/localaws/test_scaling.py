@@ -165,7 +165,10 @@ def test_an_endpoint_s_instances_follow_its_invocations(fast, wait_until):
         (variant,) = sagemaker.api.describe_endpoint(EndpointName=name)["ProductionVariants"]
         return variant["CurrentInstanceCount"]
 
-    with traffic(lambda: sagemaker.ask(name), pause=0.05):
+    def request() -> dict:
+        return sagemaker.ask(name)
+
+    with traffic(request, request, request, pause=0.05):  # a minute without a request would count as zero
         wait_until(lambda: count() == 2, "an instance is added")
         served = {sagemaker.ask(name)["process"] for _ in range(20)}
         assert len(served) == 2, "and serves"
