@@ -63,7 +63,9 @@ def _watched(tracked: Tracked) -> dict[str, Any]:
             "statistic": query.statistic,
             "period": int(tracked.seconds),
         }
-    return {"metric_data_queries": [_as_moto(each, tracked.seconds) for each in tracked.queries]}
+    nothing = dict.fromkeys(("namespace", "metric_name", "statistic", "period"))
+    queries = [_as_moto(each, tracked.seconds) for each in tracked.queries]
+    return {**nothing, "dimensions": [], "metric_data_queries": queries}
 
 
 def _as_moto(query: MetricQuery, seconds: float) -> models.MetricDataQuery:

@@ -101,6 +101,13 @@ def test_policies_and_scheduled_actions_are_checked_before_anything_changes(loca
     assert alarms() == [each for each in before if "AlarmHigh" in each]
     gone = [each for each in before if "AlarmLow" in each]
     assert cloudwatch.describe_alarms(AlarmNames=gone)["MetricAlarms"] == []
+    stat = {"Metric": {"Namespace": "Own", "MetricName": "Queue"}, "Stat": "Sum"}
+    math = [{"Id": "m", "MetricStat": stat, "ReturnData": False}, {"Id": "e", "Expression": "FILL(m, 0) / 2"}]
+    custom = {"TargetValue": 3.0, "CustomizedMetricSpecification": {"Metrics": math}}
+    put = {"PolicyType": "TargetTrackingScaling", "TargetTrackingScalingPolicyConfiguration": custom}
+    client.put_scaling_policy(PolicyName="math", **what, **put)
+    (low,) = cloudwatch.describe_alarms(AlarmNamePrefix=f"TargetTracking-{what['ResourceId']}-AlarmLow")["MetricAlarms"]
+    assert [(each["Id"], each.get("Expression")) for each in low["Metrics"]] == [("m", None), ("e", "FILL(m, 0) / 2")]
     assert "six fields" in refused("put_scheduled_action", **{**action, "Schedule": "cron(0 20 * * *)"}, **limit)
     client.put_scheduled_action(**what, **action, **limit)
     (kept,) = client.describe_scheduled_actions(**what)["ScheduledActions"]

@@ -1,4 +1,4 @@
-"""Target tracking at work: real traffic, real environments and instances, on a clock that runs 240 times as fast."""
+"""Target tracking at work: real traffic, real environments and instances, on a clock that runs 120 times as fast."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,9 +17,9 @@ DIMENSION = {"lambda": "lambda:function:ProvisionedConcurrency", "sagemaker": "s
 
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory) -> Iterator[Server]:
-    """A local AWS whose minutes last a quarter of a second."""
+    """A local AWS whose minutes last half a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCALAWS_TIME_SCALE", "240")
+        patch.setenv("LOCALAWS_TIME_SCALE", "120")
         server = Server(tmp_path_factory.mktemp("fast")).start()
     yield server
     server.close()
@@ -165,14 +165,20 @@ def test_an_endpoint_s_instances_follow_its_invocations(fast, wait_until):
         (variant,) = sagemaker.api.describe_endpoint(EndpointName=name)["ProductionVariants"]
         return variant["CurrentInstanceCount"]
 
-    with traffic(lambda: sagemaker.ask(name), pause=0.05):
+    def request() -> dict:
+        return sagemaker.ask(name)
+
+    with traffic(request, request, request, pause=0.05):  # a minute without a request would count as zero
         wait_until(lambda: count() == 2, "an instance is added")
-        served = {sagemaker.ask(name)["process"] for _ in range(20)}
-        assert len(served) == 2, "and serves"
-    wait_until(lambda: count() == 1, "fifteen minutes without traffic count as zero: it scales in to the minimum")
-    wait_until(lambda: target.activities()[0]["StatusCode"] == "Successful", "which the activity says, too")
+        served: set[int] = set()
+        wait_until(lambda: served.add(request()["process"]) or len(served) > 1, "and serves")
+    wait_until(
+        lambda: count() == 1 and target.activities()[0]["StatusCode"] == "Successful",
+        "fifteen minutes without traffic count as zero: it scales in to the minimum",
+    )
+    # On a slow machine there may be more in between, because there were so many minutes without a request.
     told = [(each["Description"], each["Cause"], each["StatusMessage"]) for each in target.activities()]
-    assert told == [
+    assert [told[0], told[-1]] == [
         (
             f"Setting desired instance count to {number}.",
             f"monitor alarm {target.alarms()[kind]['AlarmName']} in state ALARM triggered policy track",

@@ -1,5 +1,6 @@
 """Activities from their begin to their end, limits and scheduled actions: on a resource that the test makes up."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -95,6 +96,15 @@ def test_an_activity_lasts_as_long_as_its_change(variant, outcome, expected):
     assert told(made) == [expected]
     last = made.history(target()).last.get(policy)
     assert (last is not None and last.ended is not None) == (expected[0] == "Successful"), "its cooldown begins now"
+
+
+def test_a_change_that_was_in_progress_ends_after_a_restart(variant):
+    made = ScalingChanges("us-east-1")
+    made.change(target(), 3, "because")
+    restored = copy.deepcopy(made)  # as a snapshot does, with __getstate__ and __setstate__
+    variant.settle(1, "The local AWS was stopped during this change of the endpoint.")
+    restored.observe()
+    assert told(restored)[0][0] == "Failed"
 
 
 def test_a_refusal_is_an_activity_that_failed(variant):
