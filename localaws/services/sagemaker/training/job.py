@@ -90,6 +90,8 @@ class TrainingJob(Record):
             "EnableInterContainerTrafficEncryption": False,
             "EnableManagedSpotTraining": False,
             **self.request,
+            # The SDK v2 reads the key, which AWS gives as an empty text (DescribeTrainingJob in the AWS CLI's examples).
+            "OutputDataConfig": {"KmsKeyId": "", **self.request["OutputDataConfig"]},
             "TrainingJobArn": self.arn,
             "TrainingJobStatus": self.status,
             "SecondaryStatus": self.secondary_status,
