@@ -62,15 +62,28 @@ class LocalEC2Response(EC2Response):
 
     def describe_spot_instance_requests(self) -> ActionResult:
         """Those of moto's, and those of the instances that were launched with a market type."""
-        wanted = self._get_param("SpotInstanceRequestIds", [])
-        own = {each.spot_instance_request_id: each.spot_request for each in self.ec2_backend.all_instances()}
-        own.pop(None, None)
+        wanted, own = self._get_param("SpotInstanceRequestIds", []), self._spot_requests()
         if wanted and set(wanted) <= own.keys():
             return ActionResult({"SpotInstanceRequests": [own[each] for each in wanted]})
         answer = super().describe_spot_instance_requests()
         requests = answer.result["SpotInstanceRequests"]
         more = [] if wanted or self._filters_from_querystring() else list(own.values())
         return ActionResult({"SpotInstanceRequests": [*requests, *more]})
+
+    def cancel_spot_instance_requests(self) -> ActionResult:
+        """The instances of cancelled requests run on."""
+        wanted, own = self._get_param("SpotInstanceRequestIds", []), self._spot_requests()
+        if not set(wanted) <= own.keys():
+            return super().cancel_spot_instance_requests()
+        for each in wanted:
+            own[each]["State"] = "cancelled"
+        cancelled = [{"SpotInstanceRequestId": each, "State": "cancelled"} for each in wanted]
+        return ActionResult({"CancelledSpotInstanceRequests": cancelled})
+
+    def _spot_requests(self) -> dict[str, dict[str, Any]]:
+        """The requests that belong to instances launched with a market type, by their identifiers."""
+        requests = [each.spot_request for each in self.ec2_backend.all_instances()]
+        return {request["SpotInstanceRequestId"]: request for request in requests if request}
 
     def monitor_instances(self) -> ActionResult:
         return self._monitoring("enabled", "pending")

@@ -248,6 +248,8 @@ def test_a_spot_instance_has_a_request(launch):
         "SpotInstanceRequests"
     ]
     assert (request["Type"], request["SpotPrice"], request["InstanceId"]) == ("one-time", "0.5", instance.id)
+    instance.client.cancel_spot_instance_requests(SpotInstanceRequestIds=[identifier])
+    assert instance.describe()["State"]["Name"] in ("pending", "running")
 
 
 def test_an_instance_keeps_further_addresses_and_the_speed_of_its_disk(launch, localaws):

@@ -60,7 +60,7 @@ def test_the_account_keeps_100_executions_unreserved(localaws):
 
 def test_sagemaker_refuses_more_instances_than_the_account_has(localaws, wait_until):
     sagemaker = SageMaker(localaws, wait_until)
-    config = sagemaker.config(MODEL.format(answer="x"), count=21)
+    config = sagemaker.config(MODEL.format(answer="x"), count=21, InstanceType="ml.m5.large")
     limit = "The account-level service limit 'ml.m5.large for {}' is 20 Instances"
     with pytest.raises(ClientError, match=limit.format("endpoint usage")) as refused:
         sagemaker.api.create_endpoint(EndpointName=config, EndpointConfigName=config)

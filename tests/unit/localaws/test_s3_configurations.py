@@ -4,6 +4,7 @@ import json
 
 import pytest
 from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from tests.unit.localaws.sagemaker_helpers import unique
 
@@ -50,6 +51,12 @@ def test_a_lifecycle_rule_is_given_back_as_it_was_set(s3, bucket, rule):
     rule = {"ID": "it", "Status": "Enabled", **rule}
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
     assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == [rule]
+
+
+def test_a_bucket_without_a_lifecycle_says_so(s3, bucket):
+    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+        s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
 
 
 def test_the_least_size_for_transitions_is_kept(s3, bucket):

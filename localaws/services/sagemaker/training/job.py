@@ -90,6 +90,8 @@ class TrainingJob(Record):
             "EnableInterContainerTrafficEncryption": False,
             "EnableManagedSpotTraining": False,
             **self.request,
+            # The SDK v2 reads this key. AWS gives it as an empty text (DescribeTrainingJob in its CLI's examples).
+            "OutputDataConfig": {"KmsKeyId": "", **self.request["OutputDataConfig"]},
             "TrainingJobArn": self.arn,
             "TrainingJobStatus": self.status,
             "SecondaryStatus": self.secondary_status,
