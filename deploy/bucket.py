@@ -8,6 +8,7 @@ from typing import Any
 from deploy import console
 from deploy.console import Failure
 
+PAGE = 1000  # versions that S3 lists and deletes in one request
 MOST_COUNTED = 100_000  # objects; listing more takes minutes
 
 
@@ -36,19 +37,22 @@ def _number(count: int, plural: str) -> str:
 
 def empty(s3: Any, bucket: str) -> None:
     """Delete every version of every object. Raises Failure with S3's reason if an object cannot be deleted."""
-    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": 1000})
+    with console.progress() as bar:
+        task = bar.add_task(f"emptying {bucket}", total=None)
+        # Always the first page, because the next one begins behind an object that is deleted by then.
+        while versions := _first_versions(s3, bucket):
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
+            if errors := answer.get("Errors"):
+                first = errors[0]
+                raise Failure(f"s3://{bucket}/{first['Key']} cannot be deleted: {first['Message']}")
+            bar.advance(task, len(versions))
+
+
+def _first_versions(s3: Any, bucket: str) -> list[dict[str, str]]:
+    """The first versions and delete markers, at most PAGE. [] for a bucket that is empty or does not exist."""
     try:
-        with console.progress() as bar:
-            task = bar.add_task(f"emptying {bucket}", total=None)
-            for page in pages:
-                listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-                if not listed:
-                    continue
-                versions = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed]
-                answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
-                if errors := answer.get("Errors"):
-                    first = errors[0]
-                    raise Failure(f"s3://{bucket}/{first['Key']} cannot be deleted: {first['Message']}")
-                bar.advance(task, len(versions))
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=PAGE)
     except s3.exceptions.NoSuchBucket:
-        return
+        return []
+    listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+    return [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed]

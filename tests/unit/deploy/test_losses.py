@@ -62,7 +62,8 @@ def test_without_a_terminal_only_the_name_in_confirm_goes_on(monkeypatch, capsys
     losses.confirm("pawprint", ["x"], "apply")
 
 
-def test_an_emptied_bucket_has_no_version_left(account):
+def test_an_emptied_bucket_has_no_version_left(account, monkeypatch):
+    monkeypatch.setattr(bucket, "PAGE", 2)
     s3 = account.client("s3")
     s3.put_bucket_versioning(Bucket="pawprint-test", VersioningConfiguration={"Status": "Enabled"})
     for number in range(3):
