@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from botocore.exceptions import ClientError
 
 SIGNED_FOR_S3 = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
@@ -35,6 +36,51 @@ def test_a_bucket_with_delete_markers_can_be_emptied_after_its_versioning_was_su
     assert len(everything) == 3
     assert answer.get("Errors", []) == []
     s3.delete_bucket(Bucket=bucket)
+
+
+def test_a_suspended_bucket_keeps_its_versions_and_has_one_that_is_called_null(localaws, bucket: str):
+    s3 = localaws.client("s3")
+
+    def put(body: bytes) -> str | None:
+        return s3.put_object(Bucket=bucket, Key="photo", Body=body).get("VersionId")
+
+    def kept() -> list[tuple[str, bool]]:
+        listed = s3.list_object_versions(Bucket=bucket)
+        entries = [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]
+        return sorted((entry["VersionId"], entry["IsLatest"]) for entry in entries)
+
+    put(b"before")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = put(b"first")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    for body in (b"second", b"third"):
+        assert put(body) is None
+        assert kept() == sorted([(first, False), ("null", True)])
+    assert s3.get_object(Bucket=bucket, Key="photo", VersionId="null")["Body"].read() == b"third"
+    assert s3.get_object(Bucket=bucket, Key="photo", VersionId=first)["Body"].read() == b"first"
+    assert s3.head_object(Bucket=bucket, Key="photo", VersionId=first)["ContentLength"] == 5
+    s3.delete_object(Bucket=bucket, Key="photo")
+    assert kept() == sorted([(first, False), ("null", True)]), "the marker is the version null"
+    s3.delete_object(Bucket=bucket, Key="photo", VersionId="null")
+    assert s3.get_object(Bucket=bucket, Key="photo")["Body"].read() == b"first"
+
+
+def test_what_moto_does_not_know_is_never_an_operation_on_the_bucket_itself(localaws, bucket: str):
+    s3 = localaws.client("s3", "eu-west-1")
+    configuration = {"Id": "a", "StorageClassAnalysis": {}}
+    s3.put_bucket_analytics_configuration(Bucket=bucket, Id="a", AnalyticsConfiguration=configuration)
+    assert s3.get_bucket_analytics_configuration(Bucket=bucket, Id="a")["AnalyticsConfiguration"]["Id"] == "a"
+    s3.delete_bucket_analytics_configuration(Bucket=bucket, Id="a")
+    for refused, code in (
+        (lambda: s3.get_bucket_analytics_configuration(Bucket=bucket, Id="a"), "NoSuchConfiguration"),
+        (lambda: s3.get_object_torrent(Bucket=bucket, Key="photo"), "UnknownOperationException"),
+        (lambda: s3.upload_part(Bucket=bucket, Key="k", UploadId="no", PartNumber=1, Body=b"x"), "NoSuchUpload"),
+        (lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"x", ContentMD5="MDAwMDAwMDAwMDAwMDAwMA=="), "BadDigest"),
+    ):
+        with pytest.raises(ClientError) as caught:
+            refused()
+        assert caught.value.response["Error"]["Code"] == code
+    assert s3.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 def test_versions_of_names_that_need_encoding_are_listed_and_deleted(localaws, bucket: str):
