@@ -10,6 +10,7 @@ SERVICE_MODULES = [
     "s3.configurations",
     "s3.versioning",
     "s3.digests",
+    "s3.arguments",
     "s3.settings",
     "s3.bucket_policy",
     "s3.cors",

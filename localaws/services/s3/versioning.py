@@ -4,10 +4,11 @@ Source: "Working with objects in a versioning-suspended bucket" in the S3 user g
 one that never had versions, and drops them.
 """
 
+from itertools import pairwise
 from typing import Any
 
 from moto.s3 import models
-from moto.s3.exceptions import NoSuchUpload, VersioningNotEnabledForReplication
+from moto.s3.exceptions import InvalidPartOrder, NoSuchUpload, VersioningNotEnabledForReplication
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend
 
 NULL, SUSPENDED = "null", "Suspended"
@@ -60,8 +61,12 @@ def _part_copy(self: S3Backend, dest_bucket_name: str, multipart_id: str, *argum
     return _of_upload(_upload_part_copy, self, dest_bucket_name, multipart_id, *arguments, **settings)
 
 
-def _completed(self: S3Backend, bucket_name: str, multipart_id: str, *arguments: Any, **settings: Any) -> FakeKey:
-    return _of_upload(_complete, self, bucket_name, multipart_id, *arguments, **settings)
+def _completed(self: S3Backend, bucket_name: str, multipart_id: str, body: Any, *arguments: Any) -> FakeKey:
+    parts = list(body)
+    numbers = [number for number, _ in parts]
+    if any(following <= number for number, following in pairwise(numbers)):
+        raise InvalidPartOrder
+    return _of_upload(_complete, self, bucket_name, multipart_id, parts, *arguments)
 
 
 def _of_upload(

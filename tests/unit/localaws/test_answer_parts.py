@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from moto.awslambda.exceptions import LambdaClientError
+from moto.s3.exceptions import S3ClientError
 
 from localaws import cbor, errors, headers, refusals
 from localaws.paging import InvalidToken, page
 from localaws.requests import from_cbor
 from localaws.services.lambda_ import names
-from localaws.services.s3 import digests
+from localaws.services.s3 import arguments, digests
 from localaws.services.s3.settings import BucketSettings, NoSuchConfiguration
 from localaws.services.ssm.invocation import ERROR_TRUNCATED, TRUNCATED, plugin_output
 
@@ -240,3 +241,41 @@ def test_a_plugin_s_output_is_cut_as_the_agent_cuts_it():
         assert 2498 <= len(text) <= 2500
         assert (TRUNCATED in text) == (len(output) > 100)
         assert text.endswith(ERROR_TRUNCATED) == (len(error) > 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("a-bucket.of.1", True),
+        ("b" * 63, True),
+        *((name, False) for name in ("ab", "b" * 64, "Upper", "under_score", "-begins", "ends-", "two..dots")),
+        *((name, False) for name in ("192.168.5.4", "xn--a", "sthree-a", "amzn-s3-demo-a", "a-s3alias", "a--ol-s3")),
+    ],
+)
+def test_a_bucket_is_named_by_the_rules(name, allowed):
+    assert arguments.is_bucket_name(name) == allowed
+
+
+@pytest.mark.parametrize(
+    ("method", "key", "query", "code"),
+    [
+        ("PUT", "é" * 513, {}, "KeyTooLongError"),
+        ("GET", "a", {"versionId": "mine"}, "InvalidArgument"),
+        ("PUT", "a", {"partNumber": "0", "uploadId": "x"}, "InvalidArgument"),
+        ("PUT", "a", {"partNumber": "10001", "uploadId": "x"}, "InvalidArgument"),
+        ("GET", "", {"max-keys": "-1"}, "InvalidArgument"),
+        ("GET", "", {"max-keys": "ten"}, "InvalidArgument"),
+        ("GET", "a", {"max-parts": "2147483648"}, "InvalidArgument"),
+    ],
+)
+def test_arguments_that_s3_refuses_are_refused(method, key, query, code):
+    with pytest.raises(S3ClientError) as refused:
+        arguments.check(method, key, query)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "version", ["null", "6f1c9a52-5a0b-4d5e-9c53-0f5d2b7a1e11", "L4kqtJlcpXroDTDmpUMLUo3HrTgYfjWb"]
+)
+def test_arguments_that_s3_takes_are_taken(version):
+    arguments.check("GET", "k" * 1024, {"versionId": version, "partNumber": "10001", "max-keys": "0"})

@@ -83,6 +83,52 @@ def test_what_moto_does_not_know_is_never_an_operation_on_the_bucket_itself(loca
     assert s3.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
+def test_what_s3_refuses_in_a_request_is_refused(localaws, bucket: str):
+    s3 = localaws.client("s3")
+    tag = s3.put_object(Bucket=bucket, Key="a", Body=b"0123")["ETag"]
+    copy = {"Bucket": bucket, "Key": "b", "CopySource": f"{bucket}/a"}
+    upload = {"Bucket": bucket, "Key": "m", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]}
+    parts = [{"PartNumber": each, "ETag": tag} for each in (2, 1)]
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=bucket, Key="gone", Body=b"")
+    marker = s3.delete_object(Bucket=bucket, Key="gone")["VersionId"]
+
+    for call, code in (
+        (lambda: s3.create_bucket(Bucket="Not_A_Name"), "InvalidBucketName"),
+        (lambda: s3.copy_object(**copy, CopySourceIfMatch='"other"'), "PreconditionFailed"),
+        (lambda: s3.get_object(Bucket=bucket, Key="a", PartNumber=2), "InvalidPartNumber"),
+        (lambda: s3.head_object(Bucket=bucket, Key="a", PartNumber=2), "416"),
+        (lambda: s3.get_object(Bucket=bucket, Key="gone", VersionId=marker), "MethodNotAllowed"),
+        (lambda: s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}), "InvalidPartOrder"),
+        (lambda: s3.list_objects_v2(Bucket=bucket, ContinuationToken="none"), "InvalidArgument"),
+        (lambda: s3.list_object_versions(Bucket=f"{bucket}-none"), "NoSuchBucket"),
+        (lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket), "NoSuchLifecycleConfiguration"),
+    ):
+        with pytest.raises(s3.exceptions.ClientError) as refused:
+            call()
+        assert refused.value.response["Error"]["Code"] == code
+    s3.copy_object(**copy, CopySourceIfMatch=tag)
+    s3.abort_multipart_upload(**upload)
+
+
+def test_one_part_of_an_object_is_read(localaws, bucket: str):
+    s3 = localaws.client("s3")
+    upload = {"Bucket": bucket, "Key": "m", "UploadId": s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]}
+    sent = {2: b"a" * 5 * 2**20, 5: b"last"}
+    tags = {number: s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"] for number, body in sent.items()}
+    parts = [{"PartNumber": number, "ETag": tag} for number, tag in tags.items()]
+    whole = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})["ETag"]
+
+    part = s3.get_object(Bucket=bucket, Key="m", PartNumber=2)
+    head = s3.head_object(Bucket=bucket, Key="m", PartNumber=2)
+
+    assert part["Body"].read() == b"last"
+    for each in (part, head):
+        assert (each["ContentLength"], each["PartsCount"], each["ETag"]) == (4, 2, whole)
+        assert each["ResponseMetadata"]["HTTPStatusCode"] == 206
+        assert each["ResponseMetadata"]["HTTPHeaders"]["content-range"] == "bytes 5242880-5242883/5242884"
+
+
 def test_versions_of_names_that_need_encoding_are_listed_and_deleted(localaws, bucket: str):
     s3 = localaws.client("s3")
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

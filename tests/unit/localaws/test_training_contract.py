@@ -332,3 +332,18 @@ def test_an_entry_point_that_is_not_there_is_named(tmp_path):
     ended = subprocess.run(argv, capture_output=True, text=True)
     assert ended.returncode == 1
     assert "namespaces" in ended.stderr or "/no/such/program cannot be started" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("returncode", "written", "reason"),
+    [
+        (3, None, "AlgorithmError: , exit code: 3"),
+        (-9, None, "AlgorithmError: , exit code: 137"),
+        (1, "no data\n", "AlgorithmError: no data, exit code: 1"),
+    ],
+)
+def test_a_container_with_its_own_entry_point_fails_with_its_own_code(tmp_path, returncode, written, reason):
+    made = host_of(tmp_path, {})
+    if written:
+        (made.output / "failure").write_text(written)
+    assert failure.failure_reason(made, returncode, None) == reason
