@@ -10,8 +10,11 @@ from xml.sax.saxutils import escape
 from botocore.exceptions import UnknownServiceError
 from moto.core.model import OperationModel
 from moto.core.request import Request
-from moto.core.routing import NotFound, get_service_router
+from moto.core.routing import ActionConstraintContext, RequiredArg, SmithyRule, get_service_router, to_uri_params
+from moto.core.routing import _get_path_info_for_matching as path_to_match
+from moto.core.routing import _match_path as match_path
 from moto.core.utils import get_service_model
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from localaws.operations import SERVICES, SIGNING_NAMES
 
@@ -19,6 +22,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]*/([a-z0-9-]+)/aws4_request")
 CBOR = "smithy-rpc-v2-cbor"
+CBOR_HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 _CONTENT_TYPES = {"rest-json": "application/json", "json": "application/x-amz-json-1.1"}
 _REST = ("rest-json", "rest-xml")
 
@@ -50,27 +54,63 @@ def matched(service: str, environ: dict[str, Any]) -> tuple[OperationModel | Non
     """The operation of a request to a REST service, or None, and the labels in its path. Found once per request."""
     known = environ.get("localaws.matched")
     if known is None or known[0] != service:
-        try:
-            found = get_service_router(service).match(Request(environ, populate_request=False))
-        except (NotFound, NotImplementedError):
-            found = None, {}
-        known = environ["localaws.matched"] = service, found
+        known = environ["localaws.matched"] = service, _match(service, environ)
     return known[1]
+
+
+def _match(service: str, environ: dict[str, Any]) -> tuple[OperationModel | None, dict[str, Any]]:
+    """The content type does not select the protocol: in a REST service it belongs to the payload.
+
+    The parameters in the query that name an operation (`?analytics`) count before those that it requires (`&id=`). So a
+    request that lacks a required one is a wrong request to its operation, not a right one to another (DeleteBucket).
+    """
+    router = get_service_router(service)._get_router(_protocol(service))
+    request = Request(environ, populate_request=False)
+    path = path_to_match(router._get_path(request))
+    try:
+        rule, labels = match_path(router._map.bind(request.host), path, request.method)
+    except (NotFound, MethodNotAllowed):
+        return None, {}
+    assert isinstance(rule, SmithyRule)
+    candidates = [each for each in rule._action_selector.candidates if _is_named(each.operation, request)]
+    if not candidates:
+        return None, {}
+    context = ActionConstraintContext(request)
+    missing = {each: sum(not part.accept(context) for part in each.constraints) for each in candidates}
+    chosen = max(candidates, key=lambda each: (*_said(each.operation, request), -missing[each], each.weight))
+    return chosen.operation, to_uri_params(labels)
+
+
+def _is_named(operation: OperationModel, request: Request) -> bool:
+    """Whether a request has the parameters in its query that name an operation."""
+    context = ActionConstraintContext(request)
+    return all(RequiredArg(name, value).accept(context) for name, value in operation.http_trait.query_args.items())
+
+
+def _said(operation: OperationModel, request: Request) -> tuple[int, int]:
+    """How many parameters in the query name an operation, and how many that it requires there are."""
+    named, shape = operation.http_trait.query_args, operation.input_shape
+    required = [] if shape is None else shape.required_query_args
+    return len(named), sum(name in request.args for name in required if name not in named)
+
+
+def for_moto(service: str, environ: dict[str, Any]) -> dict[str, Any]:
+    """A request with the content type by which moto knows its protocol: a REST service takes any."""
+    return {**environ, "CONTENT_TYPE": "application/json"} if _protocol(service) == "rest-json" else environ
 
 
 def answer(service: str, code: str, message: str, status: int = 400, protocol: str | None = None) -> Answer:
     """An error answer as `service` would give it: status, headers, body."""
     protocol = protocol or _protocol(service)
+    request = f"{uuid4()}"
+    identified = {"x-amz-request-id" if service == "s3" else "x-amzn-RequestId": request}
     if protocol == CBOR:
-        fields = {"__type": code, "message": message}
-        content = b"\xa2" + b"".join(_cbor_text(text) for pair in fields.items() for text in pair)
-        return status, {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}, content
-    headers = {"Content-Type": _CONTENT_TYPES.get(protocol, "text/xml")}
+        return status, {**identified, **CBOR_HEADERS}, cbor_map({"__type": code, "message": message})
+    headers = {**identified, "Content-Type": _CONTENT_TYPES.get(protocol, "text/xml")}
     if protocol in _CONTENT_TYPES:
-        body = json.dumps({"__type": code, "message": message, "Message": message})
+        body = json.dumps(members(service, code, message))
         return status, {**headers, "X-Amzn-Errortype": code}, body.encode()
     error = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-    request = f"{uuid4()}"
     if service == "s3":
         body = f"<Error>{error}<RequestId>{request}</RequestId></Error>"
     elif protocol == "ec2":
@@ -80,6 +120,18 @@ def answer(service: str, code: str, message: str, status: int = 400, protocol: s
         error = f"<Error><Type>{kind}</Type>{error}</Error>"
         body = f"<ErrorResponse>{error}<RequestId>{request}</RequestId></ErrorResponse>"
     return status, headers, f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'.encode()
+
+
+def members(service: str, code: str, message: str) -> dict[str, str]:
+    """What an error has in JSON. Lambda's have the members that its model gives them, and a message without a model."""
+    if service != "lambda":
+        return {"__type": code, "message": message, "Message": message}
+    shape = get_service_model(service).shape_for_error_code(code)
+    if shape is None:
+        return {"Message" if code == "AccessDeniedException" else "message": message}
+    named = {name.lower(): name for name in shape.members}
+    typed = {named["type"]: "User"} if "type" in named else {}
+    return {**typed, named.get("message", "message"): message}
 
 
 def unsupported(service: str, operation: str | None, environ: dict[str, Any]) -> Answer:
@@ -94,10 +146,10 @@ def unsupported(service: str, operation: str | None, environ: dict[str, Any]) ->
     return answer(service, "UnknownOperationException", message, protocol=protocol)
 
 
-def relabelled(service: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The headers with the content type of the service's protocol."""
+def relabelled(service: str, environ: dict[str, Any], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers with the content type of the protocol that a request speaks."""
     kept = [(name, value) for name, value in headers if name.lower() != "content-type"]
-    return [*kept, ("Content-Type", _CONTENT_TYPES.get(_protocol(service), "text/xml"))]
+    return [*kept, ("Content-Type", _CONTENT_TYPES.get(protocol_of(service, environ), "text/xml"))]
 
 
 def status_line(status: int) -> str:
@@ -117,9 +169,10 @@ def protocol_of(service: str, environ: dict[str, Any]) -> str:
     return wanted if wanted in spoken else str(model.protocol)
 
 
-def _cbor_text(text: str) -> bytes:
-    content = text.encode()
-    return b"\x7a" + len(content).to_bytes(4, "big") + content
+def cbor_map(texts: dict[str, str]) -> bytes:
+    """A map of at most 23 texts in CBOR."""
+    encoded = (text.encode() for pair in texts.items() for text in pair)
+    return bytes([0xA0 + len(texts)]) + b"".join(b"\x7a" + len(each).to_bytes(4, "big") + each for each in encoded)
 
 
 def _protocol(service: str) -> str:

@@ -46,13 +46,25 @@ def _each(level: str, *names: str) -> dict[str, str]:
 
 OPERATIONS: dict[str, dict[str, str]] = {service: {} for service in SERVICES}
 
-OPERATIONS["s3"] = _each(
-    RUNS,
-    "CreateBucket DeleteBucket HeadBucket ListBuckets GetBucketLocation PutBucketVersioning GetBucketVersioning",
-    "PutObject GetObject HeadObject CopyObject DeleteObject DeleteObjects ListObjects ListObjectsV2",
-    "ListObjectVersions CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload",
-    "AbortMultipartUpload ListMultipartUploads ListParts",
-)
+OPERATIONS["s3"] = {
+    **_each(
+        RUNS,
+        "CreateBucket DeleteBucket HeadBucket ListBuckets GetBucketLocation PutBucketVersioning GetBucketVersioning",
+        "PutObject GetObject HeadObject CopyObject DeleteObject DeleteObjects ListObjects ListObjectsV2",
+        "ListObjectVersions CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload",
+        "AbortMultipartUpload ListMultipartUploads ListParts",
+    ),
+    # moto takes these for the operations on the bucket or the object itself.
+    **_each(
+        REFUSED,
+        "CreateBucketMetadataConfiguration GetBucketMetadataConfiguration DeleteBucketMetadataConfiguration",
+        "CreateBucketMetadataTableConfiguration GetBucketMetadataTableConfiguration",
+        "DeleteBucketMetadataTableConfiguration UpdateBucketMetadataAnnotationTableConfiguration",
+        "UpdateBucketMetadataInventoryTableConfiguration UpdateBucketMetadataJournalTableConfiguration",
+        "CreateSession GetBucketAbac PutBucketAbac GetObjectRetention GetObjectTorrent RenameObject",
+        "GetObjectAnnotation PutObjectAnnotation DeleteObjectAnnotation ListObjectAnnotations UpdateObjectEncryption",
+    ),
+}
 
 OPERATIONS["logs"] = _each(
     RUNS,

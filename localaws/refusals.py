@@ -171,6 +171,9 @@ def _by_s3(breach: Breach) -> Refused:
     if breach.constraint.kind == "required":
         if "location" not in breach.shape.shape.serialization:
             return Refused("MissingRequestBodyError", "Request Body is empty")
+        place = breach.shape.shape.serialization
+        if place["location"] == "querystring":
+            return Refused("InvalidRequest", f"Missing required parameter for this request: '{place['name']}'")
         return Refused("InvalidRequest", f"Missing required header for this request: {breach.name}")
     if breach.name == "StorageClass":
         return Refused("InvalidStorageClass", "The storage class you specified is not valid")

@@ -87,10 +87,10 @@ def _read_named(service: str, protocol: str, environ: dict[str, Any]) -> ApiRequ
             return None
     if name not in _names(service):
         return None
-    operation, body = model.operation_model(name), _body(environ)
+    operation, body = model.operation_model(name), body_of(environ)
     given: Any = {}
     if body:
-        given = _from_cbor(body) if protocol == CBOR else _from_json(body)
+        given = from_cbor(body) if protocol == CBOR else _from_json(body)
     shape = operation.input_shape
     params = {} if shape is None else read_json(shape, given)
     return ApiRequest(service, operation, protocol, params or {})
@@ -108,7 +108,8 @@ def _from_json(body: bytes) -> Any:
         raise Unreadable("json", str(error)) from None
 
 
-def _from_cbor(body: bytes) -> Any:
+def from_cbor(body: bytes) -> Any:
+    """What a body in CBOR says: times as datetime, blobs as bytes. Raises Unreadable."""
     parser = BaseCBORParser()
     try:
         return parser.parse_data_item(parser.get_peekable_stream_from_bytes(body))
@@ -179,7 +180,7 @@ def _unexpected(value: Any, words: str = "Expected null", wanted: str = "") -> U
 def _read_form(service: str, protocol: str, environ: dict[str, Any]) -> ApiRequest | None:
     pairs = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     if environ["REQUEST_METHOD"] == "POST":
-        pairs += parse_qsl(_body(environ).decode("utf-8", "replace"), keep_blank_values=True)
+        pairs += parse_qsl(body_of(environ).decode("utf-8", "replace"), keep_blank_values=True)
     form = dict(pairs)
     name = form.get("Action")
     if name not in _names(service):
@@ -335,7 +336,7 @@ def _header(name: str) -> str:
 
 def _read_rest_body(shape: Shape, protocol: str, environ: dict[str, Any]) -> dict[str, Any]:
     inside = {name for name, each in shape.members.items() if "location" not in each.serialization}
-    body = _body(environ) if inside else b""
+    body = body_of(environ) if inside else b""
     if not body.strip():
         return {}
     given = read_json(shape, _from_json(body)) if protocol == "rest-json" else read_xml(shape, _from_xml(body))
@@ -345,7 +346,7 @@ def _read_rest_body(shape: Shape, protocol: str, environ: dict[str, Any]) -> dic
 def _read_payload(shape: Shape, member: str, protocol: str, environ: dict[str, Any]) -> dict[str, Any]:
     if "aws-chunked" in environ.get("HTTP_CONTENT_ENCODING", ""):
         return {member: UNREAD}
-    body = _body(environ)
+    body = body_of(environ)
     if not body.strip():
         return {}
     if protocol == "rest-json":
@@ -395,7 +396,7 @@ def _tag(node: ElementTree.Element) -> str:
 # --- the body ---
 
 
-def _body(environ: dict[str, Any]) -> bytes:
+def body_of(environ: dict[str, Any]) -> bytes:
     """The whole body, without its compression; the next reader finds it as it came."""
     sent = environ["wsgi.input"].read()
     environ["wsgi.input"] = io.BytesIO(sent)

@@ -30,7 +30,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import LimitedStream
 
-from localaws import browser_guard, errors, files, refusals, state
+from localaws import browser_guard, cbor, errors, files, headers, refusals, state
 from localaws.account_limits import LimitError, account_limits
 from localaws.connections import BODY, IDLE, BoundedServer, WatchedInput
 from localaws.operations import REFUSED, SERVICES, level, refuses
@@ -79,6 +79,9 @@ class Application:
                 return [b"Content-Length is not a number.\n"]
             environ["wsgi.input"] = LimitedStream(environ["wsgi.input"], int(length))
         plane = next((each for each in self._data_planes if each.matches(environ)), None)
+        service = errors.service_of(environ)
+        answers = None if path.startswith(NOT_AWS) else getattr(plane, "API", None) if plane else service
+        start_response = headers.completed(answers, start_response)
         if words := browser_guard.refusal(environ, public=getattr(plane, "OPEN_TO_PAGES", False)):
             return _send(browser_guard.answer(words), environ, start_response)
         if path == HEALTH_PATH:
@@ -89,15 +92,16 @@ class Application:
             if named and (refused := refusals.refusal(named, environ)):
                 return _send(refused, environ, start_response)
             return plane.application(environ, start_response)
-        service = errors.service_of(environ)
         if service not in SERVICES or path.startswith(NOT_AWS):
             return _send(errors.unsupported(service, None, environ), environ, start_response)
         if refuses(service):
             operation = errors.operation_of(service, environ)
-            if operation is None or level(service, operation) == REFUSED:
+            if level(service, operation or "") == REFUSED:
                 return _send(errors.unsupported(service, operation, environ), environ, start_response)
         if refused := refusals.refusal(service, environ):
             return _send(refused, environ, start_response)
+        if errors.protocol_of(service, environ) == errors.CBOR:
+            return cbor.translated(service, environ, start_response, self._ask_moto)
         return self._ask_moto(service, environ, start_response)
 
     def _ask_moto(self, service: str, environ: dict, start_response: Callable) -> Iterable[bytes]:
@@ -105,6 +109,7 @@ class Application:
         changes = _changes(environ)
         if changes and (words := state.trouble()):
             return _send(errors.answer(service, "ServiceUnavailable", words, 503), environ, start_response)
+        environ = errors.for_moto(service, environ)
 
         def keep(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable:
             given.update(status=status, headers=headers)
@@ -134,7 +139,7 @@ class Application:
             if text[:9].lower().startswith((b"<!doctype", b"<html")):  # Flask's own page: no such path
                 return _send(errors.unsupported(service, None, environ), environ, start_response)
             body = [text]
-            given["headers"] = errors.relabelled(service, given["headers"])  # Flask's label for what has none
+            given["headers"] = errors.relabelled(service, environ, given["headers"])  # Flask's label for what has none
         passive = browser_guard.PASSIVE if service == "s3" else []
         start_response(given["status"], [*given["headers"], *passive])
         return body
@@ -276,6 +281,7 @@ def serve() -> None:
     for owner in ctx.supervisor.reap_leftovers():
         log.warning("ended %s, left running by a server that did not stop in order", owner)
     modules = [importlib.import_module(f"localaws.services.{name}") for name in SERVICE_MODULES]
+    headers.install()
     for module in modules:
         module.install()
     identity: dict[str, Any] = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}

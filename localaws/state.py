@@ -31,7 +31,7 @@ from localaws import files
 from localaws.context import context
 from localaws.operations import SERVICES
 
-FORMAT = 4  # rises with every move or rename of a class or an attribute that is pickled
+FORMAT = 5  # rises with every move or rename of a class or an attribute that is pickled
 DEBOUNCE_SECONDS = 1.0
 ATTEMPTS = 20
 RESERVED_BYTES = 1 << 20  # for what changes until the next snapshot; larger changes are saved before their answer

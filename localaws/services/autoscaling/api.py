@@ -9,17 +9,29 @@ from typing import Any
 
 from moto.applicationautoscaling import urls
 from moto.applicationautoscaling.models import applicationautoscaling_backends
-from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse, _build_policy
+from moto.applicationautoscaling.responses import (
+    ApplicationAutoScalingResponse,
+    _build_policy,
+    _build_scheduled_action,
+    _build_target,
+)
 from moto.cloudwatch.models import Alarm, cloudwatch_backends
+from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
 
 from localaws.context import ACCOUNT_ID
+from localaws.paging import InvalidToken, page
 from localaws.services.autoscaling import managed_alarms, scheduler
 from localaws.services.autoscaling.backend import LocalAutoscalingBackend
 from localaws.services.cloudwatch import alarms, evaluation
 
 POLICY_PREFIX = "arn:aws:autoscaling:"
 PAGE = 50
+
+
+class InvalidNextToken(JsonRESTError):
+    def __init__(self) -> None:
+        super().__init__("InvalidNextTokenException", "The next token supplied was invalid.")
 
 
 class LocalAutoscalingResponse(ApplicationAutoScalingResponse):
@@ -38,6 +50,24 @@ class LocalAutoscalingResponse(ApplicationAutoScalingResponse):
         names = ("ServiceNamespace", "ResourceId", "ScalableDimension", "PolicyName")
         policy = self.applicationautoscaling_backend.policies["\t".join(self._get_param(name) for name in names)]
         return ActionResult({"PolicyARN": policy.policy_arn, "Alarms": self._alarms(policy)})
+
+    def describe_scalable_targets(self) -> ActionResult:
+        asked = {name: self._get_param(name) for name in ("ServiceNamespace", "ScalableDimension")}
+        groups, names = self.applicationautoscaling_backend.targets.values(), self._get_param("ResourceIds")
+        described = [
+            _build_target(each) for group in groups for each in group.values() if not names or each.resource_id in names
+        ]
+        return self._page("ScalableTargets", [each for each in described if _fits(each, asked)])
+
+    def describe_scheduled_actions(self) -> ActionResult:
+        asked = {name: self._get_param(name) for name in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+        names = self._get_param("ScheduledActionNames")
+        described = [
+            _build_scheduled_action(each)
+            for each in self.applicationautoscaling_backend.scheduled_actions
+            if not names or each.scheduled_action_name in names
+        ]
+        return self._page("ScheduledActions", [each for each in described if _fits(each, asked)])
 
     def describe_scaling_policies(self) -> ActionResult:
         asked = {name: self._get_param(name) for name in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
@@ -100,9 +130,12 @@ class LocalAutoscalingResponse(ApplicationAutoScalingResponse):
         return [{"AlarmName": each.name, "AlarmARN": each.alarm_arn} for each in found]
 
     def _page(self, name: str, found: list[dict[str, Any]]) -> ActionResult:
-        first, size = int(self._get_param("NextToken") or 0), self._get_int_param("MaxResults") or PAGE
-        more = {"NextToken": str(first + size)} if len(found) > first + size else {}
-        return ActionResult({name: found[first : first + size], **more})
+        size = self._get_int_param("MaxResults") or PAGE
+        try:
+            shown, following = page(found, self._get_param("NextToken"), size)
+        except InvalidToken:
+            raise InvalidNextToken from None
+        return ActionResult({name: shown, **({"NextToken": following} if following else {})})
 
 
 def _fits(described: dict[str, Any], asked: dict[str, Any]) -> bool:

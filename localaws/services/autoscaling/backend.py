@@ -33,6 +33,12 @@ SUSPENSIONS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "Sched
 MAX_BELOW_MIN = "Maximum capacity cannot be less than minimum capacity"
 
 
+class ObjectNotFound(JsonRESTError):
+    def __init__(self, what: str, namespace: str, resource_id: str, dimension: str, last: str = ""):
+        named = f"service namespace: {namespace}, resource ID: {resource_id}, scalable dimension: {dimension}{last}"
+        super().__init__("ObjectNotFoundException", f"{what} {named}")
+
+
 class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
     """One region. `tags` is keyed by the target's ARN."""
 
@@ -67,10 +73,9 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
         return target
 
     def deregister_scalable_target(self, namespace: str, r_id: str, dimension: str) -> None:
-        target = self.targets.get(dimension, {}).get(r_id)
+        target = self.registered(namespace, r_id, dimension, "found")
         super().deregister_scalable_target(namespace, r_id, dimension)
-        if target is not None:
-            self.tags.pop(target.arn, None)
+        self.tags.pop(target.arn, None)
         for policy in self.policies_of(dimension, r_id):
             self.delete_scaling_policy(policy.policy_name, namespace, r_id, dimension)
         self.scheduled_actions = [
@@ -78,16 +83,22 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
         ]
         self.changes.forget((dimension, r_id))
 
-    def registered(self, namespace: str, resource_id: str, dimension: str) -> Any:
+    def registered(self, namespace: str, resource_id: str, dimension: str, how: str = "registered") -> Any:
         """A target. Raises ObjectNotFoundException."""
         try:
             return self.targets[dimension][resource_id]
         except KeyError:
-            raise JsonRESTError(
-                "ObjectNotFoundException",
-                f"No scalable target registered for service namespace: {namespace}, resource ID: {resource_id}, "
-                f"scalable dimension: {dimension}",
-            ) from None
+            raise ObjectNotFound(f"No scalable target {how} for", namespace, resource_id, dimension) from None
+
+    def delete_scheduled_action(
+        self, service_namespace: str, scheduled_action_name: str, resource_id: str, scalable_dimension: str
+    ) -> None:
+        before = len(self.scheduled_actions)
+        super().delete_scheduled_action(service_namespace, scheduled_action_name, resource_id, scalable_dimension)
+        if len(self.scheduled_actions) == before:
+            names = (service_namespace, resource_id, scalable_dimension)
+            last = f", scheduled action name: {scheduled_action_name}"
+            raise ObjectNotFound("No scheduled action found for", *names, last)
 
     def tags_of(self, arn: str) -> dict[str, str]:
         """The tags of a scalable target, to be read and changed. Raises ResourceNotFoundException."""
@@ -126,7 +137,10 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
     def delete_scaling_policy(
         self, policy_name: str, service_namespace: str, resource_id: str, scalable_dimension: str
     ) -> None:
-        policy = self.policies.get("\t".join((service_namespace, resource_id, scalable_dimension, policy_name)))
+        names = (service_namespace, resource_id, scalable_dimension)
+        policy = self.policies.get("\t".join((*names, policy_name)))
+        if policy is None:
+            raise ObjectNotFound("No scaling policy found for", *names, f", policy name: {policy_name}")
         super().delete_scaling_policy(policy_name, service_namespace, resource_id, scalable_dimension)
         managed_alarms.forget(self._cloudwatch(), policy.policy_arn)
         self.changes.history(policy).last.pop(policy.policy_arn, None)

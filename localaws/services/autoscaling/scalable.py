@@ -58,7 +58,7 @@ def set_capacity(region: str, resource_id: str, wanted: int) -> str | None:
 
 def _provisioned(region: str, name: str, qualifier: str) -> ResourceState | None:
     backend = lambda_backends[ACCOUNT_ID][region]
-    if not backend.functions.has(name):
+    if not backend.functions.exists(name):
         return None
     requested = backend.concurrency.requested(name, qualifier)
     if not requested:

@@ -17,6 +17,7 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from localaws import clock, state
 from localaws.context import context
+from localaws.paging import InvalidToken, page
 from localaws.services.cloudwatch import alarms, evaluation, expressions
 from localaws.services.cloudwatch.expressions import MetricQuery
 from localaws.services.cloudwatch.metrics import Bucket, Metric, store
@@ -102,9 +103,11 @@ class LocalCloudWatchResponse(CloudWatchResponse):
             and all(value in (None, dict(metric.dimensions).get(name, "")) for name, value in wanted.items())
             and wanted.keys() <= dict(metric.dimensions).keys()
         ]
-        first = int(asked.get("NextToken") or 0)
-        more = {"NextToken": str(first + 500)} if len(found) > first + 500 else {}
-        return ActionResult({"Metrics": found[first : first + 500], **more})
+        try:
+            shown, following = page(found, asked.get("NextToken"), 500)
+        except InvalidToken:
+            raise InvalidParameterValue("Invalid nextToken") from None
+        return ActionResult({"Metrics": shown, **({"NextToken": following} if following else {})})
 
     def put_metric_alarm(self) -> ActionResult:
         self._check_expressions(self._get_param("Metrics") or [])

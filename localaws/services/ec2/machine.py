@@ -10,7 +10,7 @@ import gzip
 import shlex
 import shutil
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from localaws import images
@@ -70,9 +70,11 @@ class InstanceMachine:
         argv = ["sh", str(FIRST_PROCESS), script]
         return self.start(argv, self.root, self.console, on_end)
 
-    def start(self, argv: list[str], cwd: Path, log: Path, on_end: Callable[[int], None]) -> Child:
-        """Start a process of the instance."""
-        environment = context().child_environment(self.region)
+    def start(
+        self, argv: list[str], cwd: Path, log: Path, on_end: Callable[[int], None], variables: Mapping[str, str] = {}
+    ) -> Child:
+        """Start a process of the instance, with variables of its own if it has any."""
+        environment = {**context().child_environment(self.region), **variables}
         environment["PATH"] = f"{self.root / 'sbin'}:{environment['PATH']}"
         environment["HOME"] = str(self.root / "root")
         environment["TMPDIR"] = str(self.root / "tmp")

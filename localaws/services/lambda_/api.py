@@ -3,6 +3,7 @@
 Versions, policies, concurrency and function URLs are in modules of their own; `LocalLambdaBackend` holds one of each.
 """
 
+import copy
 import random
 import shutil
 import threading
@@ -10,7 +11,7 @@ import uuid
 from typing import Any
 
 from moto.awslambda import urls
-from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
+from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError, UnknownFunctionException
 from moto.awslambda.models import LambdaAlias, LambdaBackend, lambda_backends
 
 from localaws import logs, state
@@ -19,13 +20,16 @@ from localaws.context import ACCOUNT_ID, context
 from localaws.rules import ZIP_BYTES
 from localaws.services.lambda_.concurrency import Concurrency, weights_of
 from localaws.services.lambda_.environment import Outcome, code_directory
+from localaws.services.lambda_.event_config import EventConfigs
 from localaws.services.lambda_.fleet import FunctionFleet, Throttled
+from localaws.services.lambda_.function import UNZIPPED_BYTES, LocalFunction
+from localaws.services.lambda_.names import LATEST, is_alias
 from localaws.services.lambda_.operations import URL_PATHS
 from localaws.services.lambda_.permissions import Permissions
 from localaws.services.lambda_.runtime_api import Invocation
 from localaws.services.lambda_.urls import Urls
 from localaws.services.lambda_.usage import UsageWatch
-from localaws.services.lambda_.versions import UNZIPPED_BYTES, LocalFunction, LocalStorage
+from localaws.services.lambda_.versions import LocalStorage
 
 TOTAL_CODE_BYTES = 80_530_636_800  # what the code of all versions may take: the Lambda developer guide, quotas
 
@@ -52,6 +56,7 @@ class LocalLambdaBackend(LambdaBackend):
         self.permissions = Permissions(self.functions)
         self.concurrency = Concurrency(self.functions, fleet)
         self.function_urls = Urls(self.functions)
+        self.event_configs = EventConfigs(self.functions)
 
     @property
     def _url_module(self) -> Any:
@@ -61,31 +66,40 @@ class LocalLambdaBackend(LambdaBackend):
         return self.functions.find(function_name_or_arn, qualifier)
 
     def create_function(self, spec: dict[str, Any]) -> LocalFunction:
-        function = LocalFunction(self.account_id, spec, self.region_name, "$LATEST")
+        """Make a function, and its version 1 if that is asked for. Gives the function itself."""
+        function = LocalFunction(self.account_id, spec, self.region_name, LATEST)
         self._lambdas.put_function(function)
-        return self.publish_version(function.function_name) if spec.get("Publish") else function
+        if spec.get("Publish"):
+            self.publish_version(function.function_name)
+        return function
 
-    def update_function_code(self, function_name: str, qualifier: str | None, body: dict[str, Any]) -> dict[str, Any]:
-        function = self.get_function(self.functions.split(function_name)[0])
+    def update_code(self, name: str, body: dict[str, Any]) -> LocalFunction:
+        """Give a function other code. Gives what the request made: the version if it was to be published."""
+        function = self.get_function(name)
+        if body.get("DryRun"):
+            body, function = {**body, "DryRun": False, "Publish": False}, copy.copy(function)
+            function.code = dict(function.code)
         if body.get("Architectures"):
             function.architectures = body["Architectures"]
         function.update_function_code(body)
-        self._changed(function)
-        published = self.publish_version(function.function_name) if body.get("Publish") else function
-        return published.get_configuration()
+        if function is self.get_function(name):
+            self._changed(function)
+        return self.publish_version(name) if body.get("Publish") else function
 
-    def update_function_configuration(
-        self, function_name: str, qualifier: str | None, body: dict[str, Any]
-    ) -> dict[str, Any]:
-        function = self.get_function(self.functions.split(function_name)[0])
+    def update_configuration(self, name: str, body: dict[str, Any]) -> LocalFunction:
+        function = self.get_function(name)
         function.update_configuration(body)
         self._changed(function)
-        return function.get_configuration()
+        return function
 
     def delete_function(self, function_name: str, qualifier: str | None = None) -> None:
         name, qualifier = self.functions.split(function_name, qualifier)
-        if qualifier == "$LATEST":
+        if not self.functions.exists(name):
+            raise UnknownFunctionException(self.functions.arn(name))
+        if qualifier == LATEST:
             raise InvalidParameterValueException("$LATEST version cannot be deleted without deleting the function.")
+        if qualifier and is_alias(qualifier):
+            raise InvalidParameterValueException("Deletion of aliases is not currently supported.")
         if qualifier:
             version = str(self.get_function(name, qualifier).version)
             users = [alias.name for alias in self.list_aliases(name) if version in _routes(alias)]
@@ -98,16 +112,15 @@ class LocalLambdaBackend(LambdaBackend):
 
     def delete_alias(self, name: str, function_name: str) -> None:
         super().delete_alias(name, function_name)
-        self._forget(self.functions.split(function_name)[0], name)
+        self._forget(function_name, name)
 
     def update_alias(
         self, name: str, function_name: str, function_version: Any, description: Any, routing_config: Any
     ) -> LambdaAlias:
-        function, _ = self.functions.split(function_name)
-        self.concurrency.check_alias(function, name, function_version, routing_config)
-        before = self.get_alias(name, function).function_version
+        self.concurrency.check_alias(function_name, name, function_version, routing_config)
+        before = self.get_alias(name, function_name).function_version
         updated = super().update_alias(name, function_name, function_version, description, routing_config)
-        self.concurrency.follow_alias(function, updated, before, routing_config)
+        self.concurrency.follow_alias(function_name, updated, before, routing_config)
         return updated
 
     def put_function_concurrency(self, function_name: str, reserved_concurrency: int) -> int:
@@ -141,18 +154,23 @@ class LocalLambdaBackend(LambdaBackend):
         payload: bytes,
         client_context: str | None = None,
         wait: bool = False,
+        request_id: str | None = None,
+        trace: str | None = None,
     ) -> Outcome:
-        """Invoke a function, a version or an alias. Raises Throttled, unless it shall wait for its turn."""
+        """Invoke a function, a version or an alias. Raises Throttled, unless it shall wait for its turn.
+
+        `request_id` and `trace` are those of the request, if there is one: the function and its log have the same.
+        """
         name, qualifier = self.functions.split(function_name, qualifier)
         latest = self.get_function(name)
         function, weighted = self._routed(name, qualifier)
         watch = UsageWatch(self.region_name, name, qualifier, str(function.version), weighted)
-        trace = f"1-{uuid.uuid4().hex[:8]}-{uuid.uuid4().hex[:24]}"
+        trace = trace or f"Root=1-{uuid.uuid4().hex[:8]}-{uuid.uuid4().hex[:24]}"
         invocation = Invocation(
-            request_id=str(uuid.uuid4()),
+            request_id=request_id or str(uuid.uuid4()),
             payload=payload,
             function_arn=f"{latest.function_arn}:{qualifier}" if qualifier else latest.function_arn,
-            trace_id=f"Root={trace};Parent={uuid.uuid4().hex[:16]};Sampled=0",
+            trace_id=f"{trace};Parent={uuid.uuid4().hex[:16]};Sampled=0",
             client_context=client_context,
         )
         try:
@@ -170,14 +188,16 @@ class LocalLambdaBackend(LambdaBackend):
         watch.ended(outcome)
         return outcome
 
-    def run_later(self, function_name: str, qualifier: str | None, payload: bytes) -> None:
+    def run_later(
+        self, function_name: str, qualifier: str | None, payload: bytes, request_id: str | None = None
+    ) -> None:
         """An asynchronous invocation: once, as soon as there is a turn; failures are in the function's log."""
         name, qualifier = self.functions.split(function_name, qualifier)
         function = self.get_function(name, qualifier)
 
         def run() -> None:
             try:
-                self.run(name, qualifier, payload, wait=True)
+                self.run(name, qualifier, payload, wait=True, request_id=request_id)
             except Throttled:
                 line = "An event was dropped: the function's reserved concurrency is 0."
                 logs.append(function.logs_group_name, "[dropped events]", [line], self.region_name)
@@ -199,7 +219,7 @@ class LocalLambdaBackend(LambdaBackend):
 
     def _forget(self, name: str, qualifier: str | None) -> None:
         """Drop what hangs on a qualifier, or on the function with all its qualifiers."""
-        for kept in (self.concurrency, self.permissions, self.function_urls):
+        for kept in (self.concurrency, self.permissions, self.function_urls, self.event_configs):
             kept.forget(name, qualifier)
 
     def drop_code(self, name: str) -> None:

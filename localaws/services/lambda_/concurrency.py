@@ -16,18 +16,22 @@ from localaws import state
 from localaws.account_limits import CONCURRENT, account_limits, unreserved_minimum
 from localaws.services.lambda_.environment import Revision
 from localaws.services.lambda_.fleet import FunctionFleet
+from localaws.services.lambda_.function import UntypedRefusal
+from localaws.services.lambda_.names import LATEST
 from localaws.services.lambda_.versions import LocalStorage
 
 ALIAS_WEIGHTED = "Alias with weights can not be used with Provisioned Concurrency"
 ALIAS_INVALID = "Invalid alias configuration for Provisioned Concurrency"
 VERSION_TAKEN = "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version"
 VERSION_OF_ALIAS = "Version is pointed by a Provisioned Concurrency alias"
+NOT_QUALIFIED = "The function resource provided must be an alias or a published version."
 UNPUBLISHED = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
 OVER_RESERVED = (
     "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"
 )
-# DataDog/datadog-serverless-functions #621 quotes it for PutFunctionConcurrency, with ReservedConcurrentExecutions.
-# Users of provisioned concurrency quote it with ConcurrentExecutions.
+PROVISIONED = "ConcurrentExecutions"  # what these messages call provisioned concurrency
+# [LS] test_function_concurrency_limits and test_provisioned_concurrency_limits.
+TOO_MUCH = "Specified {what} for function is greater than account's unreserved concurrency [{unreserved}]."
 TOO_LITTLE_LEFT = (
     "Specified {what} for function decreases account's UnreservedConcurrentExecution below its minimum value of "
     "[{minimum}]."
@@ -43,6 +47,13 @@ class ProvisionedConfigNotFound(LambdaClientError):
             "ProvisionedConcurrencyConfigNotFoundException",
             "No Provisioned Concurrency Config found for this function",
         )
+
+
+class ProvisionedConflict(LambdaClientError):
+    code = 409
+
+    def __init__(self, message: str):
+        super().__init__("ResourceConflictException", message)
 
 
 class Concurrency:
@@ -84,8 +95,11 @@ class Concurrency:
     def _require_left(self, name: str, held: int, what: str) -> None:
         """Raise InvalidParameterValueException if too little is left when a function holds so much."""
         minimum = unreserved_minimum(account_limits().value("lambda", CONCURRENT))
-        if held > 0 and self.unreserved(without=name) - held < minimum:
-            raise InvalidParameterValueException(TOO_LITTLE_LEFT.format(what=what, minimum=minimum))
+        unreserved = self.unreserved(without=name)
+        if held > unreserved and what == PROVISIONED:
+            raise UntypedRefusal(TOO_MUCH.format(what=what, unreserved=unreserved))
+        if held > 0 and unreserved - held < minimum:
+            raise UntypedRefusal(TOO_LITTLE_LEFT.format(what=what, minimum=minimum))
 
     # --- provisioned ---
 
@@ -98,14 +112,14 @@ class Concurrency:
         return self._provisioned.get((name, qualifier), {}).get(REQUESTED, 0)
 
     def put(self, function_name: str, qualifier: str, requested: int) -> dict[str, Any]:
-        name, qualifier = self._qualified(function_name, qualifier)
+        name, qualifier = self._qualified(function_name, qualifier, UNPUBLISHED)
         self._check_alone(name, qualifier)
         others = sum(config[REQUESTED] for other, config in self.of(name).items() if other != qualifier)
         reserved = self._functions.find(name).reserved_concurrency
         if reserved is not None and others + requested > reserved:
             raise InvalidParameterValueException(OVER_RESERVED)
         if reserved is None:
-            self._require_left(name, others + requested, "ConcurrentExecutions")
+            self._require_left(name, others + requested, PROVISIONED)
         before = self._provisioned.get((name, qualifier), {}).get(REQUESTED)
         modified = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
         self._provisioned[name, qualifier] = {REQUESTED: requested, MODIFIED: modified}
@@ -161,7 +175,7 @@ class Concurrency:
             return
         target = version or alias.function_version
         moves = target != alias.function_version
-        if target == "$LATEST":
+        if target == LATEST:
             raise InvalidParameterValueException(UNPUBLISHED)
         if (routing or {}).get("AdditionalVersionWeights") and moves:
             raise InvalidParameterValueException(ALIAS_INVALID)
@@ -230,17 +244,20 @@ class Concurrency:
         if alias is not None and alias.routing_config:
             raise InvalidParameterValueException(ALIAS_WEIGHTED)
         if alias is not None and (name, alias.function_version) in self._provisioned:
-            raise InvalidParameterValueException(VERSION_TAKEN)
+            raise ProvisionedConflict(VERSION_TAKEN)
         for other in self.of(name):
             pointing = self._functions.find_alias(name, other)
             if pointing is not None and alias is None and pointing.function_version == qualifier:
-                raise InvalidParameterValueException(VERSION_OF_ALIAS)
+                raise ProvisionedConflict(VERSION_OF_ALIAS)
 
-    def _qualified(self, function_name: str, qualifier: str) -> tuple[str, str]:
+    def _qualified(self, function_name: str, qualifier: str, unpublished: str = NOT_QUALIFIED) -> tuple[str, str]:
         """Function and qualifier, which must exist and stand for published code."""
         name, qualifier = self._functions.split(function_name, qualifier)
-        if self._functions.find(name, qualifier).version == "$LATEST":
-            raise InvalidParameterValueException(UNPUBLISHED)
+        if qualifier == LATEST:
+            raise InvalidParameterValueException(unpublished)
+        self._functions.target(name, qualifier)
+        if self._functions.find(name, qualifier).version == LATEST:
+            raise InvalidParameterValueException(unpublished)
         return name, qualifier
 
 

@@ -7,6 +7,8 @@ whether its signer has both of the permissions that AWS demands since October 20
 
 import json
 import re
+import secrets
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -19,13 +21,18 @@ from localaws.services.iam import sigv4
 from localaws.services.lambda_.api import LocalLambdaBackend
 from localaws.services.lambda_.fleet import Throttled
 from localaws.services.lambda_.http_event import BadResult, HttpAnswer, UrlRequest, make_event, read_result
-from localaws.services.lambda_.operations import MAX_REQUEST_BYTES, THROTTLED
+from localaws.services.lambda_.invoke import MAX_REQUEST_BYTES, THROTTLED
 from localaws.services.lambda_.permissions import may_pass
 from localaws.services.lambda_.urls import UrlConfig
 
 _HOST = re.compile(r"([a-z0-9]+)\.lambda-url\.[a-z0-9-]+\.")
 _PATH = re.compile(r"/lambda-url/([a-z0-9]+)(?=/|$)")
 _CHUNK = 1 << 20
+# [LS] test_lambda_url_persists_after_alias_delete
+FORBIDDEN = (
+    "Forbidden. For troubleshooting Function URL authorization issues, see: "
+    "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
+)
 OPEN_TO_PAGES = True  # its own CORS rules and AuthType decide, as on AWS
 
 
@@ -44,7 +51,7 @@ def application(environ: dict[str, Any], start_response: Callable) -> Iterable[b
     request, url_id = _request(environ, body or b"")
     found = _find(url_id)
     if found is None:
-        answer = _message(404, "Not Found")
+        answer = _denied(None)
     else:
         backend, url = found
         cors = _cors_headers(url.settings.get("Cors"), request)
@@ -59,7 +66,9 @@ def application(environ: dict[str, Any], start_response: Callable) -> Iterable[b
         headers = [header for header in answer.headers if header[0].lower() not in named] + cors
         answer = HttpAnswer(answer.status, headers, answer.body)
     length = ("Content-Length", str(len(answer.body)))
-    start_response(_status_line(answer.status), [*answer.headers, length])
+    identified = any(name.lower() == "x-amzn-requestid" for name, _ in answer.headers)
+    added = [length] if identified else [length, ("x-amzn-RequestId", str(uuid.uuid4()))]
+    start_response(_status_line(answer.status), [*answer.headers, *added])
     return [b"" if request.method == "HEAD" else answer.body]
 
 
@@ -71,28 +80,33 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: UrlRequest, sen
         try:
             caller = sigv4.verify(signed, url.region, "lambda")
         except sigv4.SignatureError as error:
-            return _json(403, {"message": str(error)})
+            return _json(403, {"message": str(error)}, "InvalidSignatureException")
         if caller is None:
-            return _message(403, "Forbidden")
+            return _denied(FORBIDDEN)
     resource, policy = backend.permissions.of(url.function_name, url.qualifier)
     if not may_pass(resource, policy, caller, _facts(url, request)):
-        return _message(403, "Forbidden")
+        return _denied(FORBIDDEN)
     request_id = str(uuid.uuid4())
-    event = make_event(request, url.id, request_id, ACCOUNT_ID, _identity(caller) if caller else None)
+    trace = f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+    event = make_event(request, url.id, request_id, ACCOUNT_ID, _identity(caller) if caller else None, trace)
     payload = json.dumps(event).encode()
     if len(payload) > MAX_REQUEST_BYTES:
         return _message(413, "Request Entity Too Large")
     try:
-        outcome = backend.run(url.function_name, url.qualifier or None, payload)
+        outcome = backend.run(url.function_name, url.qualifier or None, payload, request_id=request_id, trace=trace)
     except Throttled as refusal:
-        return _json(429, {**THROTTLED, "Reason": refusal.reason})
-    if outcome.function_error:
-        return _message(502, "Internal Server Error", request_id)
+        return _json(429, {**THROTTLED, "Reason": refusal.reason}, "TooManyRequestsException")
+    said = [("x-amzn-RequestId", request_id), ("X-Amzn-Trace-Id", f"{trace};Sampled=0")]
     try:
+        if outcome.function_error:
+            raise BadResult(outcome.function_error)
         answer = read_result(outcome.payload)
     except BadResult:
-        return _message(502, "Internal Server Error", request_id)
-    return HttpAnswer(answer.status, [*answer.headers, ("x-amzn-RequestId", request_id)], answer.body)
+        # [LS] test_lambda_url_invocation_exception: words, not JSON.
+        answer = HttpAnswer(502, [("Content-Type", "application/json")], b"Internal Server Error")
+    own = {name.lower() for name, _ in said}
+    headers = [header for header in answer.headers if header[0].lower() not in own]
+    return HttpAnswer(answer.status, [*headers, *said], answer.body)
 
 
 def _facts(url: UrlConfig, request: UrlRequest) -> dict[str, str]:
@@ -201,14 +215,18 @@ def _identity(caller: sigv4.Caller) -> dict[str, Any]:
     }
 
 
-def _message(status: int, text: str, request_id: str | None = None) -> HttpAnswer:
-    answer = _json(status, {"Message": text})
-    extra = [("x-amzn-RequestId", request_id)] if request_id else []
-    return HttpAnswer(status, [*answer.headers, *extra], answer.body)
+def _message(status: int, text: str) -> HttpAnswer:
+    return _json(status, {"Message": text})
 
 
-def _json(status: int, value: dict[str, Any]) -> HttpAnswer:
-    return HttpAnswer(status, [("Content-Type", "application/json")], json.dumps(value).encode())
+def _denied(text: str | None) -> HttpAnswer:
+    """The answer to a caller without permission; without a text, to a request for a URL of no function."""
+    return _json(403, {"Message": text}, "AccessDeniedException")
+
+
+def _json(status: int, value: dict[str, Any], error: str | None = None) -> HttpAnswer:
+    headers = [("Content-Type", "application/json"), *([("x-amzn-ErrorType", error)] if error else [])]
+    return HttpAnswer(status, headers, json.dumps(value, separators=(",", ":")).encode())
 
 
 def _status_line(status: int) -> str:

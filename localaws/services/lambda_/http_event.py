@@ -17,6 +17,15 @@ from urllib.parse import unquote_plus
 _TEXT = re.compile(r"text/.*|application/(json|javascript|xml|.*\+json|.*\+xml)")
 # These belong to the connection, or follow from the body: they are the server's to write.
 _OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"}
+# These belong to a connection too; the function does not see them.
+_OF_CONNECTION = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+# What the end of the TLS connection adds: on AWS every request comes over TLS, here none leaves the machine.
+_TLS = {
+    "x-amzn-tls-cipher-suite": "TLS_AES_128_GCM_SHA256",
+    "x-amzn-tls-version": "TLSv1.3",
+    "x-forwarded-port": "443",
+    "x-forwarded-proto": "https",
+}
 
 
 class BadResult(Exception):
@@ -44,8 +53,15 @@ class HttpAnswer:
     body: bytes
 
 
-def make_event(request: UrlRequest, url_id: str, request_id: str, account: str, caller: dict | None) -> dict[str, Any]:
-    """The event for a request. `caller` is authorizer.iam where a signature was checked."""
+def make_event(
+    request: UrlRequest, url_id: str, request_id: str, account: str, caller: dict | None, trace_id: str = ""
+) -> dict[str, Any]:
+    """The event for a request. `caller` is authorizer.iam where a signature was checked.
+
+    The headers that AWS adds are those of LocalStack's recording test_lambda_url_echo_http_fixture_default.
+    """
+    added = {**_TLS, "x-amzn-trace-id": trace_id, "x-forwarded-for": request.source_ip}
+    dropped = {"cookie"} | _OF_CONNECTION
     now = datetime.now(UTC)
     context: dict[str, Any] = {
         "accountId": account if caller else "anonymous",
@@ -72,7 +88,7 @@ def make_event(request: UrlRequest, url_id: str, request_id: str, account: str, 
         "routeKey": "$default",
         "rawPath": request.path,
         "rawQueryString": request.query,
-        "headers": {name: value for name, value in request.headers.items() if name != "cookie"},
+        "headers": {name: value for name, value in request.headers.items() if name not in dropped} | added,
         "requestContext": context,
         "isBase64Encoded": False,
     }
@@ -88,14 +104,16 @@ def make_event(request: UrlRequest, url_id: str, request_id: str, account: str, 
 def read_result(payload: bytes) -> HttpAnswer:
     """The answer that a function's result stands for. Raises BadResult.
 
-    A result without `statusCode` is itself the body of a 200 answer in JSON.
+    A result without `statusCode` is itself the body of a 200 answer: text as it is, anything else in compact JSON
+    (LocalStack's recordings, test_lambda_url_invocation).
     """
     try:
         result = json.loads(payload)
     except ValueError:
         raise BadResult("it is not JSON") from None
     if not isinstance(result, dict) or "statusCode" not in result:
-        return HttpAnswer(200, [("Content-Type", "application/json")], payload)
+        text = result if isinstance(result, str) else json.dumps(result, separators=(",", ":"), ensure_ascii=False)
+        return HttpAnswer(200, [("Content-Type", "application/json")], text.encode("utf-8", "surrogatepass"))
     status = result["statusCode"]
     if not re.fullmatch(r"[1-5]\d\d", str(status)):
         raise BadResult(f"statusCode is {status!r}")

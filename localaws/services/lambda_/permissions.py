@@ -6,7 +6,7 @@ InvokedViaFunctionUrl.
 """
 
 import json
-import uuid
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ from moto.awslambda.exceptions import (
     GenericResourcNotFound,
     InvalidParameterValueException,
     LambdaClientError,
-    PreconditionFailedException,
+    UnknownPolicyException,
 )
 from moto.awslambda.utils import get_backend
 from moto.core.common_models import CloudFormationModel
@@ -26,8 +26,14 @@ from localaws.services.iam.conditions import RequestContext
 from localaws.services.iam.evaluation import Policies, evaluate
 from localaws.services.iam.policies import AccessRequest, PolicyDocument
 from localaws.services.iam.sigv4 import Caller
+from localaws.services.lambda_.function import changed, check_revision
+from localaws.services.lambda_.names import LATEST
 from localaws.services.lambda_.versions import LocalStorage
 
+# [LS] test_permission_exceptions; AWS knows the names of its services, here any of that form will do.
+_PRINCIPAL = re.compile(
+    r"\*|\d{12}|arn:aws[a-z-]*:(iam|sts)::\d{12}:.+|[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?"
+)
 URL_ACTION = "lambda:InvokeFunctionUrl"
 INVOKE_ACTION = "lambda:InvokeFunction"
 # The function URL has these keys, or is known to lack them. AddPermission writes the last one.
@@ -56,39 +62,31 @@ class StatementNotFound(LambdaClientError):
         super().__init__("ResourceNotFoundException", f"Statement {sid} is not found in resource policy.")
 
 
+class PolicyOfNoFunction(LambdaClientError):
+    code = 404
+
+    def __init__(self, arn: str):
+        super().__init__("ResourceNotFoundException", f"No policy found for: {arn}")
+
+
 class ResourcePolicy:
     """The statements of one function, version or alias."""
 
     def __init__(self) -> None:
         self.statements: dict[str, dict[str, Any]] = {}
-        self._changed()
 
-    def add(self, statement: dict[str, Any], revision_id: str | None = None) -> None:
-        self._expect(revision_id)
+    def add(self, statement: dict[str, Any]) -> None:
         if statement["Sid"] in self.statements:
             raise StatementExists(statement["Sid"])
         self.statements[statement["Sid"]] = statement
-        self._changed()
 
-    def remove(self, sid: str, revision_id: str | None = None) -> None:
-        self._expect(revision_id)
+    def remove(self, sid: str) -> None:
         if sid not in self.statements:
             raise StatementNotFound(sid)
         del self.statements[sid]
-        self._changed()
 
     def document(self) -> dict[str, Any]:
         return {"Version": "2012-10-17", "Id": "default", "Statement": list(self.statements.values())}
-
-    def _expect(self, revision_id: str | None) -> None:
-        if revision_id and revision_id != self.revision_id:
-            raise PreconditionFailedException(
-                "The RevisionId provided does not match the latest RevisionId for the Lambda function or alias. Call "
-                "the GetPolicy API to retrieve the latest RevisionId for your resource."
-            )
-
-    def _changed(self) -> None:
-        self.revision_id = str(uuid.uuid4())
 
 
 def make_statement(resource: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +94,10 @@ def make_statement(resource: str, request: dict[str, Any]) -> dict[str, Any]:
 
     `request` has AddPermission's members: StatementId, Action, Principal and what narrows them.
     """
+    if not _PRINCIPAL.fullmatch(request["Principal"]):
+        raise InvalidParameterValueException(
+            "The provided principal was invalid. Please check the principal and try again."
+        )
     action, auth_type = request["Action"], request.get("FunctionUrlAuthType")
     if auth_type and action != URL_ACTION:
         raise InvalidParameterValueException(f"FunctionUrlAuthType is only supported for {URL_ACTION} action.")
@@ -161,28 +163,41 @@ class Permissions:
     def of(self, function_name: str, qualifier: str | None) -> tuple[str, ResourcePolicy]:
         """The ARN that a qualifier names, and its policy. Raises if there is no such function or qualifier."""
         name, qualifier = self._functions.split(function_name, qualifier)
-        function = self._functions.find(name)
-        if qualifier == "$LATEST":
-            raise InvalidParameterValueException("We currently do not support adding policies for $LATEST.")
-        if qualifier:
-            self._functions.find(name, qualifier)
-        arn = f"{function.function_arn}:{qualifier}" if qualifier else function.function_arn
-        return arn, self._policies.setdefault((name, qualifier or ""), ResourcePolicy())
+        self._functions.target(name, qualifier)
+        return self._functions.arn(name, qualifier), self._policies.setdefault(
+            (name, qualifier or ""), ResourcePolicy()
+        )
 
     def add(self, function_name: str, qualifier: str | None, request: dict[str, Any]) -> dict[str, Any]:
-        arn, policy = self.of(function_name, qualifier)
+        name, qualifier = self._functions.split(function_name, qualifier)
+        if qualifier == LATEST:
+            raise InvalidParameterValueException("We currently do not support adding policies for $LATEST.")
+        arn, policy = self.of(name, qualifier)
+        target = self._functions.target(name, qualifier)
+        check_revision(target, request.get("RevisionId"), "GetPolicy")
         statement = make_statement(arn, request)
-        policy.add(statement, request.get("RevisionId"))
+        policy.add(statement)
+        changed(target)
         return statement
 
     def remove(self, function_name: str, sid: str, revision: str | None = None, qualifier: str | None = None) -> None:
-        self.of(function_name, qualifier)[1].remove(sid, revision)
+        name, qualifier = self._functions.split(function_name, qualifier)
+        if not self._functions.exists(name):
+            raise PolicyOfNoFunction(self._functions.arn(name))
+        target, policy = self._functions.target(name, qualifier), self._policies.get((name, qualifier or ""))
+        if policy is None or not policy.statements:
+            raise UnknownPolicyException
+        check_revision(target, revision)
+        policy.remove(sid)
+        changed(target)
 
     def describe(self, function_name: str, qualifier: str | None = None) -> dict[str, str]:
-        policy = self.of(function_name, qualifier)[1]
-        if not policy.statements:
+        name, qualifier = self._functions.split(function_name, qualifier)
+        policy = self._policies.get((name, qualifier or ""))
+        if policy is None or not policy.statements or not self._functions.exists(name, qualifier):
             raise GenericResourcNotFound
-        return {"Policy": json.dumps(policy.document()), "RevisionId": policy.revision_id}
+        revision = self._functions.target(name, qualifier).revision_id
+        return {"Policy": json.dumps(policy.document()), "RevisionId": revision}
 
     def forget(self, name: str, qualifier: str | None) -> None:
         """Drop a qualifier's policy, or all policies of a function."""

@@ -19,9 +19,16 @@ class UrlExists(LambdaClientError):
     def __init__(self, arn: str):
         super().__init__(
             "ResourceConflictException",
-            f"Failed to create function url config for [{arn}]. Error message:"
-            f" FunctionUrlConfig exists for this Lambda function",
+            f"Failed to create function url config for [functionArn = {arn}]. Error message: "
+            " FunctionUrlConfig exists for this Lambda function",
         )
+
+
+class UrlOfNoFunction(LambdaClientError):
+    code = 404
+
+    def __init__(self) -> None:
+        super().__init__("ResourceNotFoundException", "Function does not exist")
 
 
 class UrlConfig:
@@ -34,7 +41,7 @@ class UrlConfig:
         self.function_name = name
         self.qualifier = qualifier
         self.function_arn = arn
-        self.settings: dict[str, Any] = {"InvokeMode": "BUFFERED"}
+        self.settings: dict[str, Any] = {}
         self.created = self.modified = _now()
 
     def update(self, request: dict[str, Any]) -> None:
@@ -53,8 +60,18 @@ class UrlConfig:
             "FunctionArn": self.function_arn,
             "CreationTime": self.created,
             "LastModifiedTime": self.modified,
+            "InvokeMode": "BUFFERED",
             **self.settings,
         }
+
+    def changed(self) -> dict[str, Any]:
+        """The answer to a change, which says nothing of a mode that was never set."""
+        left_out = {"InvokeMode"} - self.settings.keys()
+        return {name: value for name, value in self.to_dict().items() if name not in left_out}
+
+    def made(self) -> dict[str, Any]:
+        """The answer to the request that made it, which has no LastModifiedTime either."""
+        return {name: value for name, value in self.changed().items() if name != "LastModifiedTime"}
 
 
 class Urls:
@@ -66,9 +83,9 @@ class Urls:
 
     def create(self, function_name: str, request: dict[str, Any], qualifier: str | None = None) -> UrlConfig:
         name, qualifier = self._functions.split(function_name, qualifier)
-        arn = self._functions.find(name).function_arn
-        if qualifier:
-            arn = self._functions.get_alias(qualifier, name).arn
+        if not self._functions.exists(name, qualifier):
+            raise UrlOfNoFunction
+        arn = self._functions.arn(name, qualifier)
         if (name, qualifier or "") in self._urls:
             raise UrlExists(arn)
         url = UrlConfig(self._functions.region_name, self._functions.account_id, name, qualifier or "", arn)
@@ -83,6 +100,8 @@ class Urls:
         return self._urls[name, qualifier or ""]
 
     def update(self, function_name: str, request: dict[str, Any], qualifier: str | None = None) -> UrlConfig:
+        if not self._functions.exists(*self._functions.split(function_name, qualifier)):
+            raise UrlOfNoFunction
         url = self.get(function_name, qualifier)
         url.update(request)
         return url
@@ -93,7 +112,9 @@ class Urls:
 
     def of(self, function_name: str) -> list[UrlConfig]:
         """The URLs of a function and its aliases. Raises if there is no such function."""
-        name = self._functions.find(function_name).function_name
+        name, _ = self._functions.split(function_name)
+        if not self._functions.exists(name):
+            raise UrlOfNoFunction
         return [url for (owner, _), url in self._urls.items() if owner == name]
 
     def find(self, url_id: str) -> UrlConfig | None:

@@ -137,8 +137,8 @@ def _serialized_with_encoded_names(response: responses.S3Response, answer: Actio
     Without it a client that decodes them, as Terraform's provider does to empty a bucket, gets other names.
     """
     encoding = response.querystring.get("encoding-type", [None])[0]
-    if response.data.get("Action") == "ListObjectVersions" and encoding == "url":
-        listing = answer.result
+    listing = answer.result
+    if isinstance(listing, dict) and response.data.get("Action") == "ListObjectVersions" and encoding == "url":
         for entries, name in (("Versions", "Key"), ("DeleteMarkers", "Key"), ("CommonPrefixes", "Prefix")):
             for entry in listing.get(entries, []):
                 entry[name] = quote(entry[name])

@@ -15,6 +15,7 @@ from moto.sagemaker.models import SageMakerModelBackend, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
 from localaws.context import ACCOUNT_ID
+from localaws.paging import InvalidToken, page
 
 # The kinds of resource, by the word in their ARNs, with the backend's dictionary that holds them.
 TABLES = {
@@ -106,10 +107,11 @@ class Operations(SageMakerResponse):
 
     def cut(self, chosen: list[Record], key: str, summary: Callable[[Record], dict[str, Any]]) -> dict[str, Any]:
         """The page that the request asks for of records that are filtered and sorted already."""
-        begin = int(self.request.get("NextToken") or 0)
-        end = begin + int(self.request.get("MaxResults") or 100)
-        following = {"NextToken": str(end)} if end < len(chosen) else {}
-        return {key: [summary(record) for record in chosen[begin:end]], **following}
+        try:
+            shown, token = page(chosen, self.request.get("NextToken"), int(self.request.get("MaxResults") or 100))
+        except InvalidToken:
+            raise InvalidRequest("The pagination token is not valid.") from None
+        return {key: [summary(record) for record in shown], **({"NextToken": token} if token else {})}
 
 
 def _matches(record: Record, asked: dict[str, Any]) -> bool:

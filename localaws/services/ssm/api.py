@@ -6,6 +6,7 @@ Parameters are moto's, with AWS's public ones for Amazon Linux images.
 import json
 import platform
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -17,8 +18,10 @@ from moto.ssm.models import ParameterDict, SimpleSystemManagerBackend, ssm_backe
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from localaws import state
+from localaws.paging import InvalidToken, page
 from localaws.services.ec2.instance import LocalInstance
-from localaws.services.ssm.command import PLUGIN, RunCommand
+from localaws.services.ssm.command import RunCommand
+from localaws.services.ssm.invocation import FINAL, PLUGIN
 
 DOCUMENT = "AWS-RunShellScript"
 PING = {"running": "Online", "stopped": "ConnectionLost", "stopping": "ConnectionLost"}
@@ -95,6 +98,29 @@ def _hits(instance: LocalInstance, target: dict[str, Any]) -> bool:
     return tags.get(target["Key"].removeprefix("tag:")) in target["Values"]
 
 
+def _after(candidate: Any, moment: str) -> bool:
+    return candidate.requested >= _moment(moment)
+
+
+def _moment(text: str) -> datetime:
+    """A time of a filter, in UTC without saying so, as moto has its times."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValidationException(f"A filter's time is {text!r}: it must be in ISO 8601.") from None
+    return given.astimezone(UTC).replace(tzinfo=None) if given.tzinfo else given
+
+
+# What a filter of ListCommands and ListCommandInvocations lets through, by its key.
+FILTERS = {
+    "Status": lambda candidate, value: value in (candidate.status, candidate.details),
+    "ExecutionStage": lambda candidate, value: (candidate.status in FINAL) == (value == "Complete"),
+    "DocumentName": lambda candidate, value: value.rpartition("/")[2] == DOCUMENT,
+    "InvokedAfter": _after,
+    "InvokedBefore": lambda candidate, moment: not _after(candidate, moment),
+}
+
+
 class LocalSSMResponse(SimpleSystemManagerResponse):
     """One request to SSM."""
 
@@ -102,11 +128,30 @@ class LocalSSMResponse(SimpleSystemManagerResponse):
         return ActionResult({"Command": self.ssm_backend.run(json.loads(self.body)).to_dict()})
 
     def list_commands(self) -> ActionResult:
-        wanted, instance_id = self._get_param("CommandId"), self._get_param("InstanceId")
-        backend = self.ssm_backend
-        commands = [backend.command(wanted)] if wanted else list(reversed(backend.commands.values()))
-        chosen = [each.to_dict() for each in commands if instance_id in (None, *each.invocations)]
-        return ActionResult({"Commands": chosen})
+        instance_id = self._get_param("InstanceId")
+        chosen = [each for each in self._commands() if instance_id in (None, *each.invocations)]
+        return self._paged("Commands", [each.to_dict() for each in self._filtered(chosen)])
+
+    def _commands(self) -> list[RunCommand]:
+        """The command that a request names, or all of them, the newest first."""
+        wanted, backend = self._get_param("CommandId"), self.ssm_backend
+        return [backend.command(wanted)] if wanted else list(reversed(backend.commands.values()))
+
+    def _filtered(self, found: list[Any]) -> list[Any]:
+        """The commands or invocations that all filters of a request let through."""
+        for each in self._get_param("Filters") or []:
+            if each["key"] not in FILTERS:
+                raise SSMException("InvalidFilterKey", f"The specified filter key isn't valid: {each['key']}")
+            passes = FILTERS[each["key"]]
+            found = [candidate for candidate in found if passes(candidate, each["value"])]
+        return found
+
+    def _paged(self, member: str, items: list[Any], most: int = 50) -> ActionResult:
+        try:
+            chosen, following = page(items, self._get_param("NextToken"), int(self._get_param("MaxResults") or most))
+        except InvalidToken:
+            raise SSMException("InvalidNextToken", "The specified token isn't valid.") from None
+        return ActionResult({member: chosen, **({"NextToken": following} if following else {})})
 
     def get_command_invocation(self) -> ActionResult:
         command = self.ssm_backend.command(self._get_param("CommandId"))
@@ -118,17 +163,15 @@ class LocalSSMResponse(SimpleSystemManagerResponse):
         return ActionResult(invocation.to_dict())
 
     def list_command_invocations(self) -> ActionResult:
-        wanted, instance_id = self._get_param("CommandId"), self._get_param("InstanceId")
-        details = bool(self._get_param("Details"))
-        backend = self.ssm_backend
-        commands = [backend.command(wanted)] if wanted else list(reversed(backend.commands.values()))
+        instance_id, details = self._get_param("InstanceId"), bool(self._get_param("Details"))
         invocations = [
-            invocation.summary(details)
-            for command in commands
+            invocation
+            for command in self._commands()
             for invocation in command.invocations.values()
             if instance_id in (None, invocation.instance_id)
         ]
-        return ActionResult({"CommandInvocations": invocations})
+        chosen = self._filtered(invocations)
+        return self._paged("CommandInvocations", [each.summary(details) for each in chosen])
 
     def cancel_command(self) -> EmptyResult:
         command = self.ssm_backend.command(self._get_param("CommandId"))
@@ -155,7 +198,7 @@ class LocalSSMResponse(SimpleSystemManagerResponse):
             if instance.id in wanted.get("InstanceIds", [instance.id])
             and PING[instance.state] in wanted.get("PingStatus", PING.values())
         ]
-        return ActionResult({"InstanceInformationList": answers})
+        return self._paged("InstanceInformationList", answers)
 
 
 def _information(instance: LocalInstance) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from deploy.deployment import Deployment
 from deploy.environment import Environment
 from deploy.function import Signer, curl_line
 from deploy.signing_proxy import SigningProxy
+from localaws.services.lambda_.function_url import FORBIDDEN
 
 CODE = """
 import base64, json
@@ -149,8 +150,8 @@ def test_a_signed_request_is_served_and_its_caller_named(closed):
 
 def test_a_request_without_a_signature_is_forbidden(closed):
     status, headers, body = closed.ask()
-    assert (status, json.loads(body)) == (403, {"Message": "Forbidden"})
-    assert headers["Content-Type"] == "application/json"
+    assert (status, json.loads(body)) == (403, {"Message": FORBIDDEN})
+    assert (headers["Content-Type"], headers["x-amzn-ErrorType"]) == ("application/json", "AccessDeniedException")
 
 
 @pytest.mark.parametrize("keys", [("test", "wrong"), ("AKIANOBODYKNOWSTHIS0", "x")])
@@ -201,7 +202,7 @@ def test_a_caller_needs_both_permissions_on_this_function(closed, localaws):
     def status() -> int:
         return closed.ask(keys=user.keys)[0]
 
-    assert json.loads(closed.ask(keys=user.keys)[2]) == {"Message": "Forbidden"}, "nothing is allowed yet"
+    assert json.loads(closed.ask(keys=user.keys)[2]) == {"Message": FORBIDDEN}, "nothing is allowed yet"
     for action in BOTH:
         user.may(action)
         assert status() == 403, f"{action} alone is not enough"
@@ -422,15 +423,27 @@ def test_a_binary_answer_arrives_as_bytes(public):
     assert (status, headers["Content-Type"], body) == (200, "image/png", bytes(range(256)))
 
 
+def test_the_request_has_the_identifier_of_its_invocation_and_the_headers_that_aws_adds(public, localaws):
+    _, headers, body = public.ask(Connection="keep-alive")
+    event = json.loads(body)
+    assert event["requestContext"]["requestId"] == headers["x-amzn-RequestId"]
+    assert event["headers"]["x-amzn-trace-id"] in headers["X-Amzn-Trace-Id"]
+    assert "connection" not in event["headers"]
+    logs = localaws.client("logs")
+    group = f"/aws/lambda/{public.name}"
+    found = logs.filter_log_events(logGroupName=group, filterPattern=f'"{headers["x-amzn-RequestId"]}"')["events"]
+    assert any(each["message"].startswith("END RequestId") for each in found)
+
+
 def test_a_result_without_a_status_is_the_body(public):
     status, headers, body = public.ask("GET", "/plain", b"")
-    assert (status, headers["Content-Type"], json.loads(body)) == (200, "application/json", {"breed": "beagle"})
+    assert (status, headers["Content-Type"], body) == (200, "application/json", b'{"breed":"beagle"}')
 
 
 @pytest.mark.parametrize("path", ["/raise", "/odd"])
 def test_a_function_that_fails_is_a_bad_gateway(public, path):
     status, _, body = public.ask(path=path)
-    assert (status, json.loads(body)) == (502, {"Message": "Internal Server Error"})
+    assert (status, body) == (502, b"Internal Server Error")
 
 
 @pytest.mark.parametrize("size", [4_900_000, 7_000_000])
@@ -488,10 +501,12 @@ def test_a_function_without_room_answers_too_many(localaws):
     assert json.loads(body)["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 
-def test_an_unknown_url_is_not_found(localaws, closed):
+def test_an_unknown_url_answers_as_one_that_is_forbidden(localaws, closed):
     connection = http.client.HTTPConnection("127.0.0.1", localaws.port, timeout=60)
     connection.request("GET", "/lambda-url/nobody/")
-    assert connection.getresponse().status == 404
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (403, b'{"Message":null}')
+    assert answer.headers["x-amzn-ErrorType"] == "AccessDeniedException"
     connection.close()
 
 
@@ -510,7 +525,7 @@ def test_urls_are_listed_changed_and_deleted_by_qualifier(localaws):
     client.delete_function_url_config(FunctionName="listed", Qualifier="live")
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_function_url_config(FunctionName="listed", Qualifier="live")
-    assert url.ask(keys=TEST_KEYS)[0] == 404
+    assert url.ask(keys=TEST_KEYS)[2] == b'{"Message":null}'
 
 
 def test_a_url_has_the_same_address_when_it_is_made_again(localaws):

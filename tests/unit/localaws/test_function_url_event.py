@@ -7,6 +7,11 @@ import pytest
 
 from localaws.services.lambda_.http_event import BadResult, UrlRequest, make_event, read_result
 
+ADDED = [
+    *("x-amzn-tls-cipher-suite", "x-amzn-tls-version", "x-amzn-trace-id"),
+    *("x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"),
+]
+
 
 def event(method="POST", path="/", query="", headers=None, body=b"", caller=None) -> dict:
     request = UrlRequest(
@@ -41,7 +46,13 @@ def test_what_has_no_value_is_left_out():
 def test_cookies_come_as_a_list_and_not_as_a_header():
     given = event(headers={"cookie": "a=1; b=2", "accept": "*/*"})
     assert given["cookies"] == ["a=1", "b=2"]
-    assert given["headers"] == {"accept": "*/*"}
+    assert {name: value for name, value in given["headers"].items() if name not in ADDED} == {"accept": "*/*"}
+
+
+def test_aws_adds_headers_and_takes_those_of_the_connection_away():
+    given = event(headers={"x-forwarded-for": "1.2.3.4", "te": "trailers", "host": "h"})
+    assert sorted(given["headers"]) == sorted(["host", *ADDED])
+    assert given["headers"]["x-forwarded-for"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", "application/x-www-form-urlencoded", ""])
@@ -71,11 +82,20 @@ def test_only_a_checked_caller_is_named():
     assert context["authorizer"] == {"iam": {"userArn": "arn"}}
 
 
-@pytest.mark.parametrize("value", ["text", {"a": 1}, [1, 2], None, 3])
-def test_a_result_without_a_status_is_the_body_itself(value):
+@pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        ("hello", b"hello"),
+        ({"hello": "wörld"}, '{"hello":"wörld"}'.encode()),
+        (["hello", 3, True], b'["hello",3,true]'),
+        (3.1, b"3.1"),
+        (None, b"null"),
+    ],
+)
+def test_a_result_without_a_status_is_the_body_itself(value, body):
     answer = read_result(json.dumps(value).encode())
     assert (answer.status, answer.headers) == (200, [("Content-Type", "application/json")])
-    assert json.loads(answer.body) == value
+    assert answer.body == body
 
 
 def test_a_result_with_a_status_is_taken_apart():

@@ -97,9 +97,10 @@ def test_a_program_that_raises_fails_the_job_with_its_last_words(sagemaker):
     job = sagemaker.finished(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Failed", "Failed")
     assert job["FailureReason"].startswith(
-        'AlgorithmError: ExecuteUserScriptError:\nExitCode 1\nErrorMessage "ValueError'
+        "AlgorithmError: ExecuteUserScriptError:\nExitCode 1\nErrorMessage \"raise ValueError('labels '"
     )
     assert len(job["FailureReason"]) == 1024
+    assert "ValueError: labels missing missing" in job["FailureReason"]
     assert "Traceback (most recent call last):" in sagemaker.log(TRAINING_LOGS, name)
     assert "ModelArtifacts" not in job or not job["ModelArtifacts"]
 
@@ -111,7 +112,7 @@ pathlib.Path(os.environ["SM_OUTPUT_DIR"], "failure").write_text("the test split 
 raise SystemExit(3)
 """
     job = sagemaker.finished(sagemaker.job(program))
-    assert job["FailureReason"] == "AlgorithmError: the test split is empty, exit code: 3"
+    assert job["FailureReason"] == "AlgorithmError: the test split is empty, exit code: 1"
 
 
 def test_a_job_past_its_time_is_stopped_with_what_it_has(sagemaker):

@@ -139,7 +139,7 @@ def test_a_connection_is_kept_whatever_is_asked(localaws):
     first, large = connection.sock, b"x" * 3_000_000
     target = {"X-Amz-Target": "SageMaker.ListModels", "Content-Type": "application/x-amz-json-1.1"}
     for method, path, body, headers, status in [
-        ("POST", "/lambda-url/nobody/", large, {}, 404),
+        ("POST", "/lambda-url/nobody/", large, {}, 403),
         ("POST", "/endpoints/nobody/invocations", large, signed("sagemaker"), 400),
         ("POST", "/", b"{}", signed("sagemaker", **target), 200),
         ("PUT", "/kept-connections", b"", signed("s3"), 200),

@@ -71,6 +71,41 @@ def test_a_command_s_output_and_status_are_the_process_s_own(target):
     assert ended["ExecutionElapsedTime"].startswith("PT")
     failed = target.run("echo before; exit 3")
     assert (failed["Status"], failed["ResponseCode"], failed["StandardOutputContent"]) == ("Failed", 3, "before\n")
+    assert failed["StandardErrorContent"] == "failed to run commands: exit status 3"
+
+
+def test_a_command_ends_as_the_agent_says(target):
+    for line, status, code, error in (
+        ("kill -9 $$", "Failed", -1, "failed to run commands: signal: killed"),
+        ("exit 137", "TimedOut", 137, ""),  # the agent takes it for its own doing
+        ("exit 194", "Failed", 194, "reboot"),
+    ):
+        ended = target.run(line)
+        assert (ended["Status"], ended["ResponseCode"]) == (status, code)
+        assert error in ended["StandardErrorContent"]
+
+
+def test_a_command_has_the_agents_variables(target):
+    said = target.run("env | grep SSM_ | sort")["StandardOutputContent"].split()
+    names = ["INSTANCE_ID", "PLATFORM_NAME", "PLATFORM_VERSION", "REGION_NAME"]
+    assert [each.partition("=")[0] for each in said] == [*(f"AWS_SSM_{name}" for name in names), "SSM_COMMAND_ID"]
+    assert f"AWS_SSM_INSTANCE_ID={target.id}" in said
+
+
+def test_what_holds_the_output_belongs_to_the_command_and_the_rest_lives_on(target):
+    waits = "while [ ! -e go-on ]; do sleep 0.05; done"
+    command = target.send(f"echo first; ({waits}; echo late) &")
+    target.wait_until(lambda: target.log(command) == ["first"], "the first line is in the log")
+    assert target.invocation(command)["Status"] == "InProgress", "a process in the background holds its output"
+    (target.root / "go-on").touch()
+    assert target.end(command)["StandardOutputContent"] == "first\nlate\n"
+    started = target.run("sleep 600 > /dev/null 2>&1 & echo $!")
+    assert started["Status"] == "Success"
+    child = Path(f"/proc/{started['StandardOutputContent'].strip()}")
+    assert child.exists(), "it goes on after the command"
+    target.ec2.stop_instances(InstanceIds=[target.id])
+    target.wait_until(lambda: target.state() == "stopped", "the instance is stopped")
+    assert not child.exists(), "it ends with its instance"
 
 
 def test_a_command_runs_in_the_instance_with_its_shutdown(target):
@@ -102,11 +137,12 @@ def test_output_is_in_the_log_while_the_command_runs(target):
 
 
 def test_a_command_is_cancelled(target):
-    command = target.send("echo $$ > pid; sleep 600")
+    command = target.send("trap 'echo saved; exit 0' TERM; echo $$ > pid; sleep 600 & wait")
     target.wait_until((target.root / "pid").exists, "the command runs")
     target.wait_until((target.root / "pid").read_text, "its number is written")
     target.client.cancel_command(CommandId=command)
-    assert target.end(command)["Status"] == "Cancelled"
+    ended = target.end(command)
+    assert (ended["Status"], ended["ResponseCode"], ended["StandardOutputContent"]) == ("Cancelled", 137, "")
     assert not Path(f"/proc/{(target.root / 'pid').read_text().strip()}").exists()
     (listed,) = target.client.list_commands(CommandId=command)["Commands"]
     assert listed["Status"] == "Cancelled"
@@ -114,7 +150,7 @@ def test_a_command_is_cancelled(target):
 
 def test_a_command_that_takes_too_long_is_ended(target):
     ended = target.run("sleep 600", parameters={"executionTimeout": ["1"]})
-    assert (ended["Status"], ended["StatusDetails"]) == ("TimedOut", "ExecutionTimedOut")
+    assert (ended["Status"], ended["StatusDetails"], ended["ResponseCode"]) == ("TimedOut", "ExecutionTimedOut", 137)
 
 
 def test_output_is_cut_where_aws_cuts_it(target):
@@ -155,6 +191,27 @@ def test_targets_are_found_by_tag(target):
     listed = target.client.list_command_invocations(CommandId=command, Details=True)["CommandInvocations"]
     assert {each["Status"] for each in listed} <= {*FINAL, "InProgress"}
     assert target.id in {each["InstanceId"] for each in listed}
+
+
+def test_commands_are_listed_in_pages_and_by_filters(target):
+    commands = [target.run(line)["CommandId"] for line in ("true", "false", "true")]
+    list_commands = target.client.list_commands
+
+    def listed(*filters: tuple[str, str], **arguments) -> list[str]:
+        if filters:
+            arguments["Filters"] = [{"key": key, "value": value} for key, value in filters]
+        return [each["CommandId"] for each in list_commands(InstanceId=target.id, **arguments)["Commands"]]
+
+    assert listed(("Status", "Failed")) == commands[1:2]
+    assert listed(("Status", "Success"), ("ExecutionStage", "Complete")) == [commands[2], commands[0]]
+    assert listed(("InvokedBefore", "2020-01-01T00:00:00Z")) == []
+    first = list_commands(InstanceId=target.id, MaxResults=2)
+    assert listed(NextToken=first["NextToken"]) == commands[:1]
+    with pytest.raises(target.client.exceptions.InvalidNextToken):
+        listed(NextToken="x")
+    filters = [{"key": "Status", "value": "Failed"}]
+    (failed,) = target.client.list_command_invocations(InstanceId=target.id, Filters=filters)["CommandInvocations"]
+    assert failed["CommandId"] == commands[1]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from localaws.services.sagemaker.training import container, entry_point, requirements
+from localaws.services.sagemaker.training import container, entry_point, failure, requirements
 from localaws.services.sagemaker.training.container import ContractError, Host
 
 CHANNEL = {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None"}
@@ -119,15 +123,167 @@ def test_requirements_are_compared_with_what_this_interpreter_has(tmp_path):
     assert requirements.unsatisfied(tmp_path, sys.executable) == ["boto3<1.0", "nobody-has-this", "-r x"]
 
 
-@pytest.mark.parametrize(
-    ("returncode", "said"), [(1, "ExitCode 1"), (-9, "ExitCode 137"), (-9, "Process killed by SIGKILL"), (-15, "143")]
-)
-def test_a_reason_gives_the_exit_code_as_a_container_has_it(tmp_path, returncode, said):
+def test_a_reason_names_what_the_local_aws_ended_for_its_memory(tmp_path):
     host = host_of(tmp_path, OWN)
-    container.say(host, "Traceback (most recent call last):\nKeyError: 'train'\nlogged after it")
-    reason = container.failure_reason(host, returncode)
-    assert said in reason
-    assert "KeyError: 'train'" in reason
+    container.say(host, "no error in the log")
+    reason = failure.failure_reason(
+        host, -9, ["python", "train.py"], killed="an ml.m5.large has 8.0 GiB. It is killed."
+    )
+    assert 'ErrorMessage "an ml.m5.large has 8.0 GiB. It is killed."' in reason
+    assert "OutOfMemory: Process killed by SIGKILL" in reason
+
+
+# --- the real `train` program, side by side ---
+
+# Runs jobs one after the other: the toolkit reads its folder when it is imported, so each job has a process of its own,
+# in which everything is imported already but the toolkit.
+ORACLE = """
+import asyncio, json, logging, os, sys
+import boto3, inotify_simple, numpy, paramiko, retrying, scipy.sparse, six
+from google.protobuf import descriptor
+for line in sys.stdin:
+    job = json.loads(line)
+    if (child := os.fork()) == 0:
+        os.environ.clear()
+        os.environ.update(job["environment"])
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1), os.dup2(null, 2)
+        from sagemaker_training import entry_point, trainer
+        run = entry_point.run
+        entry_point.run = lambda *given, **named: run(*given, **{**named, "capture_error": True})  # as PyTorch's image
+        trainer.train()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+PROGRAM = """
+import json, os, sys
+with open(os.path.join(os.environ["SM_MODEL_DIR"], "seen.json"), "w") as file:
+    json.dump([dict(os.environ), sys.argv[1:], os.getcwd()], file)
+exec(os.environ.get("THEN", ""))
+"""
+# What the machine or the process around the program decides, and what only one of the two has.
+OTHERS = {"PYTHONPATH", "SM_NUM_CPUS", "SM_TRAINING_ENV", "SAGEMAKER_BASE_DIR", "SM_STUDIO_LOCAL_MODE", "LC_CTYPE", "_"}
+
+
+class Oracle:
+    """AWS's own `train` program."""
+
+    def __init__(self) -> None:
+        argv = [sys.executable, "-c", ORACLE]
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def train(self, host: Host, given: dict[str, str]) -> int:
+        """Run a prepared job; gives the container's exit code."""
+        base = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1", "SAGEMAKER_BASE_DIR": str(host.base)}
+        job = {"TRAINING_JOB_NAME": host.job, "SM_STUDIO_LOCAL_MODE": "True", **base, **given}
+        self._process.stdin.write(json.dumps({"environment": job}) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Iterator[Oracle]:
+    made = Oracle()
+    yield made
+    made.close()
+
+
+def seen(host: Host) -> list:
+    return json.loads((host.model / "seen.json").read_text())
+
+
+NAMES = st.sampled_from(["epochs", "lr", "e", "fine-tune", "sagemaker_parameter", "name_of"])
+TEXTS = st.sampled_from(
+    ["3", "0.1", "true", "null", "", "dogs and 'cats'", "[1, 2]", '{"b": 1}', "Äffchen", "$HOME", "-x"]
+)
+TRACED = """
+import traceback
+try:
+    raise ValueError("no such breed")
+except ValueError:
+    traceback.print_exc()
+sys.exit("after: it")
+"""
+ENDS = [
+    *(
+        "",
+        TRACED,
+        "raise ValueError('no such breed')",
+        "sys.exit(3)",
+        "os.kill(os.getpid(), 9)",
+        "print('KeyError: no')",
+    ),
+    "open(os.environ['SM_OUTPUT_DIR'] + '/failure', 'w').write('own words'); sys.exit(4)",
+]
+JOB_VARIABLES = st.fixed_dictionaries(
+    {"THEN": st.sampled_from(ENDS)},
+    optional={
+        "SM_MODEL_DIR": st.just("/elsewhere"),
+        "SM_HP_EPOCHS": st.just("7"),
+        "SM_OWN": st.just("kept"),
+        "CURRENT_HOST": st.just("algo-9"),
+        "SAGEMAKER_REGION": st.just("nowhere"),
+        "SAGEMAKER_JOB_NAME": st.just("other"),
+        "SAGEMAKER_PROGRAM": st.just("other.py"),
+        "PYTHONPATH": st.just("/own/packages"),
+    },
+)
+
+
+@settings(max_examples=10)
+@example({}, {"THEN": TRACED}, "train.py")
+@given(st.dictionaries(NAMES, TEXTS, max_size=3), JOB_VARIABLES, st.sampled_from(["train.py", "go.sh"]))
+def test_a_job_is_run_as_aws_s_own_program_runs_it(oracle, hyperparameters, own, program):
+    with tempfile.TemporaryDirectory() as folder:
+        hosts = []
+        for side in ("theirs", "ours"):
+            named = {key: value for key, value in OWN.items() if key != "sagemaker_submit_directory"}
+            host = host_of(Path(folder) / side, {**named, "sagemaker_program": program, **hyperparameters})
+            for name in ("train.py", "other.py"):
+                (host.code / name).write_text(PROGRAM)
+            (host.code / "go.sh").write_text(f'#!/bin/sh\nexec {sys.executable} other.py "$@"\n')
+            hosts.append(host)
+        theirs, ours = hosts
+        code = oracle.train(theirs, own)
+        environment = {"PATH": os.environ["PATH"], **container.variables(ours, own, "us-east-1")}
+        command = container.command(ours, sys.executable, 1, own)
+        container.say(ours, f"{ours.INVOKING}\n\n{' '.join(command)}\n")
+        with ours.log.open("a") as log:
+            environment["TRAINING_JOB_NAME"], environment["AWS_DEFAULT_REGION"] = ours.job, "us-east-1"
+            ran = subprocess.run(command, env=environment, cwd=ours.code, stdout=log, stderr=log)
+        expected, found = (
+            json.loads(json.dumps(seen(host)).replace(str(host.base), "/opt/ml")) for host in (theirs, ours)
+        )
+        for values in (expected[0], found[0]):
+            for name in OTHERS:
+                values.pop(name, None)
+        assert found == expected
+        assert (code != 0) == (ran.returncode != 0)
+        if code:
+            assert code == failure.CONTAINER_EXIT_CODE
+            reason = failure.failure_reason(ours, ran.returncode, command)
+            written = (theirs.output / "failure").read_text().replace(f"{sys.executable} -- ", f"{sys.executable} ")
+            theirs_said = f"AlgorithmError: {written}, exit code: {code}".replace(str(theirs.base), "/opt/ml")
+            assert told(reason.replace(str(ours.base), "/opt/ml")) == told(theirs_said)
+
+
+def told(reason: str) -> str:
+    """A reason without its command: a shell's is quoted in another way."""
+    return reason.partition("\nCommand ")[0]
+
+
+def test_a_source_directory_with_a_setup_is_a_package_whose_module_runs(tmp_path):
+    host = host_of(tmp_path, {**OWN, "epochs": "3"})
+    (host.code / "setup.py").touch()
+    assert container.command(host, "python", 1) == ["python", "-m", "train", "--epochs", "3"]
+    assert requirements.install_command("python", host.packages, package=True, requirements=False)[-1] == "."
+    distributed = host_of(tmp_path / "2", {**OWN, "sagemaker_torch_distributed_enabled": "true"})
+    (distributed.code / "setup.py").touch()
+    with pytest.raises(ContractError, match="no package"):
+        container.command(distributed, "python", 1)
 
 
 @pytest.mark.parametrize(
@@ -176,3 +332,18 @@ def test_an_entry_point_that_is_not_there_is_named(tmp_path):
     ended = subprocess.run(argv, capture_output=True, text=True)
     assert ended.returncode == 1
     assert "namespaces" in ended.stderr or "/no/such/program cannot be started" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("returncode", "written", "reason"),
+    [
+        (3, None, "AlgorithmError: , exit code: 3"),
+        (-9, None, "AlgorithmError: , exit code: 137"),
+        (1, "no data\n", "AlgorithmError: no data, exit code: 1"),
+    ],
+)
+def test_a_container_with_its_own_entry_point_fails_with_its_own_code(tmp_path, returncode, written, reason):
+    made = host_of(tmp_path, {})
+    if written:
+        (made.output / "failure").write_text(written)
+    assert failure.failure_reason(made, returncode, None) == reason

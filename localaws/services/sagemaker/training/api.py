@@ -11,7 +11,7 @@ from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of
 from localaws.services.sagemaker.training.container import unsupported_launcher
 from localaws.services.sagemaker.training.job import UNFINISHED, TrainingJob
-from localaws.services.sagemaker.training.staging import unsupported_in
+from localaws.services.sagemaker.training.staging import SUPPORTED, unsupported_in
 
 _NO_ENTRYPOINT = (
     "The local AWS does not have the entry point of an image, so it does not run ContainerArguments alone: give a "
@@ -77,6 +77,8 @@ def check(request: dict[str, Any]) -> None:
         raise InvalidRequest(_NO_ENTRYPOINT)
     if name := unsupported_launcher(request.get("HyperParameters") or {}):
         raise InvalidRequest(_LAUNCHER.format(name))
+    if algorithm["TrainingInputMode"] == "Pipe":
+        raise InvalidRequest(f"The input mode of the job is Pipe. {SUPPORTED}")
     if request["ResourceConfig"].get("InstanceGroups"):
         raise InvalidRequest("The local AWS has no heterogeneous clusters: set InstanceType and InstanceCount.")
     for channel in request.get("InputDataConfig") or []:

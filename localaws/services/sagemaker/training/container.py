@@ -15,12 +15,11 @@ this interpreter does not satisfy it already.
 import json
 import os
 import re
-import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from localaws import logs
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 PROGRAM, SUBMIT_DIRECTORY = "sagemaker_program", "sagemaker_submit_directory"
 # Those that the toolkit keeps for itself; any other beginning with `sagemaker_` goes to SM_FRAMEWORK_PARAMS.
@@ -49,6 +48,8 @@ class ContractError(Exception):
 @dataclass(frozen=True)
 class Host:
     """One container of a job: its name among `names`, and the folder `base` it has in the place of /opt/ml."""
+
+    INVOKING: ClassVar[str] = "Invoking script with the following command:"  # in its log, before the program's output
 
     job: str
     base: Path
@@ -107,11 +108,34 @@ class Host:
         return json.loads((self.base / "input" / "config" / f"{name}.json").read_text())
 
 
-def environment(host: Host) -> dict[str, str]:
-    """The `SM_*` variables of a prepared host."""
+def variables(host: Host, given: Mapping[str, str], region: str) -> dict[str, str]:
+    """All variables that a program gets from its job and from the toolkit.
+
+    `given` are the job's own. The toolkit writes its variables into the container's environment, so they replace
+    those of the job; of PYTHONPATH the job's part comes after the code.
+    """
+    own, _, _ = split_hyperparameters(host._config("hyperparameters"))
+    path = (str(host.code), given.get("PYTHONPATH", ""), str(host.packages))
+    return {
+        **given,
+        "CURRENT_HOST": host.name,
+        "SAGEMAKER_JOB_NAME": str(own.get("sagemaker_job_name", "")),
+        "SAGEMAKER_REGION": str(own.get("sagemaker_region", region)),
+        "PYTHONPATH": os.pathsep.join(part for part in path if part),
+        **environment(host, given),
+    }
+
+
+def program_of(host: Host, given: Mapping[str, str] = MappingProxyType({})) -> object:
+    """The name of the program: the job's variable SAGEMAKER_PROGRAM, or the hyperparameter."""
+    return given.get("SAGEMAKER_PROGRAM") or split_hyperparameters(host._config("hyperparameters"))[0].get(PROGRAM)
+
+
+def environment(host: Host, given: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """The `SM_*` variables of a prepared host. `given` are the variables of the job."""
     own, framework, hyperparameters = split_hyperparameters(host._config("hyperparameters"))
     resources, channels = host._config("resourceconfig"), host._config("inputdataconfig")
-    program = own.get(PROGRAM)
+    program = program_of(host, given)
     module = str(program).removesuffix(".py")
     hosts = resources["hosts"]
     distributed = [GROUP] if _is_distributed(framework) else []
@@ -173,12 +197,22 @@ def environment(host: Host) -> dict[str, str]:
     return {f"SM_{name.upper()}": _as_variable(value) for name, value in named.items()}
 
 
-def command(host: Host, python: str, master_port: int) -> list[str]:
-    """The command that runs the job's program on a prepared host. Raises ContractError for a program that is none."""
-    own, framework, hyperparameters = split_hyperparameters(host._config("hyperparameters"))
-    program = check_program(host, own.get(PROGRAM))
+def is_package(host: Host, program: str) -> bool:
+    """Whether the source directory is a package (`setup.py`): it is installed, and the program is its module."""
+    return not program.endswith(".sh") and (host.code / "setup.py").is_file()
+
+
+def command(host: Host, python: str, master_port: int, given: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """The command that runs the job's program on a prepared host. Raises ContractError for a program that is none.
+
+    `given` are the variables of the job.
+    """
+    _, framework, hyperparameters = split_hyperparameters(host._config("hyperparameters"))
+    program = check_program(host, program_of(host, given))
     arguments = command_arguments(hyperparameters)
     if _is_distributed(framework):
+        if is_package(host, program) or not program.endswith(".py"):
+            raise ContractError("torchrun takes a Python script as entry point, no package and no other program.")
         per_host = framework.get("sagemaker_mpi_num_of_processes_per_host", count_gpus() or 1)
         launcher = [str(Path(python).with_name("torchrun")), "--nnodes", str(len(host.names))]
         launcher += ["--nproc_per_node", str(per_host)]
@@ -186,6 +220,8 @@ def command(host: Host, python: str, master_port: int) -> list[str]:
         if len(host.names) > 1:
             launcher += ["--node_rank", str(host.names.index(host.name))]
         return [*launcher, program, *arguments]
+    if is_package(host, program):
+        return [python, "-m", program.removesuffix(".py"), *arguments]
     if program.endswith(".py"):
         return [python, program, *arguments]
     return ["/bin/sh", "-c", './"$0" "$@"', program, *arguments]
@@ -208,6 +244,8 @@ def check_program(host: Host, program: object) -> str:
     name = str(program)
     if not _SAFE_PROGRAM.match(name) or {".", ".."} & set(name.split("/")):
         raise ContractError(f"The training entry point {name!r} must be a plain path inside your source directory.")
+    if is_package(host, name):  # its module may be anywhere in the package
+        return name
     if not (host.code / name).is_file():
         found = ", ".join(sorted(path.name for path in host.code.iterdir())) or "nothing"
         raise ContractError(f"The training entry point {name!r} is not in the source directory, which holds {found}.")
@@ -246,20 +284,6 @@ def say(host: Host, text: str) -> None:
     """Write a line of the container's own to its log."""
     with host.log.open("a") as file:
         file.write(f"{text}\n")
-
-
-def failure_reason(host: Host, returncode: int, error: str = "ExecuteUserScriptError") -> str:
-    """Why a host's program failed: what it wrote to `output/failure`, or the last error in its log."""
-    code = returncode if returncode >= 0 else 128 - returncode
-    error = f"on {host.name}: {error}" if len(host.names) > 1 else error
-    written = host.output / "failure"
-    if written.is_file():
-        return f"AlgorithmError: {written.read_text(errors='replace').strip()}, exit code: {code}"
-    extra = "\nOutOfMemory: Process killed by SIGKILL (signal 9)" if code == 128 + signal.SIGKILL else ""
-    return (
-        f'AlgorithmError: {error}:\nExitCode {code}\nErrorMessage "{logs.last_error(host.log)}"{extra}, '
-        f"exit code: {code}"
-    )
 
 
 def processors(host: Host) -> int:

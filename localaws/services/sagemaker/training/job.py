@@ -19,7 +19,7 @@ from localaws.images import ImageError
 from localaws.ports import free_port
 from localaws.services.cloudwatch.metrics import store
 from localaws.services.sagemaker.records import Record, now
-from localaws.services.sagemaker.training import container, entry_point, requirements, staging
+from localaws.services.sagemaker.training import container, entry_point, failure, requirements, staging
 from localaws.services.sagemaker.training.container import ContractError, Host
 from localaws.services.sagemaker.training.staging import JobFailed
 from localaws.supervisor import Child
@@ -71,9 +71,11 @@ class TrainingJob(Record):
     def _prepare(self) -> None:
         self._stop_asked = threading.Event()
         self._suspended = threading.Event()
+        self._commands: dict[Host, list[str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_stop_asked", "_suspended")}
+        left_out = ("_stop_asked", "_suspended", "_commands")
+        return {key: value for key, value in self.__dict__.items() if key not in left_out}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.__dict__.update(kept)
@@ -140,8 +142,8 @@ class TrainingJob(Record):
         reason = None
         try:
             outcome = self._train()
-        except JobFailed as failure:
-            outcome, reason = "Failed", str(failure)
+        except JobFailed as failed:
+            outcome, reason = "Failed", str(failed)
         except Exception as error:
             log.exception("training job %s failed within the local AWS", self.name)
             outcome, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
@@ -160,7 +162,8 @@ class TrainingJob(Record):
         self._enter_unless_stopping("Downloading")
         channels = self.request.get("InputDataConfig") or []
         for host in hosts:
-            configs = {channel["ChannelName"]: staging.channel_config(channel) for channel in channels}
+            mode = self.request["AlgorithmSpecification"]["TrainingInputMode"]
+            configs = {channel["ChannelName"]: staging.channel_config(channel, mode) for channel in channels}
             host.prepare(self.request.get("HyperParameters") or {}, configs)
             staging.fetch(host, self.request, self._stop_asked)
 
@@ -192,19 +195,22 @@ class TrainingJob(Record):
 
     def _watch(self, children: dict[Host, Child], deadline: float) -> bool:
         """Wait until all have ended, one has failed, the job is to stop, or the time is up (True). Raises JobFailed."""
-        next_look = 0.0
+        next_look, killed = 0.0, dict[Host, str]()
         while not self._stop_asked.is_set():
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + MEMORY_INTERVAL_SECONDS
                 for host, child in children.items():
                     if words := machines.out_of_memory(child, host.instance_type):
                         container.say(host, words)
+                        killed[host] = words
                         child.send(signal.SIGKILL)
             failed = [(host, child) for host, child in children.items() if not child.running and child.returncode]
             if failed:
                 # A host that was killed comes first: the others may have failed for want of it.
                 host, child = min(failed, key=lambda each: each[1].returncode >= 0)
-                raise JobFailed(container.failure_reason(host, child.returncode)[:MAX_REASON_CHARS])
+                command = self._commands.get(host)
+                reason = failure.failure_reason(host, child.returncode, command, killed=killed.get(host))
+                raise JobFailed(reason[:MAX_REASON_CHARS])
             if not any(child.running for child in children.values()):
                 return False
             if time.monotonic() > deadline:
@@ -215,45 +221,55 @@ class TrainingJob(Record):
     def _start(self, host: Host, port: int) -> Child:
         """Start one host's program, after installing what it requires. Raises JobFailed."""
         algorithm = self.request["AlgorithmSpecification"]
+        given = self.request.get("Environment") or {}
         own_entry = entry_point.entry_point(algorithm)
         try:
             chosen = images.environment(algorithm.get("TrainingImage") or "")
-            argv = own_entry or container.command(host, chosen.python, port)
+            argv = own_entry or container.command(host, chosen.python, port, given)
         except (ContractError, ImageError) as error:
             raise JobFailed(f"AlgorithmError: {error}") from error
         container.say(host, f"This container runs with {chosen.description}.")
         own = {
             "TRAINING_JOB_NAME": self.name,
             "TRAINING_JOB_ARN": self.arn,
-            **dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), container.loopback_interface()),
             **({"OMP_NUM_THREADS": str(container.processors(host))} if len(host.names) > 1 else {}),
         }
-        given = self.request.get("Environment") or {}
+        network = dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), container.loopback_interface())
         if own_entry:
-            environment = context().child_environment(self.region, chosen.python, **own | given)
+            environment = context().child_environment(self.region, chosen.python, **network | own | given)
             environment["PATH"] = f"{entry_point.programs(host, chosen.python)}{os.pathsep}{environment['PATH']}"
             container.say(host, f"Starting the entry point:\n\n{' '.join(argv)}\n")
             return self._spawn(host, entry_point.command(host, argv, chosen.python), environment)
-        if missing := requirements.unsatisfied(host.code, chosen.python):
-            self._install(host, chosen.python, missing)
-        own |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "PYTHONPATH": f"{host.code}:{host.packages}"}
+        self._install(host, chosen.python, given)
+        # What the image's entry point sets for PyTorch, whatever the job's own variables are.
+        torch = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **network}
         environment = context().child_environment(
-            self.region, chosen.python, **own | container.environment(host) | given
+            self.region, chosen.python, **own | container.variables(host, given, self.region) | torch
         )
-        container.say(host, f"Invoking script with the following command:\n\n{' '.join(argv)}\n")
+        self._commands[host] = argv
+        container.say(host, f"{host.INVOKING}\n\n{' '.join(argv)}\n")
         return self._spawn(host, container.on_loopback(argv, chosen.python), environment)
 
-    def _install(self, host: Host, python: str, missing: list[str]) -> None:
-        """Install requirements.txt into the host's own folder. Raises JobFailed."""
-        container.say(host, f"Installing dependencies from requirements.txt: {', '.join(missing)}")
+    def _install(self, host: Host, python: str, given: dict[str, str]) -> None:
+        """Install requirements.txt, and the source directory if it is a package, into the host's own folder.
+
+        Raises JobFailed.
+        """
+        missing = requirements.unsatisfied(host.code, python)
+        package = container.is_package(host, str(container.program_of(host, given)))
+        if not missing and not package:
+            return
+        what = "the module" if package else "dependencies from requirements.txt"
+        command = requirements.install_command(python, host.packages, package, bool(missing))
+        container.say(host, f"Installing {what}" + (f": {', '.join(missing)}" if missing else ""))
         environment = context().child_environment(self.region, python, **requirements.index_settings())
-        child = self._spawn(host, requirements.install_command(python, host.packages), environment)
+        child = self._spawn(host, command, environment)
         while child.running and not self._stop_asked.wait(POLL_SECONDS):
             pass
         context().supervisor.stop(child)
         if child.returncode and not self._stop_asked.is_set():
-            reason = container.failure_reason(host, child.returncode, "InstallRequirementsError")
-            raise JobFailed(reason[:MAX_REASON_CHARS])
+            error = "InstallModuleError" if package else "InstallRequirementsError"
+            raise JobFailed(failure.failure_reason(host, child.returncode, command, error)[:MAX_REASON_CHARS])
 
     def _spawn(self, host: Host, argv: list[str], environment: dict[str, str]) -> Child:
         owner = f"training job {self.name}/{host.name}"

@@ -33,9 +33,12 @@ def _installed(python: str) -> dict[str, str]:
     return {canonicalize_name(each.name): each.version for each in found}
 
 
-def install_command(python: str, target: Path) -> list[str]:
-    """Installs `requirements.txt` of the working directory into `target`: by uv if it is there, or by pip."""
-    what = ["--target", str(target), "-r", "requirements.txt"]
+def install_command(python: str, target: Path, package: bool = False, requirements: bool = True) -> list[str]:
+    """Installs `requirements.txt` of the working directory, and the directory itself if it is a `package`.
+
+    They go into the folder `target`, by uv if it is there, else by pip.
+    """
+    what = ["--target", str(target), *(["."] if package else []), *(["-r", "requirements.txt"] if requirements else [])]
     uv = shutil.which("uv")
     return [uv, "pip", "install", "--python", python, *what] if uv else [python, "-m", "pip", "install", *what]
 

@@ -18,18 +18,20 @@ from localaws.services.sagemaker.training import container
 from localaws.services.sagemaker.training.container import Host
 
 CHECKPOINT_SECONDS = 2.0
-SUPPORTED = "The local AWS fetches whole objects: InputMode File, S3DataType S3Prefix, no compression, no records."
+SUPPORTED = (
+    "The local AWS fetches whole objects: InputMode File or FastFile, S3DataType S3Prefix, no compression, no records."
+)
 
 
 class JobFailed(Exception):
     """The job cannot go on; the message is its FailureReason."""
 
 
-def channel_config(channel: dict[str, Any]) -> dict[str, str]:
-    """A channel as inputdataconfig.json shows it."""
+def channel_config(channel: dict[str, Any], mode: str) -> dict[str, str]:
+    """A channel as inputdataconfig.json shows it. `mode` is the job's input mode, for a channel without its own."""
     source = channel["DataSource"]["S3DataSource"]
     config = {
-        "TrainingInputMode": "File",
+        "TrainingInputMode": channel.get("InputMode") or mode,
         "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
         "RecordWrapperType": "None",
     }
