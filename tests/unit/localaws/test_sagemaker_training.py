@@ -255,7 +255,7 @@ def test_what_is_missing_fails_the_job_by_name(sagemaker, change, reason):
                 "AlgorithmSpecification": {
                     "TrainingImage": "i",
                     "TrainingInputMode": "File",
-                    "ContainerEntrypoint": ["x"],
+                    "ContainerArguments": ["x"],
                 }
             },
             "script mode",
