@@ -258,8 +258,9 @@ def test_what_is_missing_fails_the_job_by_name(sagemaker, change, reason):
                     "ContainerArguments": ["x"],
                 }
             },
-            "script mode",
+            "does not have the entry point of an image",
         ),
+        ({"hyperparameters": {"sagemaker_mpi_enabled": "true"}}, "sagemaker_mpi_enabled"),
         (
             {"InputDataConfig": [{"ChannelName": "train", "CompressionType": "Gzip", "DataSource": {}}]},
             "cannot be fetched",
@@ -270,6 +271,28 @@ def test_what_cannot_run_is_refused_at_once(sagemaker, change, message):
     with pytest.raises(ClientError, match=message) as caught:
         sagemaker.job("pass\n", **change)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_an_entry_point_runs_in_the_place_of_script_mode(sagemaker):
+    code = sagemaker.put("entry/code/note.txt", "a note").removesuffix("note.txt")
+    program = "cat /opt/ml/input/data/code/note.txt; cp /opt/ml/input/config/hyperparameters.json /opt/ml/model"
+    algorithm = {
+        "TrainingImage": "training:1",
+        "TrainingInputMode": "File",
+        "ContainerEntrypoint": ["/bin/sh"],
+        "ContainerArguments": ["-c", f"{program}; env"],
+    }
+    channel = sagemaker.channel("code", code)
+    name = sagemaker.job("", AlgorithmSpecification=algorithm, InputDataConfig=[channel], HyperParameters={"lr": "1"})
+    job = sagemaker.finished(name)
+    if "namespaces" in job.get("FailureReason", ""):
+        pytest.skip("this machine has no mount namespaces")
+    lines = sagemaker.log(TRAINING_LOGS, name)
+    assert job["TrainingJobStatus"] == "Completed", lines
+    assert any("a note" in line for line in lines)
+    assert f"TRAINING_JOB_NAME={name}" in lines
+    assert not any(line.startswith("SM_") for line in lines)
+    assert sagemaker.files(f"out/{name}/output/model.tar.gz") == {"hyperparameters.json": '{"lr": "1"}'}
 
 
 def test_a_name_is_used_once_and_an_unknown_one_is_not_found(sagemaker):
