@@ -28,7 +28,7 @@ MISSING = {
 
 
 @dataclass(frozen=True)
-class Found:
+class ExistingResource:
     """A resource in AWS: the identifier that `terraform import` takes, and its tags; None if its name is proof."""
 
     import_id: str
@@ -54,75 +54,77 @@ def found(plan: dict[str, Any], client: Client) -> Iterator[tuple[str, str]]:
             yield resource["address"], existing.import_id
 
 
-def _bucket(client: Client, after: dict[str, Any]) -> Found:
+def _bucket(client: Client, after: dict[str, Any]) -> ExistingResource:
     """The name has the account's number. A bucket gets its tags after its creation, so it may not have them yet."""
     client("s3").head_bucket(Bucket=after["bucket"])
-    return Found(after["bucket"], None)
+    return ExistingResource(after["bucket"], None)
 
 
-def _role(client: Client, after: dict[str, Any]) -> Found:
-    return Found(after["name"], _tags(client("iam").get_role(RoleName=after["name"])["Role"].get("Tags", [])))
+def _role(client: Client, after: dict[str, Any]) -> ExistingResource:
+    return ExistingResource(
+        after["name"], _tags(client("iam").get_role(RoleName=after["name"])["Role"].get("Tags", []))
+    )
 
 
-def _instance_profile(client: Client, after: dict[str, Any]) -> Found:
+def _instance_profile(client: Client, after: dict[str, Any]) -> ExistingResource:
     profile = client("iam").get_instance_profile(InstanceProfileName=after["name"])["InstanceProfile"]
-    return Found(after["name"], _tags(profile.get("Tags", [])))
+    return ExistingResource(after["name"], _tags(profile.get("Tags", [])))
 
 
-def _log_group(client: Client, after: dict[str, Any]) -> Found | None:
+def _log_group(client: Client, after: dict[str, Any]) -> ExistingResource | None:
     logs = client("logs")
     for group in logs.describe_log_groups(logGroupNamePrefix=after["name"])["logGroups"]:
         if group["logGroupName"] == after["name"]:
             tags = logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]
-            return Found(after["name"], tags)
+            return ExistingResource(after["name"], tags)
     return None
 
 
-def _sagemaker(kind: str, name: str) -> Callable[[Client, dict[str, Any]], Found]:
+def _sagemaker(kind: str, name: str) -> Callable[[Client, dict[str, Any]], ExistingResource]:
     """A finder for a kind of SageMaker resource, whose import identifier is its name."""
 
-    def find(client: Client, after: dict[str, Any]) -> Found:
+    def find(client: Client, after: dict[str, Any]) -> ExistingResource:
         sagemaker = client("sagemaker")
         described = getattr(sagemaker, f"describe_{kind}")(**{f"{name}Name": after["name"]})
         arn = described[f"{name}Arn"]
-        return Found(after["name"], _tags(sagemaker.list_tags(ResourceArn=arn)["Tags"]))
+        return ExistingResource(after["name"], _tags(sagemaker.list_tags(ResourceArn=arn)["Tags"]))
 
     return find
 
 
-def _lifecycle_configuration(client: Client, after: dict[str, Any]) -> Found:
+def _lifecycle_configuration(client: Client, after: dict[str, Any]) -> ExistingResource:
     """It has no tags in this stack. Its name begins with the stack's."""
     client("sagemaker").describe_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=after["name"])
-    return Found(after["name"], None)
+    return ExistingResource(after["name"], None)
 
 
-def _function(client: Client, after: dict[str, Any]) -> Found:
+def _function(client: Client, after: dict[str, Any]) -> ExistingResource:
     described = client("lambda").get_function(FunctionName=after["function_name"])
-    return Found(after["function_name"], described.get("Tags", {}))
+    return ExistingResource(after["function_name"], described.get("Tags", {}))
 
 
-def _alias(client: Client, after: dict[str, Any]) -> Found:
+def _alias(client: Client, after: dict[str, Any]) -> ExistingResource:
     client("lambda").get_alias(FunctionName=after["function_name"], Name=after["name"])
-    return Found(f"{after['function_name']}/{after['name']}", None)
+    return ExistingResource(f"{after['function_name']}/{after['name']}", None)
 
 
-def _function_url(client: Client, after: dict[str, Any]) -> Found:
+def _function_url(client: Client, after: dict[str, Any]) -> ExistingResource:
     client("lambda").get_function_url_config(FunctionName=after["function_name"], Qualifier=after["qualifier"])
-    return Found(f"{after['function_name']}/{after['qualifier']}", None)
+    return ExistingResource(f"{after['function_name']}/{after['qualifier']}", None)
 
 
-def _instance(client: Client, after: dict[str, Any]) -> Found | None:
+def _instance(client: Client, after: dict[str, Any]) -> ExistingResource | None:
     states = ["pending", "running", "stopping", "stopped"]
     answer = client("ec2").describe_instances(Filters=[*_by_tags(after), _filter("instance-state-name", states)])
     return next((_tagged(each, "InstanceId") for all_ in answer["Reservations"] for each in all_["Instances"]), None)
 
 
-def _security_group(client: Client, after: dict[str, Any]) -> Found | None:
+def _security_group(client: Client, after: dict[str, Any]) -> ExistingResource | None:
     answer = client("ec2").describe_security_groups(Filters=_by_tags(after))
     return next((_tagged(each, "GroupId") for each in answer["SecurityGroups"]), None)
 
 
-FINDERS: dict[str, Callable[[Client, dict[str, Any]], Found | None]] = {
+FINDERS: dict[str, Callable[[Client, dict[str, Any]], ExistingResource | None]] = {
     "aws_s3_bucket": _bucket,
     "aws_iam_role": _role,
     "aws_iam_instance_profile": _instance_profile,
@@ -148,8 +150,8 @@ def _filter(name: str, values: list[str]) -> dict[str, Any]:
     return {"Name": name, "Values": values}
 
 
-def _tagged(described: dict[str, Any], identifier: str) -> Found:
-    return Found(described[identifier], _tags(described.get("Tags", [])))
+def _tagged(described: dict[str, Any], identifier: str) -> ExistingResource:
+    return ExistingResource(described[identifier], _tags(described.get("Tags", [])))
 
 
 def _tags(listed: list[dict[str, str]]) -> dict[str, str]:
