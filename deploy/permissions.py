@@ -39,6 +39,9 @@ STEPS = {
 ALSO = (
     # The targets do this only in some states: an update of the function, a stopped instance, Ctrl-C.
     ("ec2:StartInstances", "instance/*"),
+    ("freetier:GetAccountPlanState", "*"),  # this one and the next two: the check of the account's limits
+    ("lambda:GetAccountSettings", "*"),
+    ("servicequotas:ListServiceQuotas", "*"),
     ("lambda:PublishVersion", "function:{name}*"),
     ("lambda:UpdateAlias", "function:{name}*"),
     ("lambda:UpdateFunctionCode", "function:{name}*"),
@@ -119,7 +122,8 @@ def deployer_policy(used: Iterable[dict[str, Any]], name: str) -> dict[str, Any]
         if each["allowed"]:
             resources[each["action"]].add(generalised(each["resource"], name))
     for action, resource in ALSO:
-        resources[action].add(f"arn:aws:{action.partition(':')[0]}:*:*:{resource.format(name=name)}")
+        arn = f"arn:aws:{action.partition(':')[0]}:*:*:{resource.format(name=name)}"
+        resources[action].add(resource if resource == "*" else arn)
     together: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for action, arns in sorted(resources.items()):
         service = "iam:PassRole" if action == "iam:PassRole" else action.partition(":")[0]

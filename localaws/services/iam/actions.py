@@ -8,7 +8,7 @@ one resource for each element. A member that the request lacks becomes `*`; with
 """
 
 # What the actions of a service begin with, if it is not the name of the service.
-PREFIXES = {"sagemaker-runtime": "sagemaker"}
+PREFIXES = {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"}
 
 # Operations whose permission has another name.
 ACTIONS = {
