@@ -77,7 +77,7 @@ promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s
 	@$(PY) -m deploy.commands.promote $(call argument,MODEL)
 
 ##@ Use
-.PHONY: predict url page curl report notebook status logs
+.PHONY: predict url page curl report notebook status logs permissions
 predict: setup ## Classify an image with the function URL: IMAGE=file-or-url TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
@@ -90,6 +90,8 @@ report: setup ## Fetch and open the report of a run: RUN=run|tuning-job; default
 	@$(PY) -m deploy.commands.report $(call argument,$(if $(RUN),RUN,JOB))
 notebook: setup ## Start the notebook instance if it is stopped, and open its JupyterLab
 	@$(PY) -m deploy.commands.notebook
+permissions: setup ## Show which permissions each role used in the rehearsal; DETAILS=1 names the others, WRITE=1 writes terraform/deployer-policy.json: NAME=
+	@$(PY) -m deploy.commands.permissions $(if $(DETAILS),--details) $(if $(WRITE),--write) $(call option,NAME,name)
 status: setup ## Show the state of the deployment
 	@$(PY) -m deploy.commands.status
 logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1

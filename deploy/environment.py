@@ -118,6 +118,8 @@ class Environment:
                 f"The local AWS on 127.0.0.1:{port} belongs to another home ({found.get('home')}). "
                 f"Start one of your own on another port: export LOCALAWS_PORT={port + 10}; {up}"
             )
+        if found.get("iam") == "off":
+            console.warn("The local AWS runs with LOCALAWS_IAM=off: it allows everything, as AWS does not.")
 
     def client(self, service: str, region: str, **config):
         """A boto3 client. `AWS_ENDPOINT_URL` alone decides between AWS and the local AWS. botocore addresses a bucket
@@ -158,8 +160,9 @@ def point_at_local_aws(default_port: str, home: Path) -> None:
         del os.environ[variable]
     os.environ.update(
         AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}",
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",  # noqa: S106 (the local AWS's well-known key, no secret)
+        # By default the account's root. A user's keys show what that user may do.
+        AWS_ACCESS_KEY_ID=os.environ.get("LOCALAWS_ACCESS_KEY_ID") or "test",
+        AWS_SECRET_ACCESS_KEY=os.environ.get("LOCALAWS_SECRET_ACCESS_KEY") or "test",
         AWS_REGION="us-east-1",
         AWS_DEFAULT_REGION="us-east-1",
         AWS_CONFIG_FILE=os.devnull,

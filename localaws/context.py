@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,17 @@ class Context:
         return f"http://127.0.0.1:{self.port}"
 
     def child_environment(
-        self, region: str = DEFAULT_REGION, python: str | None = None, **extra: str
+        self,
+        region: str = DEFAULT_REGION,
+        python: str | None = None,
+        credentials: Mapping[str, str] | None = None,
+        **extra: str,
     ) -> dict[str, str]:
         """The whole environment of a child process: what reaches this local AWS, and nothing of the caller's.
 
-        `python` is the interpreter whose programs come first, by default the local AWS's own. `extra` is added last.
+        `python` is the interpreter whose programs come first, by default the local AWS's own. `credentials` are the
+        variables with which the process signs, or finds what it signs with; without any it is the account's root.
+        `extra` is added last.
         The caller's credentials, profiles and Python settings never leak in.
         """
         search = [str(Path(python or self.python).parent), os.environ.get("PATH", os.defpath)]
@@ -62,8 +69,7 @@ class Context:
             "HOME": os.environ.get("HOME", "/"),
             "LANG": os.environ.get("LANG", "C.UTF-8"),
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            **(credentials or {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}),
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from moto.logs.models import logs_backends
 
@@ -21,16 +22,28 @@ _EXCEPTION = re.compile(r"^(?!torch\.distributed\.elastic\.)[\w.]*(Error|Excepti
 _lock = threading.Lock()
 
 
-def append(group: str, stream: str, lines: list[str], region: str, *, create: bool = True) -> None:
+class LogWriter(Protocol):
+    """Who writes to a log stream, and may be denied it: a role that a service acts for."""
+
+    def may_log(self, group: str, stream: str, group_exists: bool) -> bool: ...
+
+
+def append(
+    group: str, stream: str, lines: list[str], region: str, *, create: bool = True, role: LogWriter | None = None
+) -> None:
     """Append lines, stamped now, to a log stream. Blank lines are left out, as CloudWatch refuses empty events.
 
-    Without `create` the lines are dropped if the group does not exist.
+    Without `create` the lines are dropped if the group does not exist. What a `role` may not write is dropped too.
     """
     now = int(time.time() * 1000)
     events = [{"timestamp": now, "message": line[:MAX_MESSAGE_CHARS]} for line in lines if line.strip()]
     if not events:
         return
     backend = logs_backends[ACCOUNT_ID][region]
+    if not create and group not in backend.groups:
+        return
+    if role is not None and not role.may_log(group, stream, group in backend.groups):
+        return
     with _lock:
         if not create and group not in backend.groups:
             return
@@ -58,16 +71,23 @@ class Follower:
 
     The first lines make the log group if it does not exist. A group that is deleted later stays deleted: Terraform
     deletes an endpoint and its group while the containers still end, and their role may not make it again.
-    `on_lines` is given the same lines.
+    `on_lines` is given the same lines. With a `role`, the group gets what the role may write.
     """
 
     def __init__(
-        self, path: Path, group: str, stream: str, region: str, on_lines: Callable[[list[str]], None] | None = None
+        self,
+        path: Path,
+        group: str,
+        stream: str,
+        region: str,
+        on_lines: Callable[[list[str]], None] | None = None,
+        role: LogWriter | None = None,
     ):
         self._path = path
         self._target = (group, stream)
         self._region = region
         self._on_lines = on_lines
+        self._role = role
         self._finished = threading.Event()
         self._position = path.stat().st_size if path.exists() else 0
         self._rest = b""
@@ -96,7 +116,7 @@ class Follower:
         self._rest = b"" if last else lines.pop()
         # A progress bar redraws its line: what counts is what it showed last.
         texts = [line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2] for line in lines]
-        append(*self._target, texts, self._region, create=not self._has_begun)
+        append(*self._target, texts, self._region, create=not self._has_begun, role=self._role)
         self._has_begun = self._has_begun or any(text.strip() for text in texts)
         if self._on_lines is not None and texts:
             self._on_lines(texts)

@@ -72,7 +72,8 @@ OPERATIONS["logs"] = _each(
     "PutLogEvents GetLogEvents FilterLogEvents",
 )
 
-OPERATIONS["sts"] = _each(RUNS, "GetCallerIdentity")
+OPERATIONS["iam"] = _each(RUNS, "SimulatePrincipalPolicy SimulateCustomPolicy")
+OPERATIONS["sts"] = _each(RUNS, "GetCallerIdentity AssumeRole GetSessionToken")
 
 OPERATIONS["sagemaker"] = {
     **_each(

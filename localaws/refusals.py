@@ -55,6 +55,7 @@ def refusal(service: str, environ: dict[str, Any]) -> errors.Answer | None:
         request = read(service, environ)
     except Unreadable as error:
         return _answer(service, protocol, _unreadable(service, protocol, error))
+    environ["localaws.request"] = request  # for the gate after this one
     if request is None:
         return None
     member = compiled(request.operation)

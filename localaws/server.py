@@ -16,7 +16,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from localaws.context import ACCOUNT_ID, ALREADY_RUNNING, Context, configured_home, configured_port, set_context
@@ -46,6 +46,9 @@ NOT_AWS = ("/_localaws", "/moto-api", "/favicon.ico", "/latest/meta-data/", "/la
 
 log = logging.getLogger("localaws")
 
+# A module of a service may have a `refusal` of this kind: it sees every request that passed the gates before.
+Gate = Callable[[str, dict[str, Any], Any], errors.Answer | None]
+
 
 class Dispatcher(DomainDispatcherApplication):
     """Moto's, which for every request, behind a lock, lists its own folder and tries 200 patterns."""
@@ -65,8 +68,9 @@ class Dispatcher(DomainDispatcherApplication):
 class Application:
     """The WSGI application: data planes of the control modules first, then moto."""
 
-    def __init__(self, data_planes: list[Any], health: Callable[[], dict]):
+    def __init__(self, data_planes: list[Any], health: Callable[[], dict], gates: Sequence[Gate] = ()):
         self._data_planes = data_planes
+        self._gates = gates
         self._health = health
         self._moto = Dispatcher()
 
@@ -89,7 +93,7 @@ class Application:
             return _send((200, {"Content-Type": "application/json"}, body), environ, start_response)
         if plane is not None:
             named = getattr(plane, "API", None)  # the service of which a plane serves an operation
-            if named and (refused := refusals.refusal(named, environ)):
+            if named and (refused := self._refused(named, environ)):
                 return _send(refused, environ, start_response)
             return plane.application(environ, start_response)
         if service not in SERVICES or path.startswith(NOT_AWS):
@@ -98,11 +102,18 @@ class Application:
             operation = errors.operation_of(service, environ)
             if level(service, operation or "") == REFUSED:
                 return _send(errors.unsupported(service, operation, environ), environ, start_response)
-        if refused := refusals.refusal(service, environ):
+        if refused := self._refused(service, environ):
             return _send(refused, environ, start_response)
         if errors.protocol_of(service, environ) == errors.CBOR:
             return cbor.translated(service, environ, start_response, self._ask_moto)
         return self._ask_moto(service, environ, start_response)
+
+    def _refused(self, service: str, environ: dict) -> errors.Answer | None:
+        """The answer of the gates before an operation: the service's model and its known rules, then the services'."""
+        if refused := refusals.refusal(service, environ):
+            return refused
+        answers = (gate(service, environ, environ.get("localaws.request")) for gate in self._gates)
+        return next((answer for answer in answers if answer is not None), None)
 
     def _ask_moto(self, service: str, environ: dict, start_response: Callable) -> Iterable[bytes]:
         given: dict[str, Any] = {}
@@ -286,9 +297,14 @@ def serve() -> None:
         module.install()
     identity: dict[str, Any] = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}
     identity["account"] = account
-    application = Application(
-        [module for module in modules if hasattr(module, "matches")], lambda: {**identity, "trouble": state.trouble()}
-    )
+
+    def health() -> dict[str, Any]:
+        settings = {name: value for module in modules for name, value in getattr(module, "SETTINGS", {}).items()}
+        return {**identity, "trouble": state.trouble(), **settings}
+
+    planes = [module for module in modules if hasattr(module, "matches")]
+    gates = [module.refusal for module in modules if hasattr(module, "refusal")]
+    application = Application(planes, health, gates)
     gc.enable()
     gc.collect()
     gc.freeze()  # no later collection need visit them

@@ -2,7 +2,7 @@
 
     make up && make notebook && python -m tools.render_notebook
 
-The notebook runs where the notebook instance has it, from top to bottom, with the keys of the local AWS. The pictures
+The notebook runs where the notebook instance has it, from top to bottom, with keys of the instance's role. The pictures
 are in docs/images/notebook.
 """
 
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import boto3
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
@@ -37,16 +38,34 @@ def folder_of_the_instance(localaws_home: Path, deployment: str = "pawprint") ->
     return volume / f"{deployment}-{Path(key).name.removesuffix('.tar.gz')}"
 
 
+def keys_of_the_instance(port: int, role: str = "pawprint-notebook") -> dict[str, str]:
+    """Temporary keys of the role, as variables. The local AWS's root may assume every role."""
+    sts = boto3.client(
+        "sts",
+        region_name="us-east-1",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 (the local AWS's well-known key, no secret)
+    )
+    arn = f"arn:aws:iam::{environment.ACCOUNT}:role/{role}"
+    keys = sts.assume_role(RoleArn=arn, RoleSessionName="SageMaker", DurationSeconds=12 * 3600)["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+
+
 def execute(folder: Path, port: int) -> nbformat.NotebookNode:
-    """Run every cell in order, in a kernel of this environment. Returns the notebook with its outputs.
+    """Run every cell in order, in a kernel of this environment, as the role of the instance. Returns the notebook with
+    its outputs.
 
     Raises nbclient.exceptions.CellExecutionError for a cell that fails.
     """
     notebook = nbformat.read(folder / NAME, as_version=4)
     client = NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(folder)}})
     variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    variables |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
-    variables |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    variables |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", **keys_of_the_instance(port)}
     with mock.patch.dict(os.environ, variables, clear=True):
         client.execute()
     return notebook

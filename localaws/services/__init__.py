@@ -6,6 +6,7 @@ operations, and registers with `localaws.state` what must be restored at start a
 
 # In the order of installation. The local AWS stops them in the reverse order.
 SERVICE_MODULES = [
+    "iam.api",
     "s3.api",
     "s3.configurations",
     "s3.versioning",

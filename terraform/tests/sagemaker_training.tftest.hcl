@@ -66,10 +66,7 @@ run "role" {
       for statement in jsondecode(aws_iam_role_policy.training.policy).Statement : statement.Sid => statement.Resource
       if contains(flatten([statement.Action]), "logs:PutLogEvents")
       } == {
-      WriteLogs = [
-        "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/TrainingJobs",
-        "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/TrainingJobs:*",
-      ]
+      WriteLogs                 = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/TrainingJobs:*"
       WriteLogsOfTrialEndpoints = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/sagemaker/Endpoints/pawprint-notebook-*"
     }
     error_message = "The role must write the logs of jobs and of the notebook's own endpoints, and no others."

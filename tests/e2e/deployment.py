@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import dataclass, field
@@ -49,6 +50,20 @@ class Deployment:
         result = self.run(*arguments, timeout=timeout)
         assert result.returncode == 0, f"make {' '.join(arguments)} failed:\n{result.stdout[-4000:]}"
         return result.stdout
+
+    def become_deployer(self) -> None:
+        """Run what follows as a user who has the policy in the repository, and nothing else."""
+        self.make("local-up")
+        iam = self.client("iam")
+        statements = json.loads((ROOT / "terraform" / "deployer-policy.json").read_text())["Statement"]
+        iam.create_user(UserName="deployer")
+        for number in (0, 1):  # in two, as a managed policy takes 6,144 characters
+            document = json.dumps({"Version": "2012-10-17", "Statement": statements[number::2]})
+            policy = iam.create_policy(PolicyName=f"deployer-{number}", PolicyDocument=document)["Policy"]["Arn"]
+            iam.attach_user_policy(UserName="deployer", PolicyArn=policy)
+        key = iam.create_access_key(UserName="deployer")["AccessKey"]
+        self.asked["LOCALAWS_ACCESS_KEY_ID"] = key["AccessKeyId"]
+        self.asked["LOCALAWS_SECRET_ACCESS_KEY"] = key["SecretAccessKey"]
 
     @property
     def localaws(self) -> Path:

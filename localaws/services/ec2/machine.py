@@ -13,9 +13,12 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from moto.ec2.models import ec2_backends
+
 from localaws import images
-from localaws.context import context
+from localaws.context import ACCOUNT_ID, context
 from localaws.services.ec2 import shutdown
+from localaws.services.iam.service_roles import EC2, ServiceRole, credentials_address
 from localaws.supervisor import Child
 
 STOP_SECONDS = 10.0
@@ -74,11 +77,19 @@ class InstanceMachine:
         self, argv: list[str], cwd: Path, log: Path, on_end: Callable[[int], None], variables: Mapping[str, str] = {}
     ) -> Child:
         """Start a process of the instance, with variables of its own if it has any."""
-        environment = {**context().child_environment(self.region), **variables}
+        credentials = credentials_address(self.role)
+        environment = {**context().child_environment(self.region, credentials=credentials), **variables}
         environment["PATH"] = f"{self.root / 'sbin'}:{environment['PATH']}"
         environment["HOME"] = str(self.root / "root")
         environment["TMPDIR"] = str(self.root / "tmp")
         return context().supervisor.spawn(self.owner, argv, env=environment, cwd=cwd, log=log, on_exit=on_end)
+
+    def role(self) -> ServiceRole | None:
+        """The role of the instance's profile, as it is at the moment; None without a profile."""
+        associations = ec2_backends[ACCOUNT_ID][self.region].iam_instance_profile_associations
+        association = associations.get(self.instance_id)
+        roles = association.iam_instance_profile.roles if association else []
+        return ServiceRole(roles[0].arn, EC2, self.instance_id, self.region) if roles else None
 
     def halt(self) -> None:
         """End all of the instance's processes."""

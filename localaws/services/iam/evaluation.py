@@ -134,7 +134,7 @@ def denying(request: AccessRequest, policies: Iterable[PolicyDocument]) -> State
         (
             statement
             for policy in policies
-            for statement in policy.statements
+            for statement in policy.about_action(request.action)
             if statement.effect == DENY and statement.naming(request.requester) and statement.applies(request)
         ),
         None,
@@ -144,7 +144,7 @@ def denying(request: AccessRequest, policies: Iterable[PolicyDocument]) -> State
 def granting(request: AccessRequest, policy: PolicyDocument | None) -> tuple[Statement | None, Naming]:
     """The Allow of a resource's policy that names the requester most directly, and how it does."""
     best: tuple[Statement | None, Naming] = (None, Naming.NOT)
-    for statement in policy.statements if policy else ():
+    for statement in policy.about_action(request.action) if policy else ():
         if statement.effect != ALLOW or statement.principals is None:
             continue  # a statement without a principal is not a resource policy's
         naming = statement.naming(request.requester)
@@ -157,7 +157,7 @@ def _allowing(request: AccessRequest, policies: Iterable[PolicyDocument]) -> Ite
     return (
         statement
         for policy in policies
-        for statement in policy.statements
+        for statement in policy.about_action(request.action)
         if statement.effect == ALLOW and statement.applies(request)
     )
 
@@ -165,7 +165,7 @@ def _allowing(request: AccessRequest, policies: Iterable[PolicyDocument]) -> Ite
 def warn_of_doubts(request: AccessRequest, policies: Iterable[PolicyDocument]) -> None:
     """Log the keys, operators and values that are not understood: their statements let nobody in."""
     for policy in policies:
-        for statement in policy.statements:
+        for statement in policy.about_action(request.action):
             verdict = statement.about(request)
             if isinstance(verdict, Doubt):
                 _warn(verdict.reason, statement.effect, statement.sid)

@@ -1,6 +1,8 @@
 """Callers as IAM and STS know them: their names in policies, their own policies, and the condition keys about them."""
 
+import functools
 from datetime import UTC, datetime
+from typing import Any
 
 from moto.iam.exceptions import NotFoundException
 from moto.iam.models import ManagedPolicy, Role, iam_backends
@@ -33,29 +35,65 @@ def requester(caller: Caller | None) -> Requester:
 
 
 def policies_of(caller: Caller) -> Policies:
-    """A caller's own policies: a user's with those of its groups; a role's with its boundary and the session's."""
+    """A caller's own policies: a user's with those of its groups; a role's; its boundary, and those of the session."""
     iam = iam_backends[ACCOUNT_ID]["aws"]
     who = requester(caller)
     if who.account != ACCOUNT_ID or who.is_root:
         return Policies()
-    boundary = None
     if who.is_role_session:
         role = _role(caller)
         holders = [role] if role else []
-        if role and role.permissions_boundary_arn:
-            boundary = PolicyDocument.parse(_managed(iam.get_policy(role.permissions_boundary_arn)))
     elif ":user/" in caller.arn:
         name = caller.arn.rpartition("/")[2]
         holders = [iam.get_user(name), *iam.get_groups_for_user(name)]
     else:
         return Policies()
-    documents = []
-    for holder in holders:
-        documents += list(holder.policies.values())
-        documents += [_managed(policy) for policy in holder.managed_policies.values()]
-    session = (PolicyDocument.parse(caller.session_policy),) if caller.session_policy else None
-    identity = tuple(PolicyDocument.parse(each) for each in documents)
-    return Policies(identity=identity, boundary=boundary, session=session)
+    return Policies(
+        identity=tuple(document for holder in holders for document in _documents(holder)),
+        boundary=_boundary(holders[0]) if holders else None,
+        session=_session_policies(caller),
+    )
+
+
+def policies_of_arn(arn: str) -> Policies:
+    """The own policies of a role, user or group of this account. Raises KeyError if there is none of this name."""
+    iam = iam_backends[ACCOUNT_ID]["aws"]
+    for table in (iam.roles, iam.users, iam.groups):
+        for holder in list(table.values()):
+            if holder.arn == arn:
+                groups = iam.get_groups_for_user(holder.name) if ":user/" in arn else []
+                documents = (document for each in (holder, *groups) for document in _documents(each))
+                return Policies(identity=tuple(documents), boundary=_boundary(holder))
+    raise KeyError(arn)
+
+
+def trust_of(role_arn: str) -> PolicyDocument | None:
+    """Who may assume a role; None if there is no such role."""
+    found = (role for role in list(iam_backends[ACCOUNT_ID]["aws"].roles.values()) if role.arn == role_arn)
+    role = next(found, None)
+    return parsed(role.assume_role_policy_document) if role else None
+
+
+@functools.lru_cache(maxsize=2048)
+def parsed(document: str) -> PolicyDocument:
+    """The policy that a text holds, parsed once for each text. Raises PolicyError."""
+    return PolicyDocument.parse(document)
+
+
+def _documents(holder: Any) -> list[PolicyDocument]:
+    texts = [*holder.policies.values(), *(_managed(policy) for policy in holder.managed_policies.values())]
+    return [parsed(each) for each in texts]
+
+
+def _boundary(holder: Any) -> PolicyDocument | None:
+    arn = getattr(holder, "permissions_boundary_arn", None)
+    return parsed(_managed(iam_backends[ACCOUNT_ID]["aws"].get_policy(arn))) if arn else None
+
+
+def _session_policies(caller: Caller) -> tuple[PolicyDocument, ...] | None:
+    managed = [iam_backends[ACCOUNT_ID]["aws"].get_policy(arn) for arn in caller.session_policy_arns]
+    texts = [*([caller.session_policy] if caller.session_policy else []), *map(_managed, managed)]
+    return tuple(parsed(each) for each in texts) or None
 
 
 def facts_of(caller: Caller | None) -> dict[str, str]:

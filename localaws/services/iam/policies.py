@@ -16,6 +16,7 @@ from localaws.services.iam.principals import Naming, Principals, Requester
 
 VERSIONS = ("2012-10-17", "2008-10-17")
 ALLOW, DENY = "Allow", "Deny"
+MAX_KEPT = 1000  # actions per policy
 
 
 class PolicyError(ValueError):
@@ -91,14 +92,18 @@ class Statement:
         spared = self.principals.spares(requester) if self.effect == DENY else self.principals.naming(requester)
         return Naming.NOT if spared else Naming.DIRECT
 
+    def about_action(self, action: str) -> Verdict:
+        """Whether the statement is about an action."""
+        named = any_of(covers(each.lower(), action.lower()) for each in self.actions)
+        return negated(named) if self.not_action else named
+
     def about(self, request: AccessRequest) -> Verdict:
         """Whether the statement is about a request's action and resource, and the request meets its conditions."""
-        action = any_of(covers(each.lower(), request.action.lower()) for each in self.actions)
         lookup = request.context.variable if self.variables else None
         resource = any_of(_covers_resource(each, request.resource, lookup) for each in self.resources)
         return all_of(
             (
-                negated(action) if self.not_action else action,
+                self.about_action(request.action),
                 negated(resource) if self.not_resource else resource,
                 *(condition.met(request.context, self.variables) for condition in self.conditions),
             )
@@ -117,6 +122,16 @@ class PolicyDocument:
     statements: tuple[Statement, ...]
     id: str | None = None
     version: str = VERSIONS[1]
+    _by_action: dict[str, tuple[Statement, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    def about_action(self, action: str) -> tuple[Statement, ...]:
+        """The statements that are about an action, looked for once: a policy of AWS's own has hundreds of actions."""
+        found = self._by_action.get(action)
+        if found is None:
+            found = tuple(each for each in self.statements if each.about_action(action) is not False)
+            if len(self._by_action) < MAX_KEPT:
+                self._by_action[action] = found
+        return found
 
     @classmethod
     def parse(cls, document: Any) -> "PolicyDocument":

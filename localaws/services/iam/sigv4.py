@@ -37,7 +37,7 @@ class SignatureError(Exception):
 class Caller:
     """Whose key signed a request. `token` is what must come with temporary keys; None: any is accepted.
 
-    `session_policy` is what AssumeRole was given to limit the session.
+    `session_policy` and `session_policy_arns` are what AssumeRole was given to limit the session.
     """
 
     access_key: str
@@ -46,6 +46,12 @@ class Caller:
     user_id: str
     token: str | None = None
     session_policy: str | None = None
+    session_policy_arns: tuple[str, ...] = ()
+    expires: datetime | None = None
+
+    @property
+    def expired(self) -> bool:
+        return self.expires is not None and self.expires <= datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -63,15 +69,31 @@ def find_caller(access_key: str) -> Caller | None:
     """The holder of a key: the account itself (`test`), a user of IAM, or a role that was assumed."""
     if access_key == ACCESS_KEY:
         return Caller(ACCESS_KEY, SECRET_KEY, f"arn:aws:iam::{ACCOUNT_ID}:root", ACCOUNT_ID)
-    for role in list(sts_backends[ACCOUNT_ID]["aws"].assumed_roles):
+    if session := sessions_of_users().get(access_key):
+        return session
+    for role in reversed(sts_backends[ACCOUNT_ID]["aws"].assumed_roles):
         if role.access_key_id == access_key:
-            secret, token = role.secret_access_key, role.session_token
-            return Caller(access_key, secret, role.arn, role.user_id, token, role.policy)
+            return Caller(
+                access_key,
+                role.secret_access_key,
+                role.arn,
+                role.user_id,
+                role.session_token,
+                role.policy,
+                getattr(role, "policy_arns", ()),
+                role.expiration.replace(tzinfo=UTC),
+            )
     for user in iam_backends[ACCOUNT_ID]["aws"].list_users("/", None, None):
         for key in user.access_keys:
             if key.access_key_id == access_key and key.status == "Active":
                 return Caller(access_key, key.secret_access_key, user.arn, user.id)
     return None
+
+
+def sessions_of_users() -> dict[str, Caller]:
+    """The temporary keys of GetSessionToken, in the backend that is pickled for them: moto's of STS."""
+    sessions: dict[str, Caller] = vars(sts_backends[ACCOUNT_ID]["aws"]).setdefault("localaws_sessions", {})
+    return sessions
 
 
 def verify(
@@ -96,6 +118,8 @@ def verify(
     caller = find(match["key"])
     if caller is None or caller.token not in (None, request.headers.get("x-amz-security-token")):
         raise SignatureError("The security token included in the request is invalid.")
+    if caller.expired:
+        raise SignatureError("The security token included in the request is expired.")
     signed = match["headers"].split(";")
     _check_signed(signed, request.headers)
     expected = signature(request, signed, moment, region, service, caller.secret_key)

@@ -18,6 +18,9 @@ from localaws import logs, state
 from localaws.account_limits import CONCURRENT, account_limits
 from localaws.context import ACCOUNT_ID, context
 from localaws.rules import ZIP_BYTES
+from localaws.services.iam import authorization
+from localaws.services.iam.policies import PolicyDocument
+from localaws.services.iam.service_roles import LAMBDA, CannotAssume, ServiceRole
 from localaws.services.lambda_.concurrency import Concurrency, weights_of
 from localaws.services.lambda_.environment import Outcome, code_directory
 from localaws.services.lambda_.event_config import EventConfigs
@@ -68,6 +71,7 @@ class LocalLambdaBackend(LambdaBackend):
     def create_function(self, spec: dict[str, Any]) -> LocalFunction:
         """Make a function, and its version 1 if that is asked for. Gives the function itself."""
         function = LocalFunction(self.account_id, spec, self.region_name, LATEST)
+        _require_role(function.role, self.region_name)
         self._lambdas.put_function(function)
         if spec.get("Publish"):
             self.publish_version(function.function_name)
@@ -88,6 +92,8 @@ class LocalLambdaBackend(LambdaBackend):
 
     def update_configuration(self, name: str, body: dict[str, Any]) -> LocalFunction:
         function = self.get_function(name)
+        if role := body.get("Role"):
+            _require_role(role, self.region_name)
         function.update_configuration(body)
         self._changed(function)
         return function
@@ -247,6 +253,24 @@ def _routes(alias: LambdaAlias) -> list[str]:
     return [alias.function_version, *weights_of(alias)]
 
 
+def _require_role(role_arn: str, region: str) -> None:
+    """Raise the InvalidParameterValueException that AWS gives if Lambda may not assume a role."""
+    try:
+        ServiceRole(role_arn, LAMBDA, "function", region).require_trust()
+    except CannotAssume:
+        raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.") from None
+
+
+def _policy_of(arn: str) -> PolicyDocument | None:
+    """The resource policy of a function, version or alias; None without one, or without the function."""
+    backend = lambda_backends[ACCOUNT_ID][arn.split(":")[3]]
+    try:
+        policy = backend.permissions.of(arn, None)[1]
+    except LambdaClientError:
+        return None
+    return PolicyDocument.parse(policy.document()) if policy.statements else None
+
+
 def fleet() -> FunctionFleet:
     """The environments of this process. Only after `install`."""
     assert _fleet is not None
@@ -269,5 +293,6 @@ def install() -> None:
     global _fleet
     _fleet = FunctionFleet()
     lambda_backends.backend = LocalLambdaBackend
+    authorization.resource_policies("lambda", _policy_of)
     urls.url_paths = URL_PATHS
     state.register("lambda", restore=_restore, stop=_fleet.close)

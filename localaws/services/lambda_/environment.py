@@ -21,6 +21,7 @@ from pathlib import Path
 from localaws import logs
 from localaws.archives import ArchiveError, unpack_zip
 from localaws.context import context
+from localaws.services.iam.service_roles import LAMBDA, ServiceRole
 from localaws.services.lambda_.runtime_api import ERROR, EXIT, INIT_ERROR, READY, Event, Invocation, RuntimeApi
 
 ON_DEMAND, PROVISIONED = "on-demand", "provisioned-concurrency"  # AWS_LAMBDA_INITIALIZATION_TYPE
@@ -46,10 +47,16 @@ class Revision:
     variables: tuple[tuple[str, str], ...]
     code_sha256: str
     log_group: str
+    role_arn: str = ""
 
     @property
     def task_root(self) -> Path:
         return code_directory(self.region, self.name, self.code_sha256)
+
+    @property
+    def role(self) -> ServiceRole:
+        """What the function acts for."""
+        return ServiceRole(self.role_arn, LAMBDA, self.name, self.region)
 
 
 @dataclass(frozen=True)
@@ -268,13 +275,14 @@ class ExecutionEnvironment:
         return [line.replace("\r", "\n") for line in new.decode("utf-8", "replace").split("\n") if line]
 
     def _write(self, lines: list[str]) -> None:
-        logs.append(self.revision.log_group, self._stream, lines, self.revision.region)
+        revision = self.revision
+        logs.append(revision.log_group, self._stream, lines, revision.region, role=revision.role)
 
     def _variables(self) -> dict[str, str]:
         """The process's whole environment. The control plane has refused functions that set a reserved one."""
         revision, root = self.revision, str(self.revision.task_root)
         return {
-            **context().child_environment(revision.region),
+            **context().child_environment(revision.region, credentials=revision.role.variables()),
             "TZ": ":UTC",
             "PYTHONPATH": root,
             **dict(revision.variables),

@@ -173,6 +173,7 @@ class LocalFunction(LambdaFunction):
             variables=tuple(sorted(self.environment_vars.items())),
             code_sha256=self.code_digest,
             log_group=(self.logging_config or {}).get("LogGroup", self.logs_group_name),
+            role_arn=self.role,
         )
         unpack(self.code_bytes, revision.task_root)
         return revision

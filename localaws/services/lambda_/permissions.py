@@ -21,7 +21,7 @@ from moto.awslambda.utils import get_backend
 from moto.core.common_models import CloudFormationModel
 
 from localaws.context import ACCOUNT_ID
-from localaws.services.iam import identities
+from localaws.services.iam import authorization, identities
 from localaws.services.iam.conditions import RequestContext
 from localaws.services.iam.evaluation import Policies, evaluate
 from localaws.services.iam.policies import AccessRequest, PolicyDocument
@@ -139,10 +139,13 @@ def may_pass(resource: str, policy: ResourcePolicy, caller: Caller | None, facts
     values = {**identities.facts_of(caller), "lambda:InvokedViaFunctionUrl": "true", **facts}
     context = RequestContext(values, KNOWN_KEYS)
     requester = identities.requester(caller)
-    return all(
-        evaluate(AccessRequest(requester, action, resource, context, ACCOUNT_ID), policies).allowed
-        for action in (URL_ACTION, INVOKE_ACTION)
+    requests = (
+        AccessRequest(requester, action, resource, context, ACCOUNT_ID) for action in (URL_ACTION, INVOKE_ACTION)
     )
+    decisions = [evaluate(request, policies) for request in requests]
+    for decision in decisions if caller else ():
+        authorization.record(decision)
+    return all(decision.allowed for decision in decisions)
 
 
 def _principal(principal: str) -> str | dict[str, str]:

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlparse
 from botocore.exceptions import ClientError
 from moto.core.responses import ActionResult, EmptyResult
 
-from localaws.context import context
+from localaws.services.iam.service_roles import SAGEMAKER, CannotAssume, ServiceRole, no_access_to_model
 from localaws.services.sagemaker.records import TABLES, InvalidRequest, NotRunHere, Operations, Record
 
 NO_MODEL = 'Could not find model "{arn}".'
@@ -28,7 +28,7 @@ class MetadataOperations(Operations):
             raise InvalidRequest(f'Cannot create already existing model "{self.table("model")[name].arn}".')
         _check_containers(request)
         for container in containers_of(request):
-            _check_model_data(container.get("ModelDataUrl"), self.region)
+            _check_model_data(container.get("ModelDataUrl"), request.get("ExecutionRoleArn") or "", self.region)
         model = self.table("model")[name] = Record("model", name, self.region, request)
         return ActionResult({"ModelArn": model.arn})
 
@@ -166,14 +166,17 @@ def model_location(url: str) -> tuple[str, str] | None:
     return bucket, key
 
 
-def _check_model_data(url: str | None, region: str) -> None:
-    """Raise the ValidationException that CreateModel gives where the archive is not there."""
+def _check_model_data(url: str | None, role_arn: str, region: str) -> None:
+    """Raise the ValidationException that CreateModel gives if the archive is not there, or not for the role."""
     if url is None:
         raise NotRunHere("The local AWS needs a ModelDataUrl: it serves the code in the model's archive.")
     if (location := model_location(url)) is None:
         raise NotRunHere(f"The local AWS fetches model data from S3 only, and {url} is not an address of S3.")
     bucket, key = location
     try:
-        context().client("s3", region).head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
+        client = ServiceRole(role_arn, SAGEMAKER, "SageMaker", region).client("s3")
+        client.head_object(Bucket=bucket, Key=key)
+    except (ClientError, CannotAssume) as error:
+        if isinstance(error, CannotAssume) or error.response["Error"]["Code"] in ("403", "AccessDenied"):
+            raise InvalidRequest(no_access_to_model(url, role_arn, region)) from error
         raise InvalidRequest(f"Could not find model data at {url}.") from error

@@ -16,6 +16,7 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from localaws.context import ACCOUNT_ID
 from localaws.paging import InvalidToken, page
+from localaws.services.iam.service_roles import SAGEMAKER, CannotAssume, ServiceRole
 
 # The kinds of resource, by the word in their ARNs, with the backend's dictionary that holds them.
 TABLES = {
@@ -53,6 +54,17 @@ def now() -> datetime:
 
 def arn_of(kind: str, name: str, region: str) -> str:
     return f"arn:aws:sagemaker:{region}:{ACCOUNT_ID}:{kind}/{name.lower()}"
+
+
+def require_role(role_arn: str, region: str, arn: str) -> None:
+    """Raise the ValidationException that AWS gives if SageMaker may not assume a role for the resource `arn`."""
+    try:
+        ServiceRole(role_arn, SAGEMAKER, "SageMaker", region).require_trust(arn)
+    except CannotAssume:
+        raise InvalidRequest(
+            f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal '{SAGEMAKER}' "
+            "to assume the role."
+        ) from None
 
 
 def backend_of(region: str) -> SageMakerModelBackend:

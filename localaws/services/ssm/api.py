@@ -18,12 +18,19 @@ from moto.ssm.models import ParameterDict, SimpleSystemManagerBackend, ssm_backe
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from localaws import state
+from localaws.context import ACCOUNT_ID
 from localaws.paging import InvalidToken, page
 from localaws.services.ec2.instance import LocalInstance
+from localaws.services.iam import authorization
 from localaws.services.ssm.command import RunCommand
 from localaws.services.ssm.invocation import FINAL, PLUGIN
 
 DOCUMENT = "AWS-RunShellScript"
+# What the agent needs for commands: the newer way (since 3.3.40.0), or else the older one.
+CHANNELS = (
+    tuple(f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")),
+    tuple(f"ec2messages:{verb}" for verb in ("GetEndpoint", "GetMessages", "AcknowledgeMessage", "SendReply")),
+)
 PING = {"running": "Online", "stopped": "ConnectionLost", "stopping": "ConnectionLost"}
 
 
@@ -67,9 +74,9 @@ class LocalSSMBackend(SimpleSystemManagerBackend):
         return self.commands[command_id]
 
     def instances(self) -> list[LocalInstance]:
-        """The instances with an agent that SSM knows of: all but the terminated ones."""
+        """The instances with an agent that SSM knows of: not the terminated ones, nor those whose role forbids it."""
         instances = ec2_backends[self.account_id][self.region_name].all_instances()
-        return [instance for instance in instances if instance.state in PING]
+        return [instance for instance in instances if instance.state in PING and _may_register(instance)]
 
     def _targets(self, request: dict[str, Any]) -> list[LocalInstance]:
         """The instances a request names. One named by its identifier must be online; of targets, those that are."""
@@ -89,6 +96,21 @@ class LocalSSMBackend(SimpleSystemManagerBackend):
         if not named and not targets:
             raise ValidationException("Command must have either InstanceIds or Targets.")
         return chosen
+
+
+def _may_register(instance: LocalInstance) -> bool:
+    """Whether the agent of an instance reaches SSM: its role must let it report, and open the channels for commands.
+
+    An instance without a profile is managed as with SSM's Default Host Management Configuration.
+    """
+    role = instance.machine.role()
+    if role is None or not authorization.enforced():
+        return True
+    arn = f"arn:aws:ec2:{role.region}:{ACCOUNT_ID}:instance/{instance.id}"
+    if not role.decide("ssm:UpdateInstanceInformation", arn).allowed:
+        return False
+    role.decide("ssm:ListInstanceAssociations", arn)  # what the agent asks next; it runs commands without it, too
+    return any(all(role.decide(each, "*").allowed for each in channels) for channels in CHANNELS)
 
 
 def _hits(instance: LocalInstance, target: dict[str, Any]) -> bool:

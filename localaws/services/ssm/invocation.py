@@ -62,7 +62,7 @@ class CommandInvocation:
         program = ["sh", "-c", shlex.quote(str(script))] if named else ["bash", str(script)]
         stdout.touch()
         stderr.touch()
-        followers = self._follow(stdout, stderr)
+        followers = self._follow(machine, stdout, stderr)
         self.started = utcnow()
         self.status = self.details = "InProgress"
         over = threading.Event()
@@ -201,13 +201,14 @@ class CommandInvocation:
             self.wish = wish
             child.send(signal.SIGUSR1)
 
-    def _follow(self, stdout: Path, stderr: Path) -> list[logs.Follower]:
+    def _follow(self, machine: InstanceMachine, stdout: Path, stderr: Path) -> list[logs.Follower]:
         config = self.command.output_config
         if not config["CloudWatchOutputEnabled"]:
             return []
         group, prefix = config["CloudWatchLogGroupName"], f"{self.command.id}/{self.instance_id}/aws-runShellScript"
         streams = ((stdout, f"{prefix}/stdout"), (stderr, f"{prefix}/stderr"))
-        return [logs.Follower(path, group, stream, self.command.region) for path, stream in streams]
+        role, region = machine.role(), self.command.region
+        return [logs.Follower(path, group, stream, region, role=role) for path, stream in streams]
 
     def _elapsed(self) -> str:
         if self.started is None:

@@ -54,7 +54,7 @@ resource "aws_iam_role_policy" "training" {
         Sid      = "WriteLogs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-        Resource = [local.log_group_arn, "${local.log_group_arn}:*"]
+        Resource = "${local.log_group_arn}:*"
       },
       {
         # Every log group of the region: before it writes, the agent searches the list for its group, and AWS cannot

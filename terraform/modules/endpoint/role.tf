@@ -47,7 +47,7 @@ resource "aws_iam_role_policy" "endpoint" {
         Sid      = "WriteLogs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-        Resource = [local.log_group_arn, "${local.log_group_arn}:*"]
+        Resource = "${local.log_group_arn}:*"
       },
       {
         Sid      = "PullTheImage"

@@ -47,22 +47,27 @@ resource "aws_iam_role_policy" "notebook" {
         Resource = [for prefix in ["datasets", "payloads", "models"] : "${var.artifacts.arn}/${prefix}/*"]
       },
       {
-        Sid    = "DriveJobs"
+        Sid    = "RunTrainingJobs"
+        Effect = "Allow"
+        Action = [
+          "sagemaker:AddTags",
+          "sagemaker:CreateTrainingJob",
+          "sagemaker:DescribeTrainingJob",
+          "sagemaker:StopTrainingJob",
+        ]
+        Resource = "${local.sagemaker}:training-job/${var.name}-*"
+      },
+      {
+        Sid    = "RunTuningJobs"
         Effect = "Allow"
         Action = [
           "sagemaker:AddTags",
           "sagemaker:CreateHyperParameterTuningJob",
-          "sagemaker:CreateTrainingJob",
           "sagemaker:DescribeHyperParameterTuningJob",
-          "sagemaker:DescribeTrainingJob",
           "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
           "sagemaker:StopHyperParameterTuningJob",
-          "sagemaker:StopTrainingJob",
         ]
-        Resource = [
-          "${local.sagemaker}:training-job/${var.name}-*",
-          "${local.sagemaker}:hyper-parameter-tuning-job/${var.name}-*",
-        ]
+        Resource = "${local.sagemaker}:hyper-parameter-tuning-job/${var.name}-*"
       },
       {
         # "*": AWS cannot restrict these lists to some names.
@@ -79,25 +84,45 @@ resource "aws_iam_role_policy" "notebook" {
         Resource = "*"
       },
       {
+        # Everything whose name begins with the notebook's, which excludes the resources of Terraform. The same applies
+        # to the next two.
         Sid    = "TryModels"
+        Effect = "Allow"
+        Action = [
+          "sagemaker:AddTags",
+          "sagemaker:CreateModel",
+          "sagemaker:DeleteModel",
+          "sagemaker:DescribeModel",
+        ]
+        Resource = "${local.sagemaker}:model/${local.notebook}-*"
+      },
+      {
+        # To create or update an endpoint is a permission on its configuration too.
+        Sid    = "ConfigureTrialEndpoints"
         Effect = "Allow"
         Action = [
           "sagemaker:AddTags",
           "sagemaker:CreateEndpoint",
           "sagemaker:CreateEndpointConfig",
-          "sagemaker:CreateModel",
-          "sagemaker:DeleteEndpoint",
           "sagemaker:DeleteEndpointConfig",
-          "sagemaker:DeleteModel",
-          "sagemaker:DescribeEndpoint",
           "sagemaker:DescribeEndpointConfig",
-          "sagemaker:DescribeModel",
+          "sagemaker:UpdateEndpoint",
+        ]
+        Resource = "${local.sagemaker}:endpoint-config/${local.notebook}-*"
+      },
+      {
+        Sid    = "RunTrialEndpoints"
+        Effect = "Allow"
+        Action = [
+          "sagemaker:AddTags",
+          "sagemaker:CreateEndpoint",
+          "sagemaker:DeleteEndpoint",
+          "sagemaker:DescribeEndpoint",
           "sagemaker:InvokeEndpoint",
           "sagemaker:UpdateEndpoint",
           "sagemaker:UpdateEndpointWeightsAndCapacities",
         ]
-        # Everything whose name begins with the notebook's, which excludes the resources of Terraform.
-        Resource = [for kind in ["model", "endpoint-config", "endpoint"] : "${local.sagemaker}:${kind}/${local.notebook}-*"]
+        Resource = "${local.sagemaker}:endpoint/${local.notebook}-*"
       },
       {
         Sid      = "AskTheLiveEndpoint"
@@ -116,7 +141,7 @@ resource "aws_iam_role_policy" "notebook" {
         Sid      = "ReadTheLogsOfJobs"
         Effect   = "Allow"
         Action   = ["logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"]
-        Resource = ["${local.logs}:/aws/sagemaker/TrainingJobs", "${local.logs}:/aws/sagemaker/TrainingJobs:*"]
+        Resource = "${local.logs}:/aws/sagemaker/TrainingJobs:*"
       },
       {
         # The log group of all notebooks of the account. SageMaker creates it with the first notebook, so it is not
@@ -124,7 +149,7 @@ resource "aws_iam_role_policy" "notebook" {
         Sid      = "WriteItsOwnLog"
         Effect   = "Allow"
         Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-        Resource = ["${local.logs}:/aws/sagemaker/NotebookInstances", "${local.logs}:/aws/sagemaker/NotebookInstances:*"]
+        Resource = "${local.logs}:/aws/sagemaker/NotebookInstances:*"
       },
       {
         Sid      = "StopItself"

@@ -56,7 +56,7 @@ resource "aws_iam_role_policy" "training" {
         Sid      = "WriteLogs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-        Resource = ["${local.logs}:${local.log_group}", "${local.logs}:${local.log_group}:*"]
+        Resource = "${local.logs}:${local.log_group}:*"
       },
       {
         # SageMaker creates the group of an endpoint with its first line, with the endpoint's role. The group of the

@@ -1,5 +1,6 @@
 """A real local AWS for the tests: one server process per test session, with its own port and state directory."""
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,12 @@ from localaws.context import REPOSITORY
 from localaws.ports import free_port
 
 T = TypeVar("T")
+
+# The roles that tests give to services. They may do everything: what a role may not do has tests of its own.
+ROLES = ("pawprint", "lambda", "r", "x")
+SERVICES = [f"{service}.amazonaws.com" for service in ("ec2", "lambda", "sagemaker")]
+TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": SERVICES}}
+EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
 
 class Server:
@@ -48,7 +55,15 @@ class Server:
             )
         until(lambda: ask(self.port) or self.process.poll() is not None, "the server answers")
         assert self.process.poll() is None, (self.home / "server.log").read_text()
+        self._make_roles()
         return self
+
+    def _make_roles(self) -> None:
+        iam = self.client("iam")
+        known = {role["RoleName"] for role in iam.list_roles()["Roles"]}
+        for name in set(ROLES) - known:
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(TRUST))
+            iam.put_role_policy(RoleName=name, PolicyName="everything", PolicyDocument=policy(EVERYTHING))
 
     def stop(self) -> None:
         """Stop in order; an unclean end fails the test."""
@@ -76,6 +91,10 @@ class Server:
             aws_secret_access_key="test",
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": retries}, read_timeout=70),
         )
+
+
+def policy(*statements: dict) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 240) -> T:

@@ -77,9 +77,6 @@ class Function:
         self.server = server
         self.name = name
         self.client = server.client("lambda")
-        iam = server.client("iam")
-        with suppress(iam.exceptions.EntityAlreadyExistsException):
-            iam.create_role(RoleName="lambda", AssumeRolePolicyDocument="{}")
         self.client.create_function(
             FunctionName=name,
             Role="arn:aws:iam::123456789012:role/lambda",

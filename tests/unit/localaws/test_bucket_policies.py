@@ -44,9 +44,10 @@ class Bucket:
         return None
 
     def user(self, name: str) -> Any:
-        """A client with the keys of a new user."""
+        """A client with the keys of a new user, whose own policy allows everything in S3."""
         iam = self.server.client("iam")
         iam.create_user(UserName=name)
+        iam.attach_user_policy(UserName=name, PolicyArn="arn:aws:iam::aws:policy/AmazonS3FullAccess")
         key = iam.create_access_key(UserName=name)["AccessKey"]
         return boto3.session.Session().client(
             "s3",

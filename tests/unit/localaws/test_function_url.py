@@ -42,6 +42,12 @@ def handler(event, context):
 BODY = bytes(range(256)) * 16
 
 
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}],
+}
+
+
 class Url:
     """A function with a URL on its alias `live`."""
 
@@ -51,7 +57,7 @@ class Url:
         self.client = server.client("lambda")
         iam = server.client("iam")
         try:
-            role = iam.create_role(RoleName="url", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+            role = iam.create_role(RoleName="url", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
         except iam.exceptions.EntityAlreadyExistsException:
             role = iam.get_role(RoleName="url")["Role"]["Arn"]
         archive = io.BytesIO()

@@ -1,6 +1,5 @@
 """Versions, aliases, concurrency and policies of functions."""
 
-import contextlib
 import io
 import json
 import re
@@ -41,9 +40,6 @@ class Function:
         self.server = server
         self.name = name
         self.client = server.client("lambda")
-        iam = server.client("iam")
-        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
-            iam.create_role(RoleName="lambda", AssumeRolePolicyDocument="{}")
         self.client.create_function(
             FunctionName=name,
             Role="arn:aws:iam::123456789012:role/lambda",

@@ -108,6 +108,7 @@ class EndpointOperations(Operations):
                     count=asked["InitialInstanceCount"],
                     weight=asked["InitialVariantWeight"],
                     instance_type=asked.get("InstanceType") or "",
+                    role_arn=model.request.get("ExecutionRoleArn") or "",
                 )
             )
         return EndpointDeployment(config_name, tuple(variants), now())

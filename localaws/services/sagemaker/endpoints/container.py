@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError
 from localaws import images, logs, machines
 from localaws.archives import ArchiveError, unpack_tar
 from localaws.context import context
+from localaws.services.iam import service_roles
+from localaws.services.iam.service_roles import SAGEMAKER, CannotAssume, ServiceDenied, ServiceRole
 from localaws.services.sagemaker.metadata import model_location
 from localaws.supervisor import Child
 
@@ -42,22 +44,46 @@ class Variant:
     isolated: bool
     count: int
     weight: float
-    instance_type: str = ""  # states from before this field exists read as ""
+    instance_type: str = ""  # states from before these fields exist read as ""
+    role_arn: str = ""
+
+    def role(self, region: str) -> ServiceRole:
+        """What the instances act for."""
+        return ServiceRole(self.role_arn, SAGEMAKER, "SageMaker", region)
+
+    def require_image(self, region: str) -> None:
+        """Raise HostingError unless the role may pull the image from its registry.
+
+        Records that an instance writes its metrics with the role; without that permission AWS has none of them.
+        """
+        role = self.role(region)
+        role.decide("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"})
+        try:
+            role.require(service_roles.permissions_to_pull(self.image))
+        except ServiceDenied as error:
+            raise HostingError(
+                f'The image "{self.image}" of variant "{self.name}" cannot be pulled. Please ensure that the role '
+                f'"{self.role_arn}" has the permissions to pull it. {error}'
+            ) from error
 
 
 def unpack_model(variant: Variant, folder: Path, region: str) -> None:
-    """Fetch a variant's archive and unpack it to `folder/model`. Raises HostingError."""
+    """Fetch a variant's archive with its role, and unpack it to `folder/model`. Raises HostingError."""
     location = model_location(variant.model_data_url)
     assert location is not None  # CreateModel has refused any other address
     archive = folder / "model.tar.gz"
     (folder / "model").mkdir(parents=True, exist_ok=True)
     try:
-        context().client("s3", region).download_file(*location, str(archive))
+        variant.role(region).client("s3").download_file(*location, str(archive))
         unpack_tar(archive, folder / "model")
     except ClientError as error:
         raise HostingError(
             f'Failed to download model data for variant "{variant.name}" from URL "{variant.model_data_url}". '
             f"Please ensure that there is an object located at the URL. ({error.response['Error']['Code']})"
+        ) from error
+    except CannotAssume as error:
+        raise HostingError(
+            service_roles.no_access_to_model(variant.model_data_url, variant.role_arn, region)
         ) from error
     except (ArchiveError, OSError) as error:
         shutil.rmtree(folder / "model", ignore_errors=True)
@@ -97,7 +123,8 @@ class HostingInstance:
         began = time.monotonic()
         chosen = images.environment(variant.image)
         group, stream = f"/aws/sagemaker/Endpoints/{endpoint}", f"{variant.name}/{self.id}"
-        follower = logs.Follower(self.log, group, stream, region)
+        role = variant.role(region)
+        follower = logs.Follower(self.log, group, stream, region, role=role)
 
         def on_exit(returncode: int) -> None:
             follower.finish()
@@ -108,7 +135,8 @@ class HostingInstance:
         # A short path: Ray's sockets are in it, and the system takes at most 107 characters for the path of one.
         self._scratch = Path(tempfile.mkdtemp(prefix="localaws-"))
         given = {"SM_MODEL_DIR": str(model), "TMPDIR": str(self._scratch), **variant.environment}
-        environment = context().child_environment(region, **given)
+        credentials = service_roles.credentials_address(lambda: role)
+        environment = context().child_environment(region, credentials=credentials, **given)
         contract = chosen.image.contract if chosen.image else None
         argv = [chosen.python, "-I", str(SANDBOX), "--processors", str(machines.processors(variant.instance_type))]
         if variant.isolated:  # it may connect to nothing, and has nothing to connect with

@@ -16,6 +16,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 from localaws import clock, state
 from localaws.context import ACCOUNT_ID
+from localaws.services.iam.service_roles import ServiceDenied
 from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import HostingError, Variant
 from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
@@ -176,6 +177,7 @@ class HostedEndpoint(Record):
         wait = clock.real(watched + (update.get("TerminationWaitInSeconds") or 0))
         alarms = (policy.get("AutoRollbackConfiguration") or {}).get("Alarms") or []
         names = [alarm["AlarmName"] for alarm in alarms]
+        self._require_sight_of(names)
         end = now().timestamp() + wait
         while True:
             known = cloudwatch_backends[ACCOUNT_ID][self.region].alarms
@@ -183,6 +185,16 @@ class HostedEndpoint(Record):
                 raise HostingError(f"Rolled back because of the alarm {', '.join(ringing)}.")
             if now().timestamp() >= end or self._abandoned.wait(ALARM_POLL_SECONDS):
                 return
+
+    def _require_sight_of(self, alarms: list[str]) -> None:
+        """Raise HostingError unless the models' roles may see the alarms, which SageMaker reads with them."""
+        arn = f"arn:aws:cloudwatch:{self.region}:{ACCOUNT_ID}:alarm:"
+        for fleet in self.fleets.values():
+            try:
+                role = fleet.variant.role(self.region)
+                role.require(("cloudwatch:DescribeAlarms", arn + name) for name in alarms)
+            except ServiceDenied as error:
+                raise HostingError(f"The alarms of the deployment cannot be read: {error}") from error
 
     def scale(self, variants: tuple[Variant, ...]) -> None:
         """Bring the same models to other counts and weights, in a thread. Raises ResourceLimitExceeded."""

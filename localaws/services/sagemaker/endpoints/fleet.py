@@ -52,6 +52,7 @@ class InstanceFleet:
 
     def start(self) -> None:
         """Fetch and unpack the model, then start the instances. Raises HostingError."""
+        self.variant.require_image(self._region)
         unpack_model(self.variant, self._directory, self._region)
         for _ in range(self.desired):
             self._launch(delay=0)

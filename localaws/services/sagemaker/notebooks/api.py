@@ -9,7 +9,7 @@ from moto.sagemaker.models import sagemaker_backends
 from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.notebooks.instance import AT_REST, NotebookInstance
-from localaws.services.sagemaker.records import InvalidRequest, Operations, Record
+from localaws.services.sagemaker.records import InvalidRequest, Operations, Record, arn_of, require_role
 
 NO_NOTEBOOK = "RecordNotFound"
 NO_LIFECYCLE = (
@@ -38,6 +38,7 @@ class NotebookOperations(Operations):
         notebooks = self.table("notebook-instance")
         if name in notebooks:
             raise InvalidRequest(f"Cannot create a duplicate Notebook Instance ({notebooks[name].arn})")
+        require_role(request["RoleArn"], self.region, arn_of("notebook-instance", name, self.region))
         limits.require_notebook(self.region, request["InstanceType"])
         notebook = NotebookInstance(name, self.region, request)
         notebook.start(self._scripts(notebook, "OnCreate", "OnStart"))

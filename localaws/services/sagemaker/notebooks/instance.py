@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from localaws import logs, state
+from localaws.services.iam.service_roles import SAGEMAKER, ServiceRole
 from localaws.services.sagemaker.notebooks.machine import NotebookMachine, ScriptFailed
 from localaws.services.sagemaker.records import InvalidRequest, Record, now
 
@@ -26,7 +27,8 @@ class NotebookInstance(Record):
 
     @property
     def machine(self) -> NotebookMachine:
-        return NotebookMachine(self.name, self.region)
+        role = ServiceRole(self.request["RoleArn"], SAGEMAKER, "SageMaker", self.region)
+        return NotebookMachine(self.name, self.region, role)
 
     def require(self, statuses: tuple[str, ...], target: str) -> None:
         """Raise the InvalidRequest that AWS gives where the status is none of these."""

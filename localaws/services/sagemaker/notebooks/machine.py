@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from localaws import logs
 from localaws.context import context
+from localaws.services.iam.service_roles import ServiceRole, credentials_address
 from localaws.supervisor import Child
 
 LOG_GROUP = "/aws/sagemaker/NotebookInstances"
@@ -42,9 +43,10 @@ class ScriptFailed(Exception):
 class NotebookMachine:
     """One notebook instance's directory and processes. It has no state: that is what its processes are."""
 
-    def __init__(self, name: str, region: str):
+    def __init__(self, name: str, region: str, role: ServiceRole):
         self.name = name
         self.region = region
+        self.role = role
         self.directory = context().home / "notebooks" / region / name
         self.home = self.directory / "home"
         self.volume = self.home / "SageMaker"
@@ -130,9 +132,13 @@ class NotebookMachine:
     ) -> Child:
         """Start a process of the instance, with its output in a log stream of the instance's own."""
         environment = context().child_environment(
-            self.region, HOME=str(self.home), NOTEBOOK_HOME=str(self.home), **(more or {})
+            self.region,
+            credentials=credentials_address(lambda: self.role),
+            HOME=str(self.home),
+            NOTEBOOK_HOME=str(self.home),
+            **(more or {}),
         )
-        follower = logs.Follower(log, LOG_GROUP, f"{self.name}/{stream}", self.region)
+        follower = logs.Follower(log, LOG_GROUP, f"{self.name}/{stream}", self.region, role=self.role)
 
         def ended(code: int) -> None:
             follower.finish()

@@ -8,7 +8,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker import limits
-from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of
+from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of, require_role
 from localaws.services.sagemaker.training.container import unsupported_launcher
 from localaws.services.sagemaker.training.job import UNFINISHED, TrainingJob
 from localaws.services.sagemaker.training.staging import SUPPORTED, unsupported_in
@@ -28,6 +28,7 @@ class TrainingOperations(Operations):
         request = self.request
         name = request["TrainingJobName"]
         check(request)
+        require_role(request["RoleArn"], self.region, arn_of("training-job", name, self.region))
         if name in self.table("training-job"):
             raise InUse(
                 f"Training job names must be unique within an AWS account and region, and a training job "

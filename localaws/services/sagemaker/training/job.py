@@ -18,6 +18,8 @@ from localaws.context import context
 from localaws.images import ImageError
 from localaws.ports import free_port
 from localaws.services.cloudwatch.metrics import store
+from localaws.services.iam import service_roles
+from localaws.services.iam.service_roles import CannotAssume, ServiceDenied, ServiceRole
 from localaws.services.sagemaker.records import Record, now
 from localaws.services.sagemaker.training import container, entry_point, failure, requirements, staging
 from localaws.services.sagemaker.training.container import ContractError, Host
@@ -135,6 +137,11 @@ class TrainingJob(Record):
     # --- the run ---
 
     @property
+    def role(self) -> ServiceRole:
+        """What the job and its containers act for."""
+        return ServiceRole(self.request["RoleArn"], service_roles.SAGEMAKER, "SageMaker", self.region)
+
+    @property
     def folder(self) -> Path:
         return context().home / "training" / self.region / self.name
 
@@ -144,6 +151,8 @@ class TrainingJob(Record):
             outcome = self._train()
         except JobFailed as failed:
             outcome, reason = "Failed", str(failed)
+        except CannotAssume as error:  # the role was changed after the job was taken
+            outcome, reason = "Failed", f"ClientError: SageMaker was unable to assume the role '{error}'"
         except Exception as error:
             log.exception("training job %s failed within the local AWS", self.name)
             outcome, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
@@ -160,22 +169,36 @@ class TrainingJob(Record):
 
         self.started = now()
         self._enter_unless_stopping("Downloading")
+        self.role.require_trust(self.arn)
+        self._pull_image()
         channels = self.request.get("InputDataConfig") or []
         for host in hosts:
             mode = self.request["AlgorithmSpecification"]["TrainingInputMode"]
             configs = {channel["ChannelName"]: staging.channel_config(channel, mode) for channel in channels}
             host.prepare(self.request.get("HyperParameters") or {}, configs)
-            staging.fetch(host, self.request, self._stop_asked)
+            staging.fetch(host, self.request, self.role, self._stop_asked)
 
         self._enter_unless_stopping("Training")
         exceeded = not self._stop_asked.is_set() and self._run_programs(hosts)
         if not self._suspended.is_set():
             self._enter("Uploading")
             output = self.request["OutputDataConfig"]["S3OutputPath"]
-            self.artifacts = staging.upload_artifacts(self.name, hosts, self.folder, self.region, output)
+            self.artifacts = staging.upload_artifacts(self.name, hosts, self.folder, self.role, output)
         if exceeded:
             return "MaxRuntimeExceeded"
         return "Stopped" if self._stop_asked.is_set() else "Completed"
+
+    def _pull_image(self) -> None:
+        """Raise JobFailed unless the role may pull the job's image from its registry.
+
+        Records that an instance writes its metrics with the role; without that permission AWS has none of them.
+        """
+        self.role.decide("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": LOG_GROUP})
+        image = self.request["AlgorithmSpecification"].get("TrainingImage") or ""
+        try:
+            self.role.require(service_roles.permissions_to_pull(image))
+        except ServiceDenied as error:
+            raise JobFailed(f"ClientError: The image {image} cannot be pulled: {error}") from error
 
     def _run_programs(self, hosts: list[Host]) -> bool:
         """Run the program on every host until all have ended; True where the time was up. Raises JobFailed."""
@@ -184,12 +207,12 @@ class TrainingJob(Record):
         with contextlib.ExitStack() as stack:
             for host in hosts:
                 stream = f"{self.name}/{host.name}-{int(self.started.timestamp())}"
-                follower = logs.Follower(host.log, LOG_GROUP, stream, self.region, self._read_metrics)
+                follower = logs.Follower(host.log, LOG_GROUP, stream, self.region, self._read_metrics, self.role)
                 stack.callback(follower.finish)
             children = {host: self._start(host, port) for host in hosts}
             stack.callback(context().supervisor.stop_children, list(children.values()), STOP_SECONDS)
             stack.enter_context(
-                staging.synchronised_checkpoints(hosts[0], self.region, self.request.get("CheckpointConfig"))
+                staging.synchronised_checkpoints(hosts[0], self.role, self.request.get("CheckpointConfig"))
             )
             return self._watch(children, time.monotonic() + limit)
 
@@ -244,7 +267,10 @@ class TrainingJob(Record):
         # What the image's entry point sets for PyTorch, whatever the job's own variables are.
         torch = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **network}
         environment = context().child_environment(
-            self.region, chosen.python, **own | container.variables(host, given, self.region) | torch
+            self.region,
+            chosen.python,
+            service_roles.credentials_address(lambda: self.role),
+            **own | container.variables(host, given, self.region) | torch,
         )
         self._commands[host] = argv
         container.say(host, f"{host.INVOKING}\n\n{' '.join(argv)}\n")
@@ -262,7 +288,8 @@ class TrainingJob(Record):
         what = "the module" if package else "dependencies from requirements.txt"
         command = requirements.install_command(python, host.packages, package, bool(missing))
         container.say(host, f"Installing {what}" + (f": {', '.join(missing)}" if missing else ""))
-        environment = context().child_environment(self.region, python, **requirements.index_settings())
+        credentials = service_roles.credentials_address(lambda: self.role)
+        environment = context().child_environment(self.region, python, credentials, **requirements.index_settings())
         child = self._spawn(host, command, environment)
         while child.running and not self._stop_asked.wait(POLL_SECONDS):
             pass

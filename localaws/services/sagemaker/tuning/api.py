@@ -8,7 +8,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker import limits
-from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of
+from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of, require_role
 from localaws.services.sagemaker.training.job import UNFINISHED
 from localaws.services.sagemaker.tuning.job import TuningJob
 from localaws.services.sagemaker.tuning.request import check_request, check_warm_start, trial_request
@@ -34,6 +34,7 @@ class TuningOperations(Operations):
         request = self.request
         name = request["HyperParameterTuningJobName"]
         check_request(request)
+        require_role(request["TrainingJobDefinition"]["RoleArn"], self.region, arn_of(KIND, name, self.region))
         parents = []
         if start := request.get("WarmStartConfig"):
             names = [each["HyperParameterTuningJobName"] for each in start["ParentHyperParameterTuningJobs"]]

@@ -1,0 +1,175 @@
+"""Permissions that were granted and used in a rehearsal, and the policy of a user who deploys.
+
+The local AWS records each permission that a principal used. From what the account's root used, `deployer_policy` makes
+the least policy with which every target of the Makefile passes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from deploy import console
+from deploy.console import Failure
+from deploy.environment import ACCOUNT, TERRAFORM
+
+POLICY = TERRAFORM / "deployer-policy.json"
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+# Of a role's inline policies, without white space (IAM quotas). A managed policy takes 6,144: this one would be two.
+MAX_POLICY_CHARACTERS = 10_240
+
+# For each target, a permission that it alone uses: without it the policy would lack what the target needs.
+STEPS = {
+    "apply": "sagemaker:CreateEndpoint",
+    "data": "s3:PutObject",
+    "train": "sagemaker:CreateTrainingJob",
+    "tune": "sagemaker:CreateHyperParameterTuningJob",
+    "train-ec2": "ssm:SendCommand",
+    "promote": "sagemaker:UpdateEndpoint",
+    "notebook": "sagemaker:CreatePresignedNotebookInstanceUrl",
+    "destroy": "sagemaker:DeleteEndpoint",
+}
+# What a user needs beyond the calls of one rehearsal: pairs of an action and a resource.
+ALSO = (
+    # The targets do this only in some states: an update of the function, a stopped instance, Ctrl-C.
+    ("ec2:StartInstances", "instance/*"),
+    ("freetier:GetAccountPlanState", "*"),  # this one and the next two: the check of the account's limits
+    ("lambda:GetAccountSettings", "*"),
+    ("servicequotas:ListServiceQuotas", "*"),
+    ("lambda:PublishVersion", "function:{name}*"),
+    ("lambda:UpdateAlias", "function:{name}*"),
+    ("lambda:UpdateFunctionCode", "function:{name}*"),
+    ("lambda:UpdateFunctionConfiguration", "function:{name}*"),
+    ("sagemaker:StartNotebookInstance", "notebook-instance/{name}*"),
+    ("sagemaker:StopHyperParameterTuningJob", "hyper-parameter-tuning-job/{name}*"),
+    ("sagemaker:StopTrainingJob", "training-job/{name}*"),
+    # Application Auto Scaling makes the alarms of target tracking (its user guide, identity-based policy examples).
+    *(
+        (f"cloudwatch:{verb}", "alarm:TargetTracking-*")
+        for verb in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
+    ),
+)
+PASSED_TO = ("ec2.amazonaws.com", "lambda.amazonaws.com", "sagemaker.amazonaws.com")
+
+_EC2_ID = re.compile(r"\b(i|sg|sgr|vol|eni|vpc|subnet|ami|rtb|igw)-[0-9a-f]{8,}\b")
+
+
+@dataclass(frozen=True)
+class PrincipalReport:
+    """A role or user: pairs of an action and a resource that its policies grant, and those that it used."""
+
+    arn: str
+    granted: tuple[dict[str, Any], ...]
+    used: tuple[dict[str, Any], ...]
+
+    @property
+    def name(self) -> str:
+        return self.arn.split(":", 5)[5]
+
+    @property
+    def used_grants(self) -> list[dict[str, Any]]:
+        return [each for each in self.granted if each["used"]]
+
+    @property
+    def unused_grants(self) -> list[dict[str, Any]]:
+        return [each for each in self.granted if not each["used"] and each["possible"]]
+
+    @property
+    def impossible_grants(self) -> list[dict[str, Any]]:
+        """Pairs that no request can have, as a permission to create models on endpoints."""
+        return [each for each in self.granted if not each["possible"]]
+
+    @property
+    def denials(self) -> list[dict[str, Any]]:
+        return [each for each in self.used if each["denied"]]
+
+
+def ask() -> list[PrincipalReport]:
+    """What the running local AWS has recorded. Raises Failure."""
+    port = int(os.environ["LOCALAWS_PORT"])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", "/_localaws/permissions")
+        answer = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        raise Failure(
+            f"The local AWS does not answer on 127.0.0.1:{port}. Start it: {console.make('local-up')}"
+        ) from None
+    finally:
+        connection.close()
+    return [
+        PrincipalReport(arn, tuple(each["granted"]), tuple(each["used"]))
+        for arn, each in sorted(answer["principals"].items())
+    ]
+
+
+def missing_steps(used: Iterable[dict[str, Any]]) -> list[str]:
+    """The targets that have not run since the local AWS was emptied."""
+    actions = {each["action"] for each in used if each["allowed"]}
+    return [target for target, action in STEPS.items() if action not in actions]
+
+
+def deployer_policy(used: Iterable[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The least policy that covers what was used by a stack of this name, for any account and region."""
+    resources: dict[str, set[str]] = defaultdict(set)
+    for each in used:
+        if each["allowed"]:
+            resources[each["action"]].add(generalised(each["resource"], name))
+    for action, resource in ALSO:
+        arn = f"arn:aws:{action.partition(':')[0]}:*:*:{resource.format(name=name)}"
+        resources[action].add(resource if resource == "*" else arn)
+    together: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for action, arns in sorted(resources.items()):
+        service = "iam:PassRole" if action == "iam:PassRole" else action.partition(":")[0]
+        together[service, tuple(_without_covered(arns))].append(action)
+    return {"Version": "2012-10-17", "Statement": list(_statements(together))}
+
+
+def generalised(arn: str, name: str) -> str:
+    """An ARN for any account and region; of names that begin with the stack's name, only the beginning counts."""
+    if arn == "*":
+        return arn
+    parts = arn.split(":", 5)
+    prefix, (region, account, resource) = parts[:3], parts[3:]
+    # What follows the stack's name is a run, a version or a kind of resource. Of an object, only that it is one.
+    before, found, after = resource.partition(name)
+    if found:
+        of_object = "/*" if parts[2] == "s3" and "/" in after else ""
+        resource = f"{before}{name}*{of_object}"
+    else:
+        resource = re.sub(r"(log-group:[^:*]*):log-stream:.*", r"\1:*", _EC2_ID.sub("*", resource))
+        resource = re.sub(r"^scalable-target/.*", "scalable-target/*", resource)
+    account = "*" if account == ACCOUNT else account
+    return ":".join([*prefix, "*" if region else "", account, resource])
+
+
+def size(policy: dict[str, Any]) -> int:
+    """The characters of a policy as IAM counts them."""
+    return len(re.sub(r"\s", "", json.dumps(policy)))
+
+
+def _without_covered(arns: set[str]) -> list[str]:
+    """The resources without those that `*` covers anyhow."""
+    return ["*"] if "*" in arns else sorted(arns)
+
+
+def _statements(together: dict[tuple[str, tuple[str, ...]], list[str]]) -> Iterator[dict[str, Any]]:
+    counts: dict[str, int] = defaultdict(int)
+    for (service, arns), actions in sorted(together.items()):
+        word = "".join(part.capitalize() for part in re.split(r"\W", service))
+        counts[word] += 1
+        statement = {
+            "Sid": f"{word}{counts[word]}",
+            "Effect": "Allow",
+            "Action": actions,
+            "Resource": list(arns),
+        }
+        if service == "iam:PassRole":
+            statement["Condition"] = {"StringEquals": {"iam:PassedToService": list(PASSED_TO)}}
+        yield statement
