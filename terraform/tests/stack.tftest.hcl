@@ -118,7 +118,7 @@ run "local_values" {
   }
 
   assert {
-    condition     = !output.values.artifacts.force_destroy
+    condition     = !try(output.values.artifacts.force_destroy, false)
     error_message = "Terraform must not delete data. `make destroy` empties the bucket after it has asked."
   }
 }
