@@ -42,6 +42,11 @@ ALSO = (
     ("freetier:GetAccountPlanState", "*"),  # this one and the next two: the check of the account's limits
     ("lambda:GetAccountSettings", "*"),
     ("servicequotas:ListServiceQuotas", "*"),
+    *(
+        (f"logs:{verb}", f"log-group:{group}/{{name}}*")  # `make logs` of the endpoint and of the function
+        for verb in ("DescribeLogStreams", "GetLogEvents")
+        for group in ("/aws/lambda", "/aws/sagemaker/Endpoints")
+    ),
     ("lambda:PublishVersion", "function:{name}*"),
     ("lambda:UpdateAlias", "function:{name}*"),
     ("lambda:UpdateFunctionCode", "function:{name}*"),

@@ -2,6 +2,10 @@
 # allowed_account_ids = ["..."]
 region = "us-east-1"
 
+artifacts = {
+  force_destroy = false # `make destroy` empties the bucket, after it has asked
+}
+
 endpoint = {
   instance_type = "ml.m5.large"
   scaling = {

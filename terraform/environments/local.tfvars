@@ -3,6 +3,10 @@ region              = "us-east-1"
 allowed_account_ids = ["123456789012"]
 s3_use_path_style   = true
 
+artifacts = {
+  force_destroy = false # `make destroy` empties the bucket, after it has asked
+}
+
 # A notebook on this machine costs nothing. The idle watch would need a systemd timer of Amazon Linux.
 notebook = {
   idle_minutes = 0

@@ -118,7 +118,7 @@ run "local_values" {
   }
 
   assert {
-    condition     = !try(output.values.artifacts.force_destroy, false)
+    condition     = !output.values.artifacts.force_destroy
     error_message = "Terraform must not delete data. `make destroy` empties the bucket after it has asked."
   }
 }
