@@ -79,8 +79,13 @@ def render(notebook: nbformat.NotebookNode) -> tuple[str, dict[str, bytes]]:
     for number, (name, picture) in enumerate(resources["outputs"].items(), 1):
         text = text.replace(f"({name})", f"(images/notebook/{number}.png)").replace("![png]", "![The cell's picture]")
         pictures[f"{number}.png"] = picture
-    lines = [line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 2]} …" for line in text.splitlines()]
-    return HEAD + "\n".join(line.rstrip() for line in lines).strip() + "\n", pictures
+    lines = [_shortened(line) if line.startswith("    ") else line for line in text.splitlines()]  # outputs only
+    text = re.sub(r"\n{4,}", "\n\n\n", "\n".join(line.rstrip() for line in lines))
+    return HEAD + text.strip() + "\n", pictures
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 2]} …"
 
 
 def main() -> int:

@@ -92,7 +92,7 @@ def prose_of_markdown(text: str) -> str:
     """A document without code, comments and addresses."""
     text = re.sub(r"^([`~]{3,}).*?^\1", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r"<pre>.*?</pre>", "", text)
+    text = re.sub(r"<pre>.*?</pre>|^<table.*?^</table>", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"`[^`]*`", "CODE", text)
     return re.sub(r"(!?\[[^\]]*\])\([^)]*\)", r"\1", text)
 
