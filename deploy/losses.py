@@ -67,4 +67,5 @@ def confirm(name: str, losses: list[str], target: str) -> None:
     if sys.stdin.isatty() and input(f"Type {name} to continue: ").strip() == name:
         return
     confirmed = console.make(f"{target} CONFIRM={name}")
-    raise Failure(f"Nothing was changed. To confirm without a terminal: {confirmed}")
+    nothing = "Nothing was destroyed" if target == "destroy" else "Nothing was changed"
+    raise Failure(f"{nothing}. To confirm without a terminal: {confirmed}")

@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from classifier.settings import add_arguments, from_arguments
 
@@ -27,7 +28,7 @@ CHANNELS = ("train", "valid", "test", "serving")
 
 def main() -> int:
     signal.signal(signal.SIGTERM, stop)
-    parser = argparse.ArgumentParser(description="Train an image classifier.")
+    parser = Parser(description="Train an image classifier.")
     add_arguments(parser)
     add_folders(parser)
     arguments = fill_from_sagemaker(parser.parse_args())
@@ -61,9 +62,19 @@ def main() -> int:
     try:
         job.run(arguments.name, places, from_arguments(arguments), machine, instance)
     except job.EXPECTED_ERRORS as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        kind = next(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
+        print(f"{type(error).__name__} ({kind}): {error}", file=sys.stderr)
         return 1
     return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """SageMaker's toolkit quotes the output in a job's FailureReason from the first line that names a built-in
+    exception (sagemaker_training/process.py, watch). Without one, the reason would be empty. So every last line here
+    names one."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error (ValueError): {message}\n")
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

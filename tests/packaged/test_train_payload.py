@@ -149,7 +149,7 @@ def test_other_settings_do_not_continue_from_that_checkpoint(trained):
     job, _ = trained
     result = job.run("--lr", "0.5")
     assert result.returncode == 1
-    assert re.match(r"TrainingError: .*another run: lr was None, is 0\.5", last_line(result.stderr))
+    assert re.match(r"TrainingError \(Exception\): .*another run: lr was None, is 0\.5", last_line(result.stderr))
 
 
 def test_a_stopped_job_ends_at_once_and_can_be_resumed(job):
@@ -229,11 +229,11 @@ def test_help_needs_neither_environment_nor_libraries(unpacked):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--arch", "resnet51"], "ModelError: There is no network resnet51"),
-        (["--test", "/nowhere"], "DatasetError: The split test is missing: /nowhere"),
-        (["--serving", "/nowhere.tar.gz"], "ArtifactError: /nowhere.tar.gz does not exist"),
-        (["--weights", "/nowhere.pth"], "ModelError: The weights /nowhere.pth do not exist"),
-        (["--epochs", "none"], "train.py: error: argument --epochs: 'none' is not a whole number"),
+        (["--arch", "resnet51"], "ModelError (Exception): There is no network resnet51"),
+        (["--test", "/nowhere"], "DatasetError (Exception): The split test is missing: /nowhere"),
+        (["--serving", "/nowhere.tar.gz"], "ArtifactError (Exception): /nowhere.tar.gz does not exist"),
+        (["--weights", "/nowhere.pth"], "ModelError (Exception): The weights /nowhere.pth do not exist"),
+        (["--epochs", "none"], "train.py: error (ValueError): argument --epochs: 'none' is not a whole number"),
     ],
     ids=["network", "split", "serving code", "weights", "hyperparameter"],
 )
@@ -247,7 +247,7 @@ def test_the_reason_of_a_failure_is_the_last_line(job, arguments, reason):
 def test_a_wrong_price_stops_the_run_before_training(job):
     result = job.run(PRICE_PER_HOUR="cheap")
     assert (result.returncode, "features" in result.stdout) == (1, False)
-    assert last_line(result.stderr).startswith("PriceError: PRICE_PER_HOUR='cheap' is not a price")
+    assert last_line(result.stderr).startswith("PriceError (Exception): PRICE_PER_HOUR='cheap' is not a price")
 
 
 def test_a_missing_channel_is_named(job):

@@ -58,6 +58,8 @@ class Url:
         iam = server.client("iam")
         try:
             role = iam.create_role(RoleName="url", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+            logs = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+            iam.attach_role_policy(RoleName="url", PolicyArn=logs)
         except iam.exceptions.EntityAlreadyExistsException:
             role = iam.get_role(RoleName="url")["Role"]["Arn"]
         archive = io.BytesIO()
