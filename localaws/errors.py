@@ -25,6 +25,9 @@ CBOR = "smithy-rpc-v2-cbor"
 CBOR_HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 _CONTENT_TYPES = {"rest-json": "application/json", "json": "application/x-amz-json-1.1"}
 _REST = ("rest-json", "rest-xml")
+# A message may quote a character that XML 1.0 has no way to write (its production 2, Char).
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+REPLACEMENT = "\ufffd"
 
 
 def service_of(environ: dict[str, Any]) -> str:
@@ -110,7 +113,7 @@ def answer(service: str, code: str, message: str, status: int = 400, protocol: s
     if protocol in _CONTENT_TYPES:
         body = json.dumps(members(service, code, message))
         return status, {**headers, "X-Amzn-Errortype": code}, body.encode()
-    error = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+    error = f"<Code>{escape(code)}</Code><Message>{escape(_NOT_XML.sub(REPLACEMENT, message))}</Message>"
     if service == "s3":
         body = f"<Error>{error}<RequestId>{request}</RequestId></Error>"
     elif protocol == "ec2":
