@@ -28,7 +28,7 @@ CHANNELS = ("train", "valid", "test", "serving")
 
 def main() -> int:
     signal.signal(signal.SIGTERM, stop)
-    parser = Parser(description="Train an image classifier.")
+    parser = TrainingParser(description="Train an image classifier.")
     add_arguments(parser)
     add_folders(parser)
     arguments = fill_from_sagemaker(parser.parse_args())
@@ -68,7 +68,7 @@ def main() -> int:
     return 0
 
 
-class Parser(argparse.ArgumentParser):
+class TrainingParser(argparse.ArgumentParser):
     """SageMaker's toolkit quotes the output in a job's FailureReason from the first line that names a built-in
     exception (sagemaker_training/process.py, watch). Without one, the reason would be empty. So every last line here
     names one."""
