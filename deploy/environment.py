@@ -103,20 +103,12 @@ class Environment:
         """In a rehearsal, raise Failure if no local AWS answers or if it belongs to another home."""
         if not self.rehearsed:
             return
-        up = console.make("local-up")
         port, home = int(os.environ["LOCALAWS_PORT"]), os.environ["LOCALAWS_HOME"]
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/_localaws/health")
-            found = json.loads(connection.getresponse().read())
-        except (OSError, http.client.HTTPException, ValueError):
-            raise Failure(f"The local AWS does not answer on 127.0.0.1:{port}. Start it: {up}") from None
-        finally:
-            connection.close()
+        found = ask_local_aws("health")
         if found.get("home") != home:
             raise Failure(
                 f"The local AWS on 127.0.0.1:{port} belongs to another home ({found.get('home')}). "
-                f"Start one of your own on another port: export LOCALAWS_PORT={port + 10}; {up}"
+                f"Start one of your own on another port: export LOCALAWS_PORT={port + 10}; {console.make('local-up')}"
             )
         if found.get("iam") == "off":
             console.warn("The local AWS runs with LOCALAWS_IAM=off: it allows everything, as AWS does not.")
@@ -151,6 +143,20 @@ def current() -> Environment:
     os.environ["TF_CLI_CONFIG_FILE"] = str(home / "terraform.rc")
     environment.home.mkdir(parents=True, exist_ok=True)
     return environment
+
+
+def ask_local_aws(what: str) -> dict:
+    """What the running local AWS tells of itself: `health` or `permissions`. Raises Failure if it does not answer."""
+    port = int(os.environ["LOCALAWS_PORT"])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", f"/_localaws/{what}")
+        return json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        up = console.make("local-up")
+        raise Failure(f"The local AWS does not answer on 127.0.0.1:{port}. Start it: {up}") from None
+    finally:
+        connection.close()
 
 
 def point_at_local_aws(default_port: str, home: Path) -> None:

@@ -6,18 +6,14 @@ the least policy with which every target of the Makefile passes.
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from deploy import console
-from deploy.console import Failure
-from deploy.environment import ACCOUNT, TERRAFORM
+from deploy.environment import ACCOUNT, TERRAFORM, ask_local_aws
 
 POLICY = TERRAFORM / "deployer-policy.json"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -97,17 +93,7 @@ class PrincipalReport:
 
 def ask() -> list[PrincipalReport]:
     """What the running local AWS has recorded. Raises Failure."""
-    port = int(os.environ["LOCALAWS_PORT"])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request("GET", "/_localaws/permissions")
-        answer = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        raise Failure(
-            f"The local AWS does not answer on 127.0.0.1:{port}. Start it: {console.make('local-up')}"
-        ) from None
-    finally:
-        connection.close()
+    answer = ask_local_aws("permissions")
     return [
         PrincipalReport(arn, tuple(each["granted"]), tuple(each["used"]))
         for arn, each in sorted(answer["principals"].items())

@@ -24,7 +24,7 @@ from localaws.services.autoscaling.decision import (
 )
 from localaws.services.cloudwatch import alarms
 
-# The role that AWS makes by itself and uses if a target names none, by service namespace.
+# The role that AWS creates and uses if a target names none, by service namespace.
 SERVICE_ROLES = {
     "lambda": ("lambda", "LambdaConcurrency"),
     "sagemaker": ("sagemaker", "SageMakerEndpoint"),

@@ -131,7 +131,7 @@ def _policies(caller: Caller, permission: Permission) -> Policies:
 
 
 def _stranger(caller: Caller | None, environ: Mapping[str, Any]) -> dict[str, tuple[str, int, str]] | None:
-    """What there is to say to a key that nobody has, that is no longer good, or that came without its token."""
+    """The refusal of a key that does not exist, has expired, or came without its token."""
     if caller is None:
         return _UNKNOWN_KEY
     query = unquote(environ.get("QUERY_STRING", ""))

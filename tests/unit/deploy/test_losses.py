@@ -71,6 +71,8 @@ def test_an_emptied_bucket_has_no_version_left(account, monkeypatch):
     s3.delete_object(Bucket="pawprint-test", Key="a")
     s3.put_object(Bucket="pawprint-test", Key="b", Body=b"x")
     bucket.empty(s3, "pawprint-test")
+    left = s3.list_object_versions(Bucket="pawprint-test")
+    assert (left.get("Versions"), left.get("DeleteMarkers")) == (None, None)
     s3.delete_bucket(Bucket="pawprint-test")  # refused if it were not empty
     bucket.empty(s3, "pawprint-test")  # one that is gone is empty
     s3.create_bucket(Bucket="pawprint-test")  # the fixture deletes it
