@@ -36,16 +36,23 @@ KINDS: dict[str, Callable[[Client, dict[str, Any]], str]] = {
 }
 
 
-def of_plan(plan: dict[str, Any], client: Client) -> list[str]:
-    """What the plan (`terraform show -json`) destroys of the kinds above, one sentence part each."""
-    return list(_of_plan(plan, client))
+def of_plan(plan: dict[str, Any], client: Client, unfinished: bool = False) -> list[str]:
+    """What the plan (`terraform show -json`) destroys of the kinds above, one sentence part each.
+
+    `unfinished` says that the last apply was interrupted. Terraform then replaces what it was creating ("tainted").
+    Nobody has used it, so it is not a loss. A bucket is counted all the same.
+    """
+    return list(_of_plan(plan, client, unfinished))
 
 
-def _of_plan(plan: dict[str, Any], client: Client) -> Iterator[str]:
+def _of_plan(plan: dict[str, Any], client: Client, unfinished: bool) -> Iterator[str]:
     for resource in plan.get("resource_changes", []):
-        change = resource["change"]
-        if "delete" in change["actions"] and resource["type"] in KINDS:
-            yield KINDS[resource["type"]](client, change["before"])
+        change, kind = resource["change"], resource["type"]
+        if "delete" not in change["actions"] or kind not in KINDS:
+            continue
+        tainted = resource.get("action_reason") == "replace_because_tainted"
+        if not (unfinished and tainted and kind != "aws_s3_bucket"):
+            yield KINDS[kind](client, change["before"])
 
 
 def buckets_of_plan(plan: dict[str, Any]) -> list[str]:

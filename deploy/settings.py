@@ -29,7 +29,7 @@ def require_known_names(tfvars: Path) -> None:
     if wrong:
         file = tfvars.relative_to(ROOT) if tfvars.is_relative_to(ROOT) else tfvars
         lines = "\n".join(f"  {each}" for each in wrong)
-        raise Failure(f"{file} has settings that do not exist, so they would have no effect:\n{lines}")
+        raise Failure(f"{file} has settings that do not exist, so they would have no effect:\n{lines}\nNothing was changed.")
 
 
 def value(tfvars: Path, name: str) -> Any:

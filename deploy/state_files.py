@@ -15,11 +15,9 @@ from typing import Any
 
 from deploy import console
 from deploy.console import Failure
-from deploy.environment import Environment
 
 KEPT = 20  # backups
 NOTE = "deployments/state.json"
-UNFINISHED = "unfinished.json"  # in the home, while an apply or a destroy runs, and afterwards if it failed
 
 
 @dataclass(frozen=True)
@@ -31,15 +29,22 @@ class Version:
 
     @classmethod
     def read(cls, state: Path) -> Version | None:
-        """The version of a state file; None if there is no file. Raises Failure if it is damaged."""
+        """The version of a state file; None if there is none. Raises Failure if it is damaged.
+
+        Terraform creates an empty file when it starts and writes to it later. If it is killed before that, during the
+        first apply, the file stays empty. Terraform reads it as no state.
+        """
+        backups = sorted(state.with_name("state-backups").glob("*"))
         try:
-            found = json.loads(state.read_text())
+            text = state.read_text()
+            if not text and not backups:
+                return None
+            found = json.loads(text)
             return cls(found["lineage"], found["serial"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            backups = state.with_name("state-backups")
-            newest = f"cp {max(backups.glob('*'))} {state}" if any(backups.glob("*")) else "there is no backup"
+            newest = f"cp {backups[-1]} {state}" if backups else "there is no backup"
             raise Failure(f"{state} is damaged ({error}). Its last backup: {newest}") from error
 
 
@@ -55,22 +60,6 @@ def back_up(state: Path) -> None:
     shutil.copy2(state, copy)
     for old in sorted(folder.glob("*.tfstate"))[:-KEPT]:
         old.unlink()
-
-
-# ---- an apply that did not finish ---------------------------------------------------------------------------------
-
-
-def begin(env: Environment) -> None:
-    (env.home / UNFINISHED).write_text(json.dumps({"began": _now()}))
-
-
-def end(env: Environment) -> None:
-    (env.home / UNFINISHED).unlink(missing_ok=True)
-
-
-def unfinished(env: Environment) -> bool:
-    """Whether the last apply or destroy failed or was interrupted, so that AWS may have what the state lacks."""
-    return (env.home / UNFINISHED).exists()
 
 
 # ---- the note in the bucket ---------------------------------------------------------------------------------------

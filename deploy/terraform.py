@@ -20,7 +20,7 @@ from typing import Any
 
 from python_terraform import IsFlagged, Terraform
 
-from deploy import account_limits, adoption, bucket, console, environment, losses, settings, state_files
+from deploy import account_limits, adoption, bucket, console, environment, losses, settings, state_files, unfinished
 from deploy.build import package
 from deploy.console import Failure
 from deploy.deployment import Deployment
@@ -139,7 +139,7 @@ class Stack:
         self._require_same_region(deployment)
         state_files.back_up(self._state)
         with self._plan_file() as planned:
-            if state_files.unfinished(self.env) and (code := self._adopt(arguments)):
+            if unfinished.exists(self.env) and (code := self._adopt(arguments)):
                 return code
             if code := self._run_briefly("plan", **arguments, out=str(planned)):
                 return code
@@ -149,10 +149,10 @@ class Stack:
                 prepare(deployment)
             for name in losses.buckets_of_plan(plan):
                 bucket.empty(self._clients(plan)("s3"), name)
-            state_files.begin(self.env)
+            unfinished.begin(self.env)
             code = self._run_briefly("apply", str(planned), input=False, compact_warnings=IsFlagged)
         if code == 0:
-            state_files.end(self.env)
+            unfinished.end(self.env)
             self._write_note()
         return code
 
@@ -184,7 +184,7 @@ class Stack:
             where = f"{name}-artifacts-{account}-{region}"  # as in terraform/modules/artifacts; known without a state
             state_files.require_same_state(client("s3"), where, state_files.Version.read(self._state), name)
         if command == "apply" or self.env.asks_before_destroy:
-            lost = losses.of_plan(plan, client)
+            lost = losses.of_plan(plan, client, unfinished.exists(self.env))
             if lost or command == "destroy":
                 losses.confirm(name, lost, command)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy import console, environment
+from deploy import console, environment, unfinished
 from deploy.build import package
 from deploy.sagemaker import endpoint_check
 from deploy.terraform import Stack
@@ -10,11 +10,13 @@ from deploy.terraform import Stack
 
 def main() -> int:
     env = environment.current()
-    env.require_access()
-    package.build()
     stack = Stack(env)
-    if code := stack.apply():
-        return code
+    with unfinished.explained(env, "apply"):
+        env.require_access()
+        package.build()
+        if code := stack.apply():
+            console.fail(f"Terraform failed. {unfinished.next_command(env, 'apply')}")
+            return code
     deployment = stack.require_deployment()
     endpoint_check.require_service(deployment, deployment.release)
     console.done(f"{deployment.name} is deployed; the endpoint serves {deployment.release}")

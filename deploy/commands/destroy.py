@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy import console, environment
+from deploy import console, environment, unfinished
 from deploy.build import package
 from deploy.deployment import Deployment
 from deploy.sagemaker import jobs, trial_endpoints
@@ -11,9 +11,12 @@ from deploy.terraform import Stack
 
 def main() -> int:
     env = environment.current()
-    env.require_access()
-    package.build()
-    return Stack(env).destroy(prepare=stop_work)
+    with unfinished.explained(env, "destroy"):
+        env.require_access()
+        package.build()
+        if code := Stack(env).destroy(prepare=stop_work):
+            console.fail(f"Terraform failed. {unfinished.next_command(env, 'destroy')}")
+        return code
 
 
 def stop_work(deployment: Deployment) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,23 @@ DRESS_REHEARSAL = {"ENV": "aws", "REHEARSE": "1"}
 ORDINARY = {"ENV": "local", "REHEARSE": "", "LOCALAWS_IMAGES": "own"}
 
 
+def checkout(folder: Path) -> Path:
+    """A copy of this checkout, whose settings a test may change. It shares the installed packages."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    shutil.copytree(ROOT / "build", folder / "build")
+    return folder
+
+
 @dataclass
 class Deployment:
     """A rehearsal, controlled with make targets only, like by a user. By default with the settings of AWS."""
@@ -25,19 +43,24 @@ class Deployment:
     port: int
     asked: dict[str, str] = field(default_factory=DRESS_REHEARSAL.copy)
     first_output: str = ""
+    root: Path = ROOT
 
-    def run(self, *arguments: str, timeout: float = 2400) -> subprocess.CompletedProcess:
-        """Run `make ARGUMENTS`. `stdout` of the result has stdout and stderr as one text."""
+    def environment(self) -> dict[str, str]:
+        """The variables of its make targets."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
         environment |= {"PAWPRINT_HOME": str(self.home), "LOCALAWS_PORT": str(self.port), **self.asked}
         environment["LOCALAWS_TIME_SCALE"] = (
             "10"  # shortens the waits of AWS's settings, three minutes after each promotion
         )
         environment["LOCALAWS_HEALTHY_SECONDS"] = "1800"  # on a busy machine an instance takes longer than on AWS
+        return environment
+
+    def run(self, *arguments: str, timeout: float = 2400) -> subprocess.CompletedProcess:
+        """Run `make ARGUMENTS`. `stdout` of the result has stdout and stderr as one text."""
         return subprocess.run(
             ["make", *arguments],
-            cwd=ROOT,
-            env=environment,
+            cwd=self.root,
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -44,6 +44,19 @@ def test_what_else_is_lost_is_named(account, kind: str, before: dict, words: str
     assert words in lost
 
 
+@pytest.mark.parametrize("unfinished", [True, False])
+def test_what_an_interrupted_apply_was_creating_is_no_loss(account, unfinished: bool):
+    plan = planned("aws_sagemaker_notebook_instance", ["delete", "create"], name="n", volume_size=5)
+    plan["resource_changes"][0]["action_reason"] = "replace_because_tainted"
+    assert len(losses.of_plan(plan, account.client, unfinished)) == (0 if unfinished else 1)
+
+
+def test_a_bucket_is_counted_also_after_an_interrupted_apply(account):
+    plan = planned("aws_s3_bucket", ["delete", "create"], bucket="pawprint-test")
+    plan["resource_changes"][0]["action_reason"] = "replace_because_tainted"
+    assert len(losses.of_plan(plan, account.client, unfinished=True)) == 1
+
+
 @pytest.mark.parametrize("kind", ["aws_sagemaker_model", "aws_s3_object", "aws_iam_role"])
 def test_what_terraform_can_create_again_needs_no_confirmation(account, kind: str):
     assert losses.of_plan(planned(kind, ["delete"], name="x"), account.client) == []

@@ -37,6 +37,11 @@ def test_no_state_needs_no_backup(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_file_of_a_killed_first_apply_is_no_state(tmp_path: Path):
+    (tmp_path / "terraform.tfstate").write_text("")
+    assert Version.read(tmp_path / "terraform.tfstate") is None
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"lineage": "a"}'])
 def test_a_damaged_state_is_named_with_its_last_backup(tmp_path: Path, text: str):
     state = write(tmp_path / "terraform.tfstate")
@@ -69,11 +74,3 @@ def test_only_the_last_state_or_a_newer_one_may_be_applied(account, here: Versio
 
 def test_a_bucket_that_does_not_exist_has_no_note(account):
     state_files.require_same_state(account.client("s3"), "there-is-no-such-bucket", None, "pawprint")
-
-
-def test_an_apply_is_unfinished_until_it_ends(account):
-    assert not state_files.unfinished(account.env)
-    state_files.begin(account.env)
-    assert state_files.unfinished(account.env)
-    state_files.end(account.env)
-    assert not state_files.unfinished(account.env)
