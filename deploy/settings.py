@@ -28,8 +28,8 @@ def require_known_names(tfvars: Path) -> None:
     wrong = list(unknown_names(_load(tfvars), types()))
     if wrong:
         file = tfvars.relative_to(ROOT) if tfvars.is_relative_to(ROOT) else tfvars
-        lines = "\n".join(f"  {each}" for each in wrong)
-        raise Failure(f"{file} has settings that do not exist, so they would have no effect:\n{lines}\nNothing was changed.")
+        lines = "".join(f"\n  {each}" for each in wrong)
+        raise Failure(f"{file} has settings that do not exist. They would have no effect:{lines}\nNothing was changed.")
 
 
 def value(tfvars: Path, name: str) -> Any:
