@@ -48,7 +48,9 @@ up: setup ## From nothing to a URL: deploy, train on the sample, promote, predic
 	@$(PY) -m deploy.commands.up $(if $(V),--verbose) $(train_options)
 
 ##@ Infrastructure
-.PHONY: plan apply destroy output package upload
+.PHONY: doctor plan apply destroy output package upload
+doctor: setup ## Check this machine, the account and the stack before an apply; V=1 shows the figures
+	@$(PY) -m deploy.commands.doctor $(if $(V),--details)
 plan: setup ## Show what apply would change
 	@$(PY) -m deploy.commands.plan
 apply: setup ## Package the payloads and deploy the stack

@@ -58,7 +58,7 @@ class Stack:
             "init",
             input=False,
             no_color=IsFlagged,
-            backend_config={"path": str(self._state)},
+            backend_config={"path": str(self.state_file)},
             reconfigure=IsFlagged,
         )
         if code:
@@ -110,8 +110,26 @@ class Stack:
         self.env.require_own_local_aws()
         return deployment
 
+    def settings(self) -> dict[str, Any]:
+        """Every setting with its default. Raises Failure if the file cannot be read."""
+        return settings.effective(self.env.tfvars, self._rehearsal_variables())
+
+    def require_known_settings(self) -> None:
+        """Raise Failure if the settings name something that no variable has."""
+        settings.require_known_names(self.env.tfvars)
+
+    def state(self) -> dict[str, Any]:
+        """The Terraform state as it is stored; {} if there is none. Raises Failure."""
+        if not self.is_remote:
+            return json.loads(self.state_file.read_text()) if self.state_file.is_file() else {}
+        self.init()
+        code, out, err = self._terraform.cmd("state pull")
+        if code:
+            raise Failure(f"The state could not be read:\n{err.strip()}")
+        return json.loads(out or "{}")
+
     def _outputs(self) -> dict[str, Any]:
-        if not self._state.is_file() and not self._remote:
+        if not self.state_file.is_file() and not self.is_remote:
             return {}  # faster than Terraform, which would need to be initialised first
         self.init()
         code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
@@ -129,15 +147,15 @@ class Stack:
         var_files = [self.env.tfvars]
         if release:
             var_files.append(self._var_file("releases", {"releases": release.as_variable()}))
-        if self.env.is_dress_rehearsal:
-            var_files.append(self._var_file("rehearsal", environment.rehearsal_variables()))
+        if rehearsal := self._rehearsal_variables():
+            var_files.append(self._var_file("rehearsal", rehearsal))
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
 
     def _apply(self, arguments: dict[str, Any], prepare: Callable[[Deployment], None] | None = None) -> int:
         """Plan, check the plan, and apply exactly this plan."""
         deployment = self.deployment()
         self._require_same_region(deployment)
-        state_files.back_up(self._state)
+        state_files.back_up(self.state_file)
         with self._plan_file() as planned:
             if state_files.unfinished(self.env) and (code := self._adopt(arguments)):
                 return code
@@ -179,10 +197,10 @@ class Stack:
             self._require_limits(plan)
         name = deployment.outputs.get("name") or plan["variables"]["name"]["value"]
         client = self._clients(plan)
-        if not self._remote and not (command == "apply" and os.environ.get("CONFIRM") == name):
+        if not self.is_remote and not (command == "apply" and os.environ.get("CONFIRM") == name):
             account, region = client("sts").get_caller_identity()["Account"], plan["variables"]["region"]["value"]
             where = f"{name}-artifacts-{account}-{region}"  # as in terraform/modules/artifacts; known without a state
-            state_files.require_same_state(client("s3"), where, state_files.Version.read(self._state), name)
+            state_files.require_same_state(client("s3"), where, state_files.Version.read(self.state_file), name)
         if command == "apply" or self.env.asks_before_destroy:
             lost = losses.of_plan(plan, client)
             if lost or command == "destroy":
@@ -202,8 +220,8 @@ class Stack:
     def _write_note(self) -> None:
         """Leave the state's version in the bucket, if there is one, for `state_files.require_same_state`."""
         deployment = self.deployment()
-        version = state_files.Version.read(self._state)
-        if deployment.has("artifacts_bucket") and version and not self._remote:
+        version = state_files.Version.read(self.state_file)
+        if deployment.has("artifacts_bucket") and version and not self.is_remote:
             state_files.write_note(deployment.client("s3"), deployment.artifacts_bucket, version)
 
     @contextmanager
@@ -227,12 +245,15 @@ class Stack:
         region = plan["variables"]["region"]["value"]
         return lambda service: self.env.client(service, region)
 
+    def _rehearsal_variables(self) -> dict[str, Any]:
+        return environment.rehearsal_variables() if self.env.is_dress_rehearsal else {}
+
     @property
-    def _state(self) -> Path:
+    def state_file(self) -> Path:
         return self.env.home / "terraform.tfstate"
 
     @property
-    def _remote(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether the state is shared, so that Terraform itself knows the newest one."""
         return (TERRAFORM / "backend_override.tf").is_file()
 

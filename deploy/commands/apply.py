@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from deploy import console, environment
 from deploy.build import package
+from deploy.doctor import examination
+from deploy.doctor.check import Subject
 from deploy.sagemaker import endpoint_check
 from deploy.terraform import Stack
 
@@ -11,8 +13,9 @@ from deploy.terraform import Stack
 def main() -> int:
     env = environment.current()
     env.require_access()
-    package.build()
     stack = Stack(env)
+    examination.require_healthy(Subject(env, stack))
+    package.build()
     if code := stack.apply():
         return code
     deployment = stack.require_deployment()
