@@ -48,9 +48,11 @@ up: setup ## From nothing to a URL: deploy, train on the sample, promote, predic
 	@$(PY) -m deploy.commands.up $(if $(V),--verbose) $(train_options)
 
 ##@ Infrastructure
-.PHONY: doctor plan apply destroy output package upload
+.PHONY: doctor cost plan apply destroy output package upload
 doctor: setup ## Check this machine, the account and the stack before an apply; V=1 shows the figures
 	@$(PY) -m deploy.commands.doctor $(if $(V),--details)
+cost: setup ## Show what the stack costs, idle and with traffic, line by line: RATE= IMAGE_KB= USAGE=file
+	@$(PY) -m deploy.commands.cost $(call option,RATE,rate) $(call option,IMAGE_KB,image-kb) $(call option,USAGE,usage)
 plan: setup ## Show what apply would change
 	@$(PY) -m deploy.commands.plan
 apply: setup ## Package the payloads and deploy the stack

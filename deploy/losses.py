@@ -57,14 +57,18 @@ def buckets_of_plan(plan: dict[str, Any]) -> list[str]:
     ]
 
 
-def confirm(name: str, losses: list[str], target: str) -> None:
-    """Return if the user agrees: types the stack's name, or set CONFIRM to it. Raises Failure otherwise."""
+def confirm(name: str, losses: list[str], target: str, cost: str = "") -> None:
+    """Return if the user agrees: types the stack's name, or set CONFIRM to it. Raises Failure otherwise.
+
+    `cost` is how the monthly cost changes, in words.
+    """
     if os.environ.get("CONFIRM") == name:
         return
     console.warn(f"This {'deletes' if target == 'destroy' else 'apply deletes'}:")
     for loss in losses:
         console.err.print(f"  - {loss}", markup=False)
-    if sys.stdin.isatty() and input(f"Type {name} to continue: ").strip() == name:
+    question = f"Type {name} to continue{f' ({cost})' if cost else ''}: "
+    if sys.stdin.isatty() and input(question).strip() == name:
         return
     confirmed = console.make(f"{target} CONFIRM={name}")
     nothing = "Nothing was destroyed" if target == "destroy" else "Nothing was changed"

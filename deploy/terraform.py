@@ -23,6 +23,8 @@ from python_terraform import IsFlagged, Terraform
 from deploy import account_limits, adoption, bucket, console, environment, losses, settings, state_files
 from deploy.build import package
 from deploy.console import Failure
+from deploy.costs import idle
+from deploy.costs.price_list import PriceList
 from deploy.deployment import Deployment
 from deploy.environment import TERRAFORM, Environment
 from deploy.sagemaker import releases
@@ -75,6 +77,13 @@ class Stack:
             if code == 0:
                 self._require_limits(self._show(planned))
             return code
+
+    def planned(self) -> dict[str, Any]:
+        """The plan of an apply, as `terraform show -json` prints it. Raises Failure."""
+        with self._inputs() as arguments, self._plan_file() as planned:
+            if self._run_briefly("plan", **arguments, out=str(planned)):
+                raise Failure(f"There is no plan. To see why: {console.make('plan')}")
+            return self._show(planned)
 
     def apply(self) -> int:
         """Apply everything. Returns Terraform's exit status.
@@ -201,10 +210,12 @@ class Stack:
             account, region = client("sts").get_caller_identity()["Account"], plan["variables"]["region"]["value"]
             where = f"{name}-artifacts-{account}-{region}"  # as in terraform/modules/artifacts; known without a state
             state_files.require_same_state(client("s3"), where, state_files.Version.read(self.state_file), name)
+        if cost := idle.change(plan, PriceList(plan["variables"]["region"]["value"]), self.settings()):
+            console.step(f"Cost while idle: {cost}")
         if command == "apply" or self.env.asks_before_destroy:
             lost = losses.of_plan(plan, client)
             if lost or command == "destroy":
-                losses.confirm(name, lost, command)
+                losses.confirm(name, lost, command, cost)
 
     def _require_same_region(self, deployment: Deployment) -> None:
         """Raise Failure if the settings name another region. Terraform would forget everything in the old one."""
