@@ -44,6 +44,8 @@ def of_plan(plan: dict[str, Any], client: Client) -> list[str]:
 def _of_plan(plan: dict[str, Any], client: Client) -> Iterator[str]:
     for resource in plan.get("resource_changes", []):
         change = resource["change"]
+        if plan.get("variables", {}).get("asleep", {}).get("value") and resource["type"] == "aws_sagemaker_endpoint":
+            continue  # the user asked for it, and `make wake` creates it again
         if "delete" in change["actions"] and resource["type"] in KINDS:
             yield KINDS[resource["type"]](client, change["before"])
 

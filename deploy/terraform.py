@@ -20,7 +20,7 @@ from typing import Any
 
 from python_terraform import IsFlagged, Terraform
 
-from deploy import account_limits, adoption, bucket, console, environment, losses, settings, state_files
+from deploy import account_limits, adoption, bucket, console, environment, losses, settings, sleeping, state_files
 from deploy.build import package
 from deploy.console import Failure
 from deploy.costs import idle
@@ -99,6 +99,11 @@ class Stack:
         with self._inputs(release) as arguments:
             return self._apply({**arguments, "target": ["module.endpoint"]})
 
+    def apply_sleep(self) -> int:
+        """Apply whether the stack is asleep (`deploy.sleeping`), and nothing else. Returns Terraform's exit status."""
+        with self._inputs() as arguments:
+            return self._apply({**arguments, "target": ["module.endpoint", "module.predictor"]})
+
     def destroy(self, prepare: Callable[[Deployment], None]) -> int:
         """Destroy everything. Returns Terraform's exit status.
 
@@ -151,11 +156,14 @@ class Stack:
         """The arguments that plan, apply and destroy share."""
         settings.require_known_names(self.env.tfvars)
         self.init()
+        deployment = self.deployment()
         if release is None:
-            release = releases.read(self.deployment())
+            release = releases.read(deployment)
         var_files = [self.env.tfvars]
         if release:
             var_files.append(self._var_file("releases", {"releases": release.as_variable()}))
+        if sleeping.read(deployment):
+            var_files.append(self._var_file("asleep", {"asleep": True}))
         if rehearsal := self._rehearsal_variables():
             var_files.append(self._var_file("rehearsal", rehearsal))
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}

@@ -27,6 +27,7 @@ module "endpoint" {
   deployment             = var.endpoint.deployment
   scaling                = var.endpoint.scaling
   log_retention_days     = var.log_retention_days
+  asleep                 = var.asleep
 }
 
 module "predictor" {
@@ -41,8 +42,8 @@ module "predictor" {
   memory_mb          = var.predictor.memory_mb
   timeout_seconds    = var.predictor.timeout_seconds
   reserved           = var.predictor.reserved
-  provisioned        = var.predictor.provisioned
-  scaling            = var.predictor.scaling
+  provisioned        = var.asleep ? 0 : var.predictor.provisioned
+  scaling            = var.asleep ? null : var.predictor.scaling
   auth_type          = var.predictor.auth_type
   allowed_origins    = var.predictor.allowed_origins
   url_allow_http     = var.predictor.url_allow_http

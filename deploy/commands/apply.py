@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy import console, environment
+from deploy import console, environment, idle_machines, sleeping
 from deploy.build import package
 from deploy.doctor import examination
 from deploy.doctor.check import Subject
@@ -19,6 +19,10 @@ def main() -> int:
     if code := stack.apply():
         return code
     deployment = stack.require_deployment()
+    if sleeping.is_asleep(deployment):
+        idle_machines.stop(deployment)  # an update of the notebook starts it
+        console.done(f"{deployment.name} is deployed and stays asleep. {sleeping.hint()}")
+        return 0
     endpoint_check.require_service(deployment, deployment.release)
     console.done(f"{deployment.name} is deployed; the endpoint serves {deployment.release}")
     console.out.print(f"  {deployment.function_url}")

@@ -61,9 +61,10 @@ def change(plan: dict[str, Any], prices: PriceList, settings: Values) -> str:
     difference = then - now
     if abs(difference) < 0.5:
         return ""
-    return (
-        f"{'+' if difference > 0 else '-'} ${abs(difference):,.0f} a month (${now:,.0f} now, ${then:,.0f} afterwards)"
-    )
+    words = f"{'+' if difference > 0 else '-'} ${abs(difference):,.0f} a month"
+    if not plan.get("complete", True):  # a plan with targets lacks the other parts
+        return words
+    return f"{words} (${now:,.0f} now, ${then:,.0f} afterwards)"
 
 
 # --- the parts ---
@@ -71,13 +72,15 @@ def change(plan: dict[str, Any], prices: PriceList, settings: Values) -> str:
 
 def _endpoints(found: Resources, prices: PriceList) -> Iterator[CostLine]:
     """The instances that an endpoint has at least: the minimum of its scaling policy, or its first count."""
-    configurations = {values.get("name"): values for kind, values in _of(found, "aws_sagemaker_endpoint_configuration")}
+    configurations = {
+        values.get("name"): values for kind, values in of_type(found, "aws_sagemaker_endpoint_configuration")
+    }
     targets = {
         values["resource_id"]: values
-        for kind, values in _of(found, "aws_appautoscaling_target")
+        for kind, values in of_type(found, "aws_appautoscaling_target")
         if values.get("resource_id")
     }
-    for _, endpoint in _of(found, "aws_sagemaker_endpoint"):
+    for _, endpoint in of_type(found, "aws_sagemaker_endpoint"):
         configuration = configurations.get(endpoint.get("endpoint_config_name")) or next(
             iter(configurations.values()), {}
         )
@@ -96,16 +99,16 @@ def _endpoints(found: Resources, prices: PriceList) -> Iterator[CostLine]:
 
 
 def _provisioned(found: Resources) -> Iterator[CostLine]:
-    functions = [values for _, values in _of(found, "aws_lambda_function")]
-    for _, values in _of(found, "aws_lambda_provisioned_concurrency_config"):
+    functions = [values for _, values in of_type(found, "aws_lambda_function")]
+    for _, values in of_type(found, "aws_lambda_provisioned_concurrency_config"):
         count = values.get("provisioned_concurrent_executions") or 0
-        gigabytes, processor = _size(functions)
+        gigabytes, processor = function_size(functions)
         hourly = count * gigabytes * 3600 * usd(f"lambda.{processor}.provisioned")
         what = f"{count} warm environment{'s' * (count != 1)}, {gigabytes:g} GB, {processor}"
         yield CostLine("function", what, hourly, f"{console.make('sleep')}, or predictor.provisioned = 0")
 
 
-def _size(functions: list[Values]) -> tuple[float, str]:
+def function_size(functions: list[Values]) -> tuple[float, str]:
     """Memory in GB and processor of the function."""
     values = functions[0] if functions else {}
     return (values.get("memory_size") or 128) / 1024, (values.get("architectures") or ["x86_64"])[0]
@@ -114,7 +117,7 @@ def _size(functions: list[Values]) -> tuple[float, str]:
 def _notebooks(found: Resources, prices: PriceList, settings: Values) -> Iterator[CostLine]:
     """Only its volume costs while it is stopped. It stops itself after idle_minutes; with 0, it never does."""
     minutes = settings["notebook"]["idle_minutes"]
-    for _, values in _of(found, "aws_sagemaker_notebook_instance"):
+    for _, values in of_type(found, "aws_sagemaker_notebook_instance"):
         volume = an_hour((values.get("volume_size") or 5) * usd("sagemaker.storage"))
         yield CostLine("notebook", f"volume of {values.get('volume_size') or 5} GB", volume, console.make("destroy"))
         itself = f"stops itself after {minutes} idle minutes" if minutes else console.make("sleep")
@@ -125,7 +128,7 @@ def _notebooks(found: Resources, prices: PriceList, settings: Values) -> Iterato
 
 def _instances(found: Resources, prices: PriceList, settings: Values) -> Iterator[CostLine]:
     minutes = settings["ec2"]["idle_minutes"]
-    for _, values in _of(found, "aws_instance"):
+    for _, values in of_type(found, "aws_instance"):
         disk = sum(each.get("volume_size") or 0 for each in values.get("root_block_device") or [])
         yield CostLine("instance", f"disk of {disk} GB", an_hour(disk * usd("ebs.gp3")), console.make("destroy"))
         price = prices.hourly(values["instance_type"])
@@ -138,24 +141,24 @@ def _instances(found: Resources, prices: PriceList, settings: Values) -> Iterato
 
 def _small(found: Resources) -> Iterator[CostLine]:
     """Alarms, keys and endpoints of the network. A target-tracking policy has two alarms."""
-    policies = [values for _, values in _of(found, "aws_appautoscaling_policy")]
-    alarms = len(_of(found, "aws_cloudwatch_metric_alarm"))
+    policies = [values for _, values in of_type(found, "aws_appautoscaling_policy")]
+    alarms = len(of_type(found, "aws_cloudwatch_metric_alarm"))
     alarms += 2 * sum(each.get("policy_type") == "TargetTrackingScaling" for each in policies)
     destroy = console.make("destroy")
     if alarms:
         yield CostLine("alarms", f"{alarms} alarms", an_hour(alarms * usd("cloudwatch.alarm")), destroy)
-    if keys := len(_of(found, "aws_kms_key")):
+    if keys := len(of_type(found, "aws_kms_key")):
         yield CostLine("keys", f"{keys} keys", an_hour(keys * usd("kms.key")), destroy)
     zones = sum(
         max(1, len(values.get("subnet_ids") or []))
-        for _, values in _of(found, "aws_vpc_endpoint")
+        for _, values in of_type(found, "aws_vpc_endpoint")
         if values.get("vpc_endpoint_type") == "Interface"
     )
     if zones:
         yield CostLine("network", f"{zones} interface endpoints", zones * usd("vpc.endpoint"), destroy)
-    if gateways := len(_of(found, "aws_nat_gateway")):
+    if gateways := len(of_type(found, "aws_nat_gateway")):
         yield CostLine("network", f"{gateways} NAT gateways", gateways * usd("vpc.nat"), destroy)
 
 
-def _of(found: Resources, kind: str) -> Resources:
+def of_type(found: Resources, kind: str) -> Resources:
     return [each for each in found if each[0] == kind]

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from deploy.console import Failure
-from deploy.costs.idle import Resources, _of, _size
+from deploy.costs.idle import Resources, function_size, of_type
 from deploy.costs.price_list import HOSTING, PriceList
 from deploy.costs.rates import HOURS_A_MONTH, usd
 from deploy.environment import TERRAFORM
@@ -80,10 +80,10 @@ def per_million(
 ) -> tuple[list[TrafficLine], str]:
     """The lines for a million predictions at the usage's rate, and a warning, "" if there is none."""
     hours = MILLION / usage.rate / 3600
-    gigabytes, processor = _size([values for _, values in _of(found, "aws_lambda_function")])
+    gigabytes, processor = function_size([values for _, values in of_type(found, "aws_lambda_function")])
     warm = any(
         values.get("provisioned_concurrent_executions")
-        for _, values in _of(found, "aws_lambda_provisioned_concurrency_config")
+        for _, values in of_type(found, "aws_lambda_provisioned_concurrency_config")
     )
     compute = usd(f"lambda.{processor}.on_provisioned" if warm else f"lambda.{processor}")
     data_gb = MILLION * (usage.image_kb + ANSWER_KB) / 1024**2

@@ -127,6 +127,11 @@ variable "scaling" {
   }
 }
 
+variable "asleep" {
+  description = "Whether there is no endpoint now. The models and configurations of the releases stay, so that it can be created again."
+  type        = bool
+}
+
 variable "log_retention_days" {
   description = "The days that the containers' log lines are kept."
   type        = number

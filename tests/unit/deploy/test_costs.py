@@ -179,6 +179,7 @@ def test_the_question_of_an_apply_names_the_change_of_the_monthly_cost():
     assert idle.change(plan({}, endpoint(1)), TABLE, SETTINGS) == "+ $84 a month ($0 now, $84 afterwards)"
     assert idle.change(plan(endpoint(1) | WARM, WARM), TABLE, SETTINGS).startswith("- $84 a month ($93 now")
     assert idle.change(plan(endpoint(1), endpoint(1)), TABLE, SETTINGS) == ""
+    assert idle.change(plan({}, endpoint(1)) | {"complete": False}, TABLE, SETTINGS) == "+ $84 a month"
 
 
 # --- traffic ---
