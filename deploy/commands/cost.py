@@ -13,6 +13,8 @@ from deploy.costs import expected, idle, traffic
 from deploy.costs.idle import CostLine
 from deploy.costs.price_list import PriceList
 from deploy.costs.rates import AS_OF, an_hour
+from deploy.environment import ROOT
+from deploy.settings import effective
 from deploy.terraform import Stack
 
 
@@ -70,7 +72,8 @@ def main() -> None:
     env.require_access()
     package.build()
     stack = Stack(env)
-    settings, plan = stack.settings(), stack.planned()
+    # Of the file alone, because what a dress rehearsal changes in it is not what AWS would bill.
+    settings, plan = effective(env.tfvars), stack.planned()
     prices = PriceList(settings["region"], env.client)
     found = idle.resources(plan, "after")
     show_idle(idle.lines(found, prices, settings), traffic.storage(usage))
@@ -83,6 +86,7 @@ def main() -> None:
     if warning:
         console.warn(warning)
     console.out.print(f"\n{prices.source} Everything else at list prices of us-east-1 as of {AS_OF}.", markup=False)
+    console.out.print(f"The settings are those of {env.tfvars.relative_to(ROOT)}.", markup=False)
     console.out.print("Not included: free tiers, taxes, volumes of training jobs, data between regions.", markup=False)
 
 

@@ -102,12 +102,24 @@ def strays(subject: Subject) -> CheckResult:
 
 
 def other_regions(subject: Subject) -> CheckResult:
-    """Endpoints of this name in other regions, which a changed region or another checkout left."""
+    """Endpoints of this name in other regions, which a changed region or another checkout left.
+
+    An organisation often denies regions, so each that cannot be asked is named.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
     listed = subject.client("ec2").describe_regions()["Regions"]
     regions = sorted(each["RegionName"] for each in listed if each["RegionName"] != subject.region)
-    found = [each for region in regions for each in _endpoints(subject, region)]
+    found, silent = [], []
+    for region in regions:
+        try:
+            found += _endpoints(subject, region)
+        except (ClientError, BotoCoreError):
+            silent.append(region)
     if found:
         return unsure(f"Endpoints in other regions: {', '.join(words for words, _ in found)}", found[0][1])
+    if silent:
+        return unsure(f"No endpoint of {subject.name} elsewhere; regions that could not be asked: {', '.join(silent)}")
     return good(f"No endpoint of {subject.name} in the {len(regions)} other regions")
 
 

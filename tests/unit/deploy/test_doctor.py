@@ -264,6 +264,22 @@ def test_an_endpoint_outside_the_state_is_found(tmp_path: Path):
     assert "delete-endpoint --endpoint-name pawprint " in found.fix
 
 
+def test_a_region_that_cannot_be_asked_is_named_and_the_others_are_asked(tmp_path: Path):
+    subject = FakeSubject(tmp_path)
+    regions = {"Regions": [{"RegionName": name} for name in ("us-east-1", "eu-west-1", "me-south-1")]}
+    answers = {
+        "us-east-1": Answers(describe_regions=regions),
+        "eu-west-1": Answers(list_endpoints={"Endpoints": []}),
+        "me-south-1": Answers(),
+    }
+    subject.client = lambda service, region="us-east-1", **_: answers[region]
+    found = stack.other_regions(subject)
+    assert found.mark is Mark.UNSURE
+    assert "me-south-1" in found.what and "eu-west-1" not in found.what
+    answers["eu-west-1"] = Answers(list_endpoints={"Endpoints": [{"EndpointName": "pawprint"}]})
+    assert "--region eu-west-1" in stack.other_regions(subject).fix
+
+
 # --- before an apply ---
 
 
