@@ -1,15 +1,21 @@
-"""The notebook and the instance of a stack that goes to sleep: Terraform does not know whether they run."""
+"""What costs money by the hour and Terraform does not start: the notebook, its trial endpoints, and the instance."""
 
 from __future__ import annotations
 
 from deploy import console
 from deploy.deployment import Deployment
 from deploy.ec2 import runs
+from deploy.sagemaker import trial_endpoints
 from deploy.sleeping import SleepNote, notebook_status
 
 
 def stop(deployment: Deployment) -> None:
-    """Stop the notebook and the instance, and wait for the notebook. An instance that trains stops itself later."""
+    """Stop the notebook and the instance, and delete the notebook's trial endpoints. Waits for the notebook.
+
+    An instance that trains goes on and stops itself later.
+    """
+    if deployment.has("notebook_name"):
+        trial_endpoints.delete_endpoints(deployment)
     if deployment.has("notebook_name") and notebook_status(deployment) == "InService":
         sagemaker, name = deployment.client("sagemaker"), deployment.notebook_name
         console.step(f"Stopping the notebook instance {name}; its volume stays")

@@ -45,8 +45,8 @@ class Usage:
             function, bucket, logs = (found[name] for name in (FUNCTION, BUCKET, LOGS))
             monthly = float(function["monthly_requests"])
             usage = cls(
-                rate=rate or monthly / HOURS_A_MONTH / 3600,
-                image_kb=image_kb or IMAGE_KB,
+                rate=monthly / HOURS_A_MONTH / 3600 if rate is None else rate,
+                image_kb=IMAGE_KB if image_kb is None else image_kb,
                 seconds=float(function["request_duration_ms"]) / 1000,
                 logs_kb=float(logs["monthly_data_ingested_gb"]) * 1024**2 / monthly,
                 storage_gb=float(bucket["standard"]["storage_gb"]),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from deploy import console
 from deploy.account import LimitsUnreadable
 from deploy.console import Failure
-from deploy.doctor import caller, limits, machine, network, stack
+from deploy.doctor import caller, limits, machine, network, simulation, stack, strays
 from deploy.doctor.check import Check, CheckResult, Mark, Subject, bad, unsure
 
 CREDENTIALS = Check("credentials", caller.credentials)
@@ -19,8 +19,8 @@ CHECKS = (
     CREDENTIALS,
     Check("region", caller.region, on_aws=False),
     Check("services", caller.services),
-    Check("permissions", caller.permissions),
-    Check("service-linked roles", caller.service_linked_roles),
+    Check("permissions", simulation.permissions),
+    Check("service-linked roles", simulation.service_linked_roles),
     Check("plan of the account", caller.plan, quick=False),
     Check("quota: endpoint", limits.endpoint, quick=False),
     Check("quota: notebook", limits.notebook, quick=False),
@@ -31,8 +31,8 @@ CHECKS = (
     Check("network", network.subnets),
     Check("state", stack.state),
     Check("names", stack.names),
-    Check("outside the state", stack.strays, quick=False),
-    Check("other regions", stack.other_regions, quick=False),
+    Check("outside the state", strays.outside_the_state, quick=False),
+    Check("other regions", strays.other_regions, quick=False),
 )
 REFUSAL = re.compile(r"\((\w+)\) when calling the (\w+) operation")  # in the words of botocore
 SIGNS = {Mark.GOOD: "bold green", Mark.UNSURE: "bold yellow", Mark.BAD: "bold red"}

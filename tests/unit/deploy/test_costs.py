@@ -210,7 +210,13 @@ def test_a_rate_beyond_the_fleet_is_a_warning():
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [({"rate": -1}, "RATE=-1"), ({"rate": float("inf")}, "RATE=inf"), ({"image_kb": 7000}, "IMAGE_KB=7000")],
+    [
+        ({"rate": -1}, "RATE=-1"),
+        ({"rate": 0}, "RATE=0"),
+        ({"image_kb": 0}, "IMAGE_KB=0"),
+        ({"rate": float("inf")}, "RATE=inf"),
+        ({"image_kb": 7000}, "IMAGE_KB=7000"),
+    ],
 )
 def test_a_wrong_figure_is_named(given: dict, words: str):
     with pytest.raises(Failure, match=words):

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from deploy import settings, state_files
 from deploy.account import AccountReader
 from deploy.console import Failure
-from deploy.doctor import caller, examination, limits, network, stack
+from deploy.doctor import caller, examination, limits, network, simulation, stack, strays
 from deploy.doctor.check import Check, Mark, Subject, good
 from deploy.environment import TERRAFORM, Environment
 from deploy.terraform import Stack
@@ -119,18 +119,18 @@ def simulated(denied: set[str]) -> Any:
 
 
 def test_a_missing_permission_is_named_with_its_resource(tmp_path: Path):
-    found = caller.permissions(FakeSubject(tmp_path, simulated({"sagemaker:CreateEndpoint"})))
+    found = simulation.permissions(FakeSubject(tmp_path, simulated({"sagemaker:CreateEndpoint"})))
     assert found.mark is Mark.BAD
     assert "sagemaker:CreateEndpoint" in found.what
     assert "sagemaker:CreateEndpoint on arn:aws:sagemaker:us-east-1:123456789012:endpoint/pawprint-x" in found.details
 
 
 def test_a_caller_with_the_deployers_policy_is_good(tmp_path: Path):
-    assert caller.permissions(FakeSubject(tmp_path, simulated(set()))).mark is Mark.GOOD
+    assert simulation.permissions(FakeSubject(tmp_path, simulated(set()))).mark is Mark.GOOD
 
 
 def test_the_permission_to_pass_roles_is_simulated_with_its_condition(tmp_path: Path):
-    requests = [each for each in caller.simulations(FakeSubject(tmp_path)) if "iam:PassRole" in each["ActionNames"]]
+    requests = [each for each in simulation.simulations(FakeSubject(tmp_path)) if "iam:PassRole" in each["ActionNames"]]
     assert [each["ContextEntries"][0]["ContextKeyName"] for each in requests] == ["iam:PassedToService"]
 
 
@@ -138,7 +138,7 @@ def test_a_session_of_a_role_is_simulated_as_the_role_with_its_path(tmp_path: Pa
     arn = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/Admin"
     subject = FakeSubject(tmp_path, Answers(get_role={"Role": {"Arn": arn}}))
     session = "arn:aws:sts::123456789012:assumed-role/Admin/ann"
-    assert caller._policy_source(subject, session) == arn
+    assert simulation._policy_source(subject, session) == arn
 
 
 def test_every_region_of_the_table_has_the_account_of_its_images():
@@ -257,7 +257,7 @@ def test_an_endpoint_outside_the_state_is_found(tmp_path: Path):
         "list_notebook_instances": {"NotebookInstances": []},
         "describe_instances": {"Reservations": []},
     }
-    found = stack.strays(FakeSubject(tmp_path, Answers(list_endpoints=pages, **nothing)))
+    found = strays.outside_the_state(FakeSubject(tmp_path, Answers(list_endpoints=pages, **nothing)))
     assert found.mark is Mark.UNSURE
     assert "endpoint pawprint in us-east-1" in found.what
     assert "pawprint-dev" not in found.what, "it is another stack's"
@@ -273,11 +273,11 @@ def test_a_region_that_cannot_be_asked_is_named_and_the_others_are_asked(tmp_pat
         "me-south-1": Answers(),
     }
     subject.client = lambda service, region="us-east-1", **_: answers[region]
-    found = stack.other_regions(subject)
+    found = strays.other_regions(subject)
     assert found.mark is Mark.UNSURE
     assert "me-south-1" in found.what and "eu-west-1" not in found.what
     answers["eu-west-1"] = Answers(list_endpoints={"Endpoints": [{"EndpointName": "pawprint"}]})
-    assert "--region eu-west-1" in stack.other_regions(subject).fix
+    assert "--region eu-west-1" in strays.other_regions(subject).fix
 
 
 # --- before an apply ---

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from deploy.commands.verify import ASSUMPTIONS
 from deploy.deployment import Deployment
 from deploy.environment import ROOT
-from deploy.verify import answers, parts, report
+from deploy.verify import answers, looks, report
 from deploy.verify.assumption import Assumption, Observation, values
 
 NAMES = [each.name for each in ASSUMPTIONS]
@@ -72,13 +72,13 @@ def test_a_part_that_is_not_deployed_is_not_seen(account):
 
 @pytest.mark.parametrize(("answer", "holds"), [({}, False), ({"LastDeploymentConfig": {}}, True)])
 def test_the_deployment_config_of_an_endpoint_is_looked_for(answer: dict, holds: bool):
-    assert parts.last_deployment_config(Stack(describe_endpoint=lambda **_: answer)).holds is holds
+    assert looks.last_deployment_config(Stack(describe_endpoint=lambda **_: answer)).holds is holds
 
 
 @pytest.mark.parametrize(("periods", "holds"), [((3, 15), True), ((3, 10), False), ((), False)])
 def test_the_alarms_of_the_policy_have_their_periods(periods: tuple, holds: bool):
     alarms = [{"AlarmName": f"a{each}", "EvaluationPeriods": each, "Period": 60} for each in periods]
-    assert parts.scaling_alarms(Stack(describe_alarms=lambda **_: {"MetricAlarms": alarms})).holds is holds
+    assert looks.scaling_alarms(Stack(describe_alarms=lambda **_: {"MetricAlarms": alarms})).holds is holds
 
 
 def test_the_report_says_who_was_asked_and_hides_the_account(account):
