@@ -48,27 +48,32 @@ up: setup ## From nothing to a URL: deploy, train on the sample, promote, predic
 	@$(PY) -m deploy.commands.up $(if $(V),--verbose) $(train_options)
 
 ##@ Infrastructure
-.PHONY: doctor cost plan apply destroy sleep wake output package upload
-doctor: setup ## Check this machine, the account and the stack before an apply; V=1 shows the figures
-	@$(PY) -m deploy.commands.doctor $(if $(V),--details)
-cost: setup ## Show what the stack costs, idle and with traffic, line by line: RATE= IMAGE_KB= USAGE=file
-	@$(PY) -m deploy.commands.cost $(call option,RATE,rate) $(call option,IMAGE_KB,image-kb) $(call option,USAGE,usage)
+.PHONY: plan apply destroy output package upload
 plan: setup ## Show what apply would change
 	@$(PY) -m deploy.commands.plan
 apply: setup ## Package the payloads and deploy the stack
 	@$(PY) -m deploy.commands.apply
 destroy: setup ## Remove everything that was deployed (asks first on AWS)
 	@$(PY) -m deploy.commands.destroy
-sleep: setup ## Stop everything that costs while idle; data, models and the URL stay
-	@$(PY) -m deploy.commands.sleep
-wake: setup ## Start again what sleep stopped
-	@$(PY) -m deploy.commands.wake
 output: setup ## Print the outputs of the stack as JSON
 	@$(PY) -m deploy.commands.output
 package: setup ## Package the payloads into build/, with reproducible bytes
 	@$(PY) -m deploy.commands.package
 upload: setup ## Upload the packages that the artifacts bucket does not have
 	@$(PY) -m deploy.commands.upload
+
+##@ Checks and cost
+.PHONY: doctor cost sleep wake verify
+doctor: setup ## Check this machine, the account and the stack before an apply; V=1 shows the figures
+	@$(PY) -m deploy.commands.doctor $(if $(V),--details)
+cost: setup ## Show what the stack costs, idle and with traffic, line by line: RATE= IMAGE_KB= USAGE=file
+	@$(PY) -m deploy.commands.cost $(call option,RATE,rate) $(call option,IMAGE_KB,image-kb) $(call option,USAGE,usage)
+sleep: setup ## Stop everything that costs while idle; data, models and the URL stay
+	@$(PY) -m deploy.commands.sleep
+wake: setup ## Start again what sleep stopped
+	@$(PY) -m deploy.commands.wake
+verify: setup ## Ask the deployed stack what nobody could check on AWS, and write a report to send in: ONLY=name
+	@$(PY) -m deploy.commands.verify $(call option,ONLY,only)
 
 ##@ Model
 .PHONY: data train tune train-ec2 promote
@@ -85,7 +90,7 @@ promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s
 	@$(PY) -m deploy.commands.promote $(call argument,MODEL)
 
 ##@ Use
-.PHONY: predict url page curl report notebook verify status logs permissions
+.PHONY: predict url page curl report notebook status logs permissions
 predict: setup ## Classify an image with the function URL: IMAGE=file-or-url TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
@@ -100,8 +105,6 @@ notebook: setup ## Start the notebook instance if it is stopped, and open its Ju
 	@$(PY) -m deploy.commands.notebook
 permissions: setup ## Show which permissions each role used in the rehearsal; DETAILS=1 names the others, WRITE=1 writes terraform/deployer-policy.json: NAME=
 	@$(PY) -m deploy.commands.permissions $(if $(DETAILS),--details) $(if $(WRITE),--write) $(call option,NAME,name)
-verify: setup ## Ask the deployed stack what nobody could check on AWS, and write a report to send in: ONLY=name
-	@$(PY) -m deploy.commands.verify $(call option,ONLY,only)
 status: setup ## Show the state of the deployment
 	@$(PY) -m deploy.commands.status
 logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1

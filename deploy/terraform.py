@@ -60,7 +60,7 @@ class Stack:
             "init",
             input=False,
             no_color=IsFlagged,
-            backend_config={"path": str(self.state_file)},
+            backend_config={"path": str(self._state)},
             reconfigure=IsFlagged,
         )
         if code:
@@ -124,6 +124,19 @@ class Stack:
         self.env.require_own_local_aws()
         return deployment
 
+    @property
+    def state_file(self) -> Path:
+        """The state on this machine, which need not exist."""
+        return self._state
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the state is shared."""
+        return self._remote
+
+    def _rehearsal_variables(self) -> dict[str, Any]:
+        return environment.rehearsal_variables() if self.env.is_dress_rehearsal else {}
+
     def settings(self) -> dict[str, Any]:
         """Every setting with its default. Raises Failure if the file cannot be read."""
         return settings.effective(self.env.tfvars, self._rehearsal_variables())
@@ -134,8 +147,8 @@ class Stack:
 
     def state(self) -> dict[str, Any]:
         """The Terraform state as it is stored; {} if there is none. Raises Failure."""
-        if not self.is_remote:
-            return json.loads(self.state_file.read_text()) if self.state_file.is_file() else {}
+        if not self._remote:
+            return json.loads(self._state.read_text()) if self._state.is_file() else {}
         self.init()
         code, out, err = self._terraform.cmd("state pull")
         if code:
@@ -143,7 +156,7 @@ class Stack:
         return json.loads(out or "{}")
 
     def _outputs(self) -> dict[str, Any]:
-        if not self.state_file.is_file() and not self.is_remote:
+        if not self._state.is_file() and not self._remote:
             return {}  # faster than Terraform, which would need to be initialised first
         self.init()
         code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
@@ -172,7 +185,7 @@ class Stack:
         """Plan, check the plan, and apply exactly this plan."""
         deployment = self.deployment()
         self._require_same_region(deployment)
-        state_files.back_up(self.state_file)
+        state_files.back_up(self._state)
         with self._plan_file() as planned:
             if state_files.unfinished(self.env) and (code := self._adopt(arguments)):
                 return code
@@ -214,10 +227,10 @@ class Stack:
             self._require_limits(plan)
         name = deployment.outputs.get("name") or plan["variables"]["name"]["value"]
         client = self._clients(plan)
-        if not self.is_remote and not (command == "apply" and os.environ.get("CONFIRM") == name):
+        if not self._remote and not (command == "apply" and os.environ.get("CONFIRM") == name):
             account, region = client("sts").get_caller_identity()["Account"], plan["variables"]["region"]["value"]
             where = f"{name}-artifacts-{account}-{region}"  # as in terraform/modules/artifacts; known without a state
-            state_files.require_same_state(client("s3"), where, state_files.Version.read(self.state_file), name)
+            state_files.require_same_state(client("s3"), where, state_files.Version.read(self._state), name)
         if cost := idle.change(plan, PriceList(plan["variables"]["region"]["value"]), self.settings()):
             console.step(f"Cost while idle: {cost}")
         if command == "apply" or self.env.asks_before_destroy:
@@ -239,8 +252,8 @@ class Stack:
     def _write_note(self) -> None:
         """Leave the state's version in the bucket, if there is one, for `state_files.require_same_state`."""
         deployment = self.deployment()
-        version = state_files.Version.read(self.state_file)
-        if deployment.has("artifacts_bucket") and version and not self.is_remote:
+        version = state_files.Version.read(self._state)
+        if deployment.has("artifacts_bucket") and version and not self._remote:
             state_files.write_note(deployment.client("s3"), deployment.artifacts_bucket, version)
 
     @contextmanager
@@ -264,15 +277,12 @@ class Stack:
         region = plan["variables"]["region"]["value"]
         return lambda service: self.env.client(service, region)
 
-    def _rehearsal_variables(self) -> dict[str, Any]:
-        return environment.rehearsal_variables() if self.env.is_dress_rehearsal else {}
-
     @property
-    def state_file(self) -> Path:
+    def _state(self) -> Path:
         return self.env.home / "terraform.tfstate"
 
     @property
-    def is_remote(self) -> bool:
+    def _remote(self) -> bool:
         """Whether the state is shared, so that Terraform itself knows the newest one."""
         return (TERRAFORM / "backend_override.tf").is_file()
 

@@ -82,7 +82,9 @@ def test_without_credentials_nothing_that_asks_aws_is_good(tmp_path: Path):
     subject = FakeSubject(tmp_path)
     del subject.__dict__["identity"]
     subject.answers = Answers(get_caller_identity=NoCredentialsError())
-    marks = {check.name: found.mark for check, found in examination.findings(subject)}
+    made = {check.name: found for check, found in examination.findings(subject)}
+    assert {made[each.name].what.partition(", ")[2] for each in ASKS_AWS} == {"because AWS could not be asked"}
+    marks = {name: found.mark for name, found in made.items()}
     assert marks.pop("credentials") is Mark.BAD
     assert {marks[each.name] for each in ASKS_AWS} == {Mark.UNSURE}
     assert marks["python"] is Mark.GOOD
