@@ -19,6 +19,7 @@ module "endpoint" {
   account                = local.account
   artifacts              = module.artifacts.access
   releases               = local.releases
+  asleep                 = var.asleep
   image                  = local.images.endpoint
   instance_type          = var.endpoint.instance_type
   gpu                    = local.gpu.endpoint
@@ -27,7 +28,6 @@ module "endpoint" {
   deployment             = var.endpoint.deployment
   scaling                = var.endpoint.scaling
   log_retention_days     = var.log_retention_days
-  asleep                 = var.asleep
 }
 
 module "predictor" {

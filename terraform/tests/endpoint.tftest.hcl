@@ -13,6 +13,7 @@ variables {
       run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 3 }
     }
   }
+  asleep                 = false
   image                  = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1.4"
   instance_type          = "ml.m5.large"
   gpu                    = false
@@ -28,7 +29,33 @@ variables {
     scale_out_cooldown = 60
   }
   log_retention_days = 30
-  asleep             = false
+}
+
+run "asleep" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    asleep = true
+  }
+
+  assert {
+    condition     = length(aws_sagemaker_endpoint.endpoint) + length(aws_appautoscaling_target.instances) + length(aws_appautoscaling_policy.instances) == 0
+    error_message = "A stack that is asleep must have no endpoint and no scaling policy, because they cost or need one."
+  }
+
+  assert {
+    condition     = length(aws_sagemaker_model.release) == 2 && length(aws_sagemaker_endpoint_configuration.release) == 2
+    error_message = "The releases must stay while the endpoint is asleep, so that it can be created again."
+  }
+
+  assert {
+    condition     = output.name == "pawprint" && endswith(output.arn, ":endpoint/pawprint")
+    error_message = "The function must keep the endpoint's name and ARN while the endpoint is asleep, so that it does not change."
+  }
 }
 
 run "releases" {
@@ -463,31 +490,4 @@ run "refuses_a_negative_cooldown" {
   }
 
   expect_failures = [var.scaling]
-}
-
-run "asleep" {
-  command = plan
-
-  module {
-    source = "./modules/endpoint"
-  }
-
-  variables {
-    asleep = true
-  }
-
-  assert {
-    condition     = length(aws_sagemaker_endpoint.endpoint) + length(aws_appautoscaling_target.instances) + length(aws_appautoscaling_policy.instances) == 0
-    error_message = "A stack that is asleep must have no endpoint and no scaling policy, because they cost or need one."
-  }
-
-  assert {
-    condition     = length(aws_sagemaker_model.release) == 2 && length(aws_sagemaker_endpoint_configuration.release) == 2
-    error_message = "The releases must stay while the endpoint is asleep, so that it can be created again."
-  }
-
-  assert {
-    condition     = output.name == "pawprint" && endswith(output.arn, ":endpoint/pawprint")
-    error_message = "The function must keep the endpoint's name and ARN while the endpoint is asleep, so that it does not change."
-  }
 }

@@ -35,6 +35,11 @@ variable "releases" {
   }
 }
 
+variable "asleep" {
+  description = "Whether there is no endpoint now. The models and configurations of the releases stay, so that it can be created again."
+  type        = bool
+}
+
 variable "image" {
   description = "The full URI of the serving image."
   type        = string
@@ -125,11 +130,6 @@ variable "scaling" {
     condition     = var.scaling.scale_in_cooldown >= 0 && var.scaling.scale_out_cooldown >= 0
     error_message = "The cooldowns must be zero or more seconds."
   }
-}
-
-variable "asleep" {
-  description = "Whether there is no endpoint now. The models and configurations of the releases stay, so that it can be created again."
-  type        = bool
 }
 
 variable "log_retention_days" {
