@@ -62,6 +62,19 @@ package: setup ## Package the payloads into build/, with reproducible bytes
 upload: setup ## Upload the packages that the artifacts bucket does not have
 	@$(PY) -m deploy.commands.upload
 
+##@ Checks and cost
+.PHONY: doctor cost sleep wake verify
+doctor: setup ## Check this machine, the account and the stack before an apply; V=1 shows the figures
+	@$(PY) -m deploy.commands.doctor $(if $(V),--details)
+cost: setup ## Show what the stack costs, idle and with traffic, line by line: RATE= IMAGE_KB= USAGE=file
+	@$(PY) -m deploy.commands.cost $(call option,RATE,rate) $(call option,IMAGE_KB,image-kb) $(call option,USAGE,usage)
+sleep: setup ## Stop everything that costs while idle; data, models and the URL stay
+	@$(PY) -m deploy.commands.sleep
+wake: setup ## Start again what sleep stopped
+	@$(PY) -m deploy.commands.wake
+verify: setup ## Ask the deployed stack what nobody could check on AWS, and write a report to send in: ONLY=name
+	@$(PY) -m deploy.commands.verify $(call option,ONLY,only)
+
 ##@ Model
 .PHONY: data train tune train-ec2 promote
 data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=1; default: the built-in sample

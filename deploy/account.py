@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from functools import cached_property
 from typing import Any
 
 FREE = "FREE"
+# Graviton, Inferentia and Trainium, which terraform/modules/endpoint refuses: our images are for Intel and AMD.
+OTHER_PROCESSORS = re.compile(r"ml\.(?:[a-z]+\d+g[a-z]*|inf\d+|trn\d+[a-z]*)\.")
 
 
 class LimitsUnreadable(Exception):
@@ -37,7 +40,7 @@ class AccountReader:
         _, _, use = name.partition(" for ")
         found = self._listed.get(service, {}) if use else {}
         enough = [each for each, quota in found.items() if each.endswith(f" for {use}") and quota["Value"] >= wanted]
-        return sorted(each.partition(" for ")[0] for each in enough)
+        return sorted(each.partition(" for ")[0] for each in enough if not OTHER_PROCESSORS.match(each))
 
     @cached_property
     def lambda_limits(self) -> dict[str, int]:
@@ -46,15 +49,25 @@ class AccountReader:
             return self._ask("lambda").get_account_settings()["AccountLimit"]
 
     @cached_property
-    def is_on_free_plan(self) -> bool:
-        """Whether EC2 starts only types of the free tier. An account from before that plan has none."""
-        from botocore.exceptions import BotoCoreError, ClientError
+    def plan(self) -> str | None:
+        """`FREE` or `PAID`; None for an account from before these plans. Raises LimitsUnreadable."""
+        from botocore.exceptions import ClientError
 
+        with readable("plan of the account"):
+            try:
+                return self.client("freetier", "us-east-1").get_account_plan_state()["accountPlanType"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                    return None
+                raise
+
+    @property
+    def is_on_free_plan(self) -> bool:
+        """Whether EC2 starts only types of the free tier; False if it is not known."""
         try:
-            state = self.client("freetier", "us-east-1").get_account_plan_state()
-        except (BotoCoreError, ClientError):
+            return self.plan == FREE
+        except LimitsUnreadable:
             return False
-        return state["accountPlanType"] == FREE
 
     def instance_type(self, name: str) -> dict[str, Any]:
         """An EC2 type as AWS describes it. Raises LimitsUnreadable."""

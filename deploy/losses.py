@@ -48,11 +48,15 @@ def of_plan(plan: dict[str, Any], client: Client, unfinished: bool = False) -> l
 def _of_plan(plan: dict[str, Any], client: Client, unfinished: bool) -> Iterator[str]:
     for resource in plan.get("resource_changes", []):
         change, kind = resource["change"], resource["type"]
-        if "delete" not in change["actions"] or kind not in KINDS:
-            continue
-        tainted = resource.get("action_reason") == "replace_because_tainted"
-        if not (unfinished and tainted and kind != "aws_s3_bucket"):
+        if "delete" in change["actions"] and kind in KINDS and not _is_expected(plan, resource, unfinished):
             yield KINDS[kind](client, change["before"])
+
+
+def _is_expected(plan: dict[str, Any], resource: dict[str, Any], unfinished: bool) -> bool:
+    if resource["type"] == "aws_sagemaker_endpoint" and plan.get("variables", {}).get("asleep", {}).get("value"):
+        return True  # the user asked for it, and `make wake` creates it again
+    tainted = resource.get("action_reason") == "replace_because_tainted"
+    return unfinished and tainted and resource["type"] != "aws_s3_bucket"
 
 
 def buckets_of_plan(plan: dict[str, Any]) -> list[str]:
@@ -64,14 +68,18 @@ def buckets_of_plan(plan: dict[str, Any]) -> list[str]:
     ]
 
 
-def confirm(name: str, losses: list[str], target: str) -> None:
-    """Return if the user agrees: types the stack's name, or set CONFIRM to it. Raises Failure otherwise."""
+def confirm(name: str, losses: list[str], target: str, cost: str = "") -> None:
+    """Return if the user agrees: types the stack's name, or set CONFIRM to it. Raises Failure otherwise.
+
+    `cost` is how the monthly cost changes, in words.
+    """
     if os.environ.get("CONFIRM") == name:
         return
     console.warn(f"This {'deletes' if target == 'destroy' else 'apply deletes'}:")
     for loss in losses:
         console.err.print(f"  - {loss}", markup=False)
-    if sys.stdin.isatty() and input(f"Type {name} to continue: ").strip() == name:
+    question = f"Type {name} to continue{f' ({cost})' if cost else ''}: "
+    if sys.stdin.isatty() and input(question).strip() == name:
         return
     confirmed = console.make(f"{target} CONFIRM={name}")
     nothing = "Nothing was destroyed" if target == "destroy" else "Nothing was changed"

@@ -35,6 +35,14 @@ STEPS = {
 ALSO = (
     # The targets do this only in some states: an update of the function, a stopped instance, Ctrl-C.
     ("ec2:StartInstances", "instance/*"),
+    # `make doctor` and the start of each apply.
+    ("ec2:DescribeRegions", "*"),
+    ("iam:SimulatePrincipalPolicy", "*"),  # of the caller, who may be a user or a role of any path
+    ("sagemaker:ListEndpoints", "*"),
+    ("sagemaker:ListNotebookInstances", "*"),
+    # `make sleep`
+    ("ec2:StopInstances", "instance/*"),
+    ("sagemaker:StopNotebookInstance", "notebook-instance/{name}*"),
     ("freetier:GetAccountPlanState", "*"),  # this one and the next two: the check of the account's limits
     ("lambda:GetAccountSettings", "*"),
     ("servicequotas:ListServiceQuotas", "*"),

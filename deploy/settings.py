@@ -7,6 +7,7 @@ misspelt limit would then have no effect.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,38 @@ def value(tfvars: Path, name: str) -> Any:
     """A setting: of the file, or the default in terraform/variables.tf."""
     found = _load(tfvars).get(name, _declared()[name].get("default"))
     return found.strip('"') if isinstance(found, str) else found
+
+
+def effective(tfvars: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Every setting as Terraform sees it: of `overrides`, or of the file, else the default; in objects too."""
+    given = {name: _plain(value) for name, value in _load(tfvars).items()} | dict(overrides or {})
+    return {
+        name: _completed(given.get(name, _plain(body.get("default"))), _expression(body.get("type", "any")))
+        for name, body in _declared().items()
+    }
+
+
+def _completed(value: Any, expression: str) -> Any:
+    """A value with the defaults that the type expression has for what it leaves out."""
+    found = OBJECT.fullmatch(expression)
+    if not found or not isinstance(value, dict):
+        return value
+    completed = {}
+    for each in _arguments(found[1]):
+        name, _, inner = (part.strip() for part in each.partition("="))
+        optional = OPTIONAL.fullmatch(inner)
+        inner, *default = _arguments(optional[1]) if optional else [inner]
+        completed[name] = _completed(value.get(name, json.loads(default[0]) if default else None), inner)
+    return completed
+
+
+def _plain(value: Any) -> Any:
+    """A value without the quotes that the parser leaves around strings."""
+    if isinstance(value, dict):
+        return {name.strip('"'): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value[1:-1] if isinstance(value, str) and value[:1] == value[-1:] == '"' else value
 
 
 def types() -> dict[str, str]:

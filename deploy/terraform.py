@@ -20,9 +20,22 @@ from typing import Any
 
 from python_terraform import IsFlagged, Terraform
 
-from deploy import account_limits, adoption, bucket, console, environment, losses, settings, state_files, unfinished
+from deploy import (
+    account_limits,
+    adoption,
+    bucket,
+    console,
+    environment,
+    losses,
+    settings,
+    sleeping,
+    state_files,
+    unfinished,
+)
 from deploy.build import package
 from deploy.console import Failure
+from deploy.costs import idle
+from deploy.costs.price_list import PriceList
 from deploy.deployment import Deployment
 from deploy.environment import TERRAFORM, Environment
 from deploy.sagemaker import releases
@@ -76,6 +89,13 @@ class Stack:
                 self._require_limits(self._show(planned))
             return code
 
+    def planned(self) -> dict[str, Any]:
+        """The plan of an apply, as `terraform show -json` prints it. Raises Failure."""
+        with self._inputs() as arguments, self._plan_file() as planned:
+            if self._run_briefly("plan", **arguments, out=str(planned)):
+                raise Failure(f"There is no plan. To see why: {console.make('plan')}")
+            return self._show(planned)
+
     def apply(self) -> int:
         """Apply everything. Returns Terraform's exit status.
 
@@ -89,6 +109,11 @@ class Stack:
         """Apply other releases to the endpoint only, as `apply` does. Returns Terraform's exit status."""
         with self._inputs(release) as arguments:
             return self._apply({**arguments, "target": ["module.endpoint"]})
+
+    def apply_sleep(self) -> int:
+        """Apply whether the stack is asleep (`deploy.sleeping`), and nothing else. Returns Terraform's exit status."""
+        with self._inputs() as arguments:
+            return self._apply({**arguments, "target": ["module.endpoint", "module.predictor"]})
 
     def destroy(self, prepare: Callable[[Deployment], None]) -> int:
         """Destroy everything. Returns Terraform's exit status.
@@ -110,6 +135,37 @@ class Stack:
         self.env.require_own_local_aws()
         return deployment
 
+    @property
+    def state_file(self) -> Path:
+        """The state on this machine, which need not exist."""
+        return self._state
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the state is shared."""
+        return self._remote
+
+    def _rehearsal_variables(self) -> dict[str, Any]:
+        return environment.rehearsal_variables() if self.env.is_dress_rehearsal else {}
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting with its default. Raises Failure if the file cannot be read."""
+        return settings.effective(self.env.tfvars, self._rehearsal_variables())
+
+    def require_known_settings(self) -> None:
+        """Raise Failure if the settings name something that no variable has."""
+        settings.require_known_names(self.env.tfvars)
+
+    def state(self) -> dict[str, Any]:
+        """The Terraform state as it is stored; {} if there is none. Raises Failure."""
+        if not self._remote:
+            return json.loads(self._state.read_text()) if self._state.is_file() else {}
+        self.init()
+        code, out, err = self._terraform.cmd("state pull")
+        if code:
+            raise Failure(f"The state could not be read:\n{err.strip()}")
+        return json.loads(out or "{}")
+
     def _outputs(self) -> dict[str, Any]:
         if not self._state.is_file() and not self._remote:
             return {}  # faster than Terraform, which would need to be initialised first
@@ -124,13 +180,16 @@ class Stack:
         """The arguments that plan, apply and destroy share."""
         settings.require_known_names(self.env.tfvars)
         self.init()
+        deployment = self.deployment()
         if release is None:
-            release = releases.read(self.deployment())
+            release = releases.read(deployment)
         var_files = [self.env.tfvars]
         if release:
             var_files.append(self._var_file("releases", {"releases": release.as_variable()}))
-        if self.env.is_dress_rehearsal:
-            var_files.append(self._var_file("rehearsal", environment.rehearsal_variables()))
+        if sleeping.read(deployment):
+            var_files.append(self._var_file("asleep", {"asleep": True}))
+        if rehearsal := self._rehearsal_variables():
+            var_files.append(self._var_file("rehearsal", rehearsal))
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}
 
     def _apply(self, arguments: dict[str, Any], prepare: Callable[[Deployment], None] | None = None) -> int:
@@ -183,10 +242,12 @@ class Stack:
             account, region = client("sts").get_caller_identity()["Account"], plan["variables"]["region"]["value"]
             where = f"{name}-artifacts-{account}-{region}"  # as in terraform/modules/artifacts; known without a state
             state_files.require_same_state(client("s3"), where, state_files.Version.read(self._state), name)
+        if cost := idle.change(plan, PriceList(plan["variables"]["region"]["value"]), self.settings()):
+            console.step(f"Cost while idle: {cost}")
         if command == "apply" or self.env.asks_before_destroy:
             lost = losses.of_plan(plan, client, unfinished.exists(self.env))
             if lost or command == "destroy":
-                losses.confirm(name, lost, command)
+                losses.confirm(name, lost, command, cost)
 
     def _require_same_region(self, deployment: Deployment) -> None:
         """Raise Failure if the settings name another region. Terraform would forget everything in the old one."""

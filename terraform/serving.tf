@@ -19,6 +19,7 @@ module "endpoint" {
   account                = local.account
   artifacts              = module.artifacts.access
   releases               = local.releases
+  asleep                 = var.asleep
   image                  = local.images.endpoint
   instance_type          = var.endpoint.instance_type
   gpu                    = local.gpu.endpoint
@@ -41,8 +42,8 @@ module "predictor" {
   memory_mb          = var.predictor.memory_mb
   timeout_seconds    = var.predictor.timeout_seconds
   reserved           = var.predictor.reserved
-  provisioned        = var.predictor.provisioned
-  scaling            = var.predictor.scaling
+  provisioned        = var.asleep ? 0 : var.predictor.provisioned
+  scaling            = var.asleep ? null : var.predictor.scaling
   auth_type          = var.predictor.auth_type
   allowed_origins    = var.predictor.allowed_origins
   url_allow_http     = var.predictor.url_allow_http

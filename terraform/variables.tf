@@ -34,6 +34,12 @@ variable "tags" {
   default     = {}
 }
 
+variable "asleep" {
+  description = "Whether the stack has no endpoint and no warm environments, so that it costs next to nothing. `make sleep` and `make wake` set it."
+  type        = bool
+  default     = false
+}
+
 variable "allowed_account_ids" {
   description = "The accounts that the stack may be applied to. The rehearsal lists its invented account, so it can never reach a real one. Null allows all accounts."
   type        = list(string)

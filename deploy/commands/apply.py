@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from deploy import console, environment, unfinished
+from deploy import console, environment, idle_machines, sleeping, unfinished
 from deploy.build import package
+from deploy.doctor import examination
+from deploy.doctor.check import Subject
 from deploy.sagemaker import endpoint_check
 from deploy.terraform import Stack
 
@@ -13,11 +15,16 @@ def main() -> int:
     stack = Stack(env)
     with unfinished.explained(env, "apply"):
         env.require_access()
+        examination.require_healthy(Subject(env, stack))
         package.build()
         if code := stack.apply():
             console.fail(f"Terraform failed. {unfinished.next_command(env, 'apply')}")
             return code
     deployment = stack.require_deployment()
+    if sleeping.is_asleep(deployment):
+        idle_machines.stop(deployment)  # an update of the notebook starts it
+        console.done(f"{deployment.name} is deployed and stays asleep. {sleeping.hint()}")
+        return 0
     endpoint_check.require_service(deployment, deployment.release)
     console.done(f"{deployment.name} is deployed; the endpoint serves {deployment.release}")
     console.out.print(f"  {deployment.function_url}")

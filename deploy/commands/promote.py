@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy import console, environment
+from deploy import console, environment, sleeping
 from deploy.console import Failure
 from deploy.sagemaker import releases
 from deploy.sagemaker.promotion import check_archive, find_model, live_instance_count, release_id, serves, switch
@@ -16,6 +16,7 @@ def main() -> None:
     wanted = parser.parse_args().model
     stack = Stack(environment.current())
     deployment = stack.require_deployment()
+    sleeping.require_awake(deployment, "a promotion")
     old = releases.read(deployment) or releases.live(deployment)
     if wanted == "previous":
         name = old.previous()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from deploy import console, environment
+from deploy import console, environment, sleeping
 from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.environment import Environment
@@ -16,6 +16,8 @@ from localaws import images
 
 
 def endpoint_row(deployment: Deployment) -> tuple[str, str, str]:
+    if note := sleeping.read(deployment):
+        return "endpoint", "asleep", f"since {note.since}; {deployment.release} stays configured. {sleeping.hint()}"
     sagemaker = deployment.client("sagemaker")
     try:
         endpoint = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)

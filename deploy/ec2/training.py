@@ -12,6 +12,7 @@ import argparse
 from deploy import console, datasets
 from deploy.build.upload import upload
 from deploy.console import Failure
+from deploy.costs import expected
 from deploy.deployment import Deployment
 from deploy.ec2 import command as ec2_command
 from deploy.ec2 import instance, runs, watch
@@ -23,6 +24,7 @@ def start(deployment: Deployment, arguments: argparse.Namespace) -> tuple[str, s
     runs.require_free(deployment, runs.commands(deployment))
     payloads = upload(deployment)
     dataset = datasets.resolve(deployment, arguments.data)
+    expected.announce(expected.of_instance(deployment, dataset.name))
     instance.wake(deployment)
     instance.ensure_prepared(deployment, payloads["ec2"])
     run = jobs.new_name(deployment.name, "ec2")

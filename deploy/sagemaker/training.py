@@ -13,6 +13,7 @@ from classifier import prices
 from deploy import console, datasets, options
 from deploy.build.upload import upload
 from deploy.console import Failure
+from deploy.costs import expected
 from deploy.deployment import Deployment
 from deploy.sagemaker import jobs
 
@@ -90,6 +91,7 @@ def submit(deployment: Deployment, arguments: argparse.Namespace) -> str:
     """Upload new payloads and data, create the training job, and return its name."""
     payloads = upload(deployment)
     dataset = datasets.resolve(deployment, arguments.data)
+    expected.announce(expected.of_training(deployment, dataset.name, arguments.instances))
     console.step("Submitting the training job")
     # Imported here because the SDK takes seconds to import. Other errors should appear before that.
     from sagemaker.core import resources, shapes

@@ -24,6 +24,14 @@ def delete_all(deployment: Deployment) -> None:
         logs.delete_log_group(logGroupName=group)
 
 
+def delete_endpoints(deployment: Deployment) -> None:
+    """Delete the endpoints only. Their configurations and models cost nothing."""
+    sagemaker = deployment.client("sagemaker")
+    for name in list(_left(sagemaker, "Endpoint", "endpoint", f"{deployment.notebook_name}-")):
+        console.step(f"Deleting the endpoint {name}, which the notebook left; its configuration stays")
+        sagemaker.delete_endpoint(EndpointName=name)
+
+
 def _left(sagemaker, kind: str, word: str, prefix: str) -> Iterator[str]:
     for page in sagemaker.get_paginator(f"list_{word}s").paginate(NameContains=prefix):
         for found in page[f"{kind}s"]:

@@ -14,6 +14,7 @@ from classifier.settings import Settings
 from deploy import console, datasets, options
 from deploy.build.upload import upload
 from deploy.console import Failure
+from deploy.costs import expected
 from deploy.deployment import Deployment
 from deploy.sagemaker import jobs, training, trials
 
@@ -99,6 +100,7 @@ def submit(deployment: Deployment, arguments: argparse.Namespace) -> str:
     count = number_of_jobs(arguments, space)
     payloads = upload(deployment)
     dataset = datasets.resolve(deployment, arguments.data)
+    expected.announce(expected.of_tuning(deployment, dataset.name, count, arguments.parallel))
     console.step(f"Submitting the tuning job: {count} trials, {arguments.parallel} at a time, {arguments.strategy}")
     from sagemaker.core import resources, shapes
 

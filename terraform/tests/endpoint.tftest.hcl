@@ -13,6 +13,7 @@ variables {
       run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 3 }
     }
   }
+  asleep                 = false
   image                  = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1.4"
   instance_type          = "ml.m5.large"
   gpu                    = false
@@ -30,6 +31,33 @@ variables {
   log_retention_days = 30
 }
 
+run "asleep" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    asleep = true
+  }
+
+  assert {
+    condition     = length(aws_sagemaker_endpoint.endpoint) + length(aws_appautoscaling_target.instances) + length(aws_appautoscaling_policy.instances) == 0
+    error_message = "A stack that is asleep must have no endpoint and no scaling policy, because they cost or need one."
+  }
+
+  assert {
+    condition     = length(aws_sagemaker_model.release) == 2 && length(aws_sagemaker_endpoint_configuration.release) == 2
+    error_message = "The releases must stay while the endpoint is asleep, so that it can be created again."
+  }
+
+  assert {
+    condition     = output.name == "pawprint" && endswith(output.arn, ":endpoint/pawprint")
+    error_message = "The function must keep the endpoint's name and ARN while the endpoint is asleep, so that it does not change."
+  }
+}
+
 run "releases" {
   command = plan
 
@@ -38,7 +66,7 @@ run "releases" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint.endpoint.endpoint_config_name == aws_sagemaker_endpoint_configuration.release["run-2"].name
+    condition     = aws_sagemaker_endpoint.endpoint[0].endpoint_config_name == aws_sagemaker_endpoint_configuration.release["run-2"].name
     error_message = "The endpoint must serve the current release."
   }
 
@@ -198,17 +226,17 @@ run "deployment" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint.endpoint.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "ALL_AT_ONCE"
+    condition     = aws_sagemaker_endpoint.endpoint[0].deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "ALL_AT_ONCE"
     error_message = "Traffic must move to the new fleet in one step, once it is healthy."
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint.endpoint.deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].wait_interval_in_seconds == 120
+    condition     = aws_sagemaker_endpoint.endpoint[0].deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].wait_interval_in_seconds == 120
     error_message = "The new fleet must be watched before the old one goes."
   }
 
   assert {
-    condition     = [for alarm in aws_sagemaker_endpoint.endpoint.deployment_config[0].auto_rollback_configuration[0].alarms : alarm.alarm_name] == [aws_cloudwatch_metric_alarm.server_errors.alarm_name]
+    condition     = [for alarm in aws_sagemaker_endpoint.endpoint[0].deployment_config[0].auto_rollback_configuration[0].alarms : alarm.alarm_name] == [aws_cloudwatch_metric_alarm.server_errors.alarm_name]
     error_message = "The alarm must bring the old fleet back."
   }
 
@@ -231,22 +259,22 @@ run "scaling" {
   }
 
   assert {
-    condition     = aws_appautoscaling_target.instances.resource_id == "endpoint/pawprint/variant/primary"
+    condition     = aws_appautoscaling_target.instances[0].resource_id == "endpoint/pawprint/variant/primary"
     error_message = "The scaling target must be the endpoint's variant."
   }
 
   assert {
-    condition     = aws_appautoscaling_target.instances.min_capacity == 1 && aws_appautoscaling_target.instances.max_capacity == 4
+    condition     = aws_appautoscaling_target.instances[0].min_capacity == 1 && aws_appautoscaling_target.instances[0].max_capacity == 4
     error_message = "The fleet must keep to its bounds."
   }
 
   assert {
-    condition     = aws_appautoscaling_policy.instances.target_tracking_scaling_policy_configuration[0].target_value == 600
+    condition     = aws_appautoscaling_policy.instances[0].target_tracking_scaling_policy_configuration[0].target_value == 600
     error_message = "The metric must be held at the target."
   }
 
   assert {
-    condition     = aws_appautoscaling_policy.instances.target_tracking_scaling_policy_configuration[0].scale_in_cooldown == 300 && aws_appautoscaling_policy.instances.target_tracking_scaling_policy_configuration[0].scale_out_cooldown == 60
+    condition     = aws_appautoscaling_policy.instances[0].target_tracking_scaling_policy_configuration[0].scale_in_cooldown == 300 && aws_appautoscaling_policy.instances[0].target_tracking_scaling_policy_configuration[0].scale_out_cooldown == 60
     error_message = "The cooldowns must be those that were asked for."
   }
 }
@@ -270,7 +298,7 @@ run "scaling_on_concurrency" {
   }
 
   assert {
-    condition     = aws_appautoscaling_policy.instances.target_tracking_scaling_policy_configuration[0].predefined_metric_specification[0].predefined_metric_type == "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+    condition     = aws_appautoscaling_policy.instances[0].target_tracking_scaling_policy_configuration[0].predefined_metric_specification[0].predefined_metric_type == "SageMakerVariantConcurrentRequestsPerModelHighResolution"
     error_message = "The metric must be selectable."
   }
 }

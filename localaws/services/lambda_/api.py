@@ -263,6 +263,8 @@ def _require_role(role_arn: str, region: str) -> None:
 
 def _policy_of(arn: str) -> PolicyDocument | None:
     """The resource policy of a function, version or alias; None without one, or without the function."""
+    if arn == "*":  # the operation is not about a function
+        return None
     backend = lambda_backends[ACCOUNT_ID][arn.split(":")[3]]
     try:
         policy = backend.permissions.of(arn, None)[1]

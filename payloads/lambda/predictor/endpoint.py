@@ -65,7 +65,7 @@ def _from_service(error: ServiceError) -> ApiError:
     if error.code in NOT_ALLOWED:
         return ApiError("endpoint_unavailable", "The function is not allowed to call the endpoint.")
     if error.code in ("ValidationError", "ValidationException") and "not found" in error.message.lower():
-        return ApiError("endpoint_unavailable", "The endpoint does not exist, or is being created.")
+        return ApiError("endpoint_unavailable", "The model is asleep, or is being started. Try again later.")
     return ApiError("endpoint_unavailable", "The endpoint is not available; try again later.")
 
 

@@ -74,6 +74,8 @@ resource "aws_sagemaker_endpoint_configuration" "release" {
 }
 
 resource "aws_sagemaker_endpoint" "endpoint" {
+  count = var.asleep ? 0 : 1
+
   name                 = var.name
   endpoint_config_name = aws_sagemaker_endpoint_configuration.release[var.releases.current].name
 
@@ -105,6 +107,11 @@ resource "aws_sagemaker_endpoint" "endpoint" {
 
   # Otherwise SageMaker creates the log group with the first line, and the group has no retention and is not destroyed.
   depends_on = [aws_cloudwatch_log_group.endpoint]
+}
+
+moved {
+  from = aws_sagemaker_endpoint.endpoint
+  to   = aws_sagemaker_endpoint.endpoint[0]
 }
 
 # During a deployment, this alarm restores the old fleet. A caller's bad photograph is a 4xx and does not count.

@@ -9,9 +9,11 @@ resource "terraform_data" "instance_type" {
 }
 
 resource "aws_appautoscaling_target" "instances" {
+  count = var.asleep ? 0 : 1
+
   service_namespace  = "sagemaker"
   scalable_dimension = "sagemaker:variant:DesiredInstanceCount"
-  resource_id        = "endpoint/${aws_sagemaker_endpoint.endpoint.name}/variant/${local.variant}"
+  resource_id        = "endpoint/${aws_sagemaker_endpoint.endpoint[0].name}/variant/${local.variant}"
   min_capacity       = var.scaling.min_instances
   max_capacity       = var.scaling.max_instances
 
@@ -20,12 +22,19 @@ resource "aws_appautoscaling_target" "instances" {
   }
 }
 
+moved {
+  from = aws_appautoscaling_target.instances
+  to   = aws_appautoscaling_target.instances[0]
+}
+
 resource "aws_appautoscaling_policy" "instances" {
+  count = var.asleep ? 0 : 1
+
   name               = "${var.name}-instances"
   policy_type        = "TargetTrackingScaling"
-  service_namespace  = aws_appautoscaling_target.instances.service_namespace
-  scalable_dimension = aws_appautoscaling_target.instances.scalable_dimension
-  resource_id        = aws_appautoscaling_target.instances.resource_id
+  service_namespace  = aws_appautoscaling_target.instances[0].service_namespace
+  scalable_dimension = aws_appautoscaling_target.instances[0].scalable_dimension
+  resource_id        = aws_appautoscaling_target.instances[0].resource_id
 
   target_tracking_scaling_policy_configuration {
     target_value       = var.scaling.target
@@ -40,4 +49,9 @@ resource "aws_appautoscaling_policy" "instances" {
   lifecycle {
     replace_triggered_by = [terraform_data.instance_type]
   }
+}
+
+moved {
+  from = aws_appautoscaling_policy.instances
+  to   = aws_appautoscaling_policy.instances[0]
 }

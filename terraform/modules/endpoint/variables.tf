@@ -35,6 +35,11 @@ variable "releases" {
   }
 }
 
+variable "asleep" {
+  description = "Whether there is no endpoint now. The models and configurations of the releases stay, so that it can be created again."
+  type        = bool
+}
+
 variable "image" {
   description = "The full URI of the serving image."
   type        = string

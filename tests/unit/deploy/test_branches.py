@@ -34,7 +34,8 @@ REASONS = {
     "deploy/function.py: connect": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
     "deploy/signing_proxy.py: SigningProxy.__init__": "the own name of the proxy does not depend on the function",
     "deploy/commands/local_reset.py: main": "AWS has no state on this machine to delete",
-    "deploy/terraform.py: Stack._inputs": "Terraform gets the rehearsal's account and the way it addresses buckets",
+    "deploy/terraform.py: Stack._rehearsal_variables": "Terraform gets the rehearsal's account and the "
+    "way it addresses buckets",
     "deploy/commands/permissions.py: main": "AWS does not record which permissions were used",
     "deploy/terraform.py: Stack._require": "see Environment.asks_before_destroy",
     "deploy/commands/status.py: image_rows": "on AWS no image has a replacement",

@@ -80,6 +80,7 @@ def apply(account, monkeypatch: pytest.MonkeyPatch, deployment: Deployment) -> i
     monkeypatch.setattr(Applied, "deployed", deployment, raising=False)
     monkeypatch.setattr(command, "Stack", Applied)
     monkeypatch.setattr(package, "build", dict)
+    monkeypatch.setattr(command.examination, "require_healthy", lambda _subject: None)  # tested in test_doctor
     monkeypatch.setattr(command.environment, "current", lambda: account.env)
     monkeypatch.setattr(type(account.env), "require_access", lambda _env: None)
     return command.main()

@@ -15,6 +15,7 @@ from deploy.sagemaker.jobs import belongs
         "pawprint-train2-00ab3f",  # of the notebook
         "pawprint-tune-ffab3f-001-0123abcd",
     ],
+    ids=["train", "tune", "trial", "train of the notebook", "trial of the notebook"],  # a name has the time
 )
 def test_a_job_of_this_stack_belongs_to_it(job: str):
     assert belongs("pawprint", job)

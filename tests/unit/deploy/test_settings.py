@@ -50,3 +50,15 @@ def test_a_setting_has_the_value_of_the_file_or_the_default(tmp_path: Path):
     file = tmp_path / "mine.tfvars"
     file.write_text('region = "eu-west-1"\n')
     assert (settings.value(file, "region"), settings.value(file, "name")) == ("eu-west-1", "pawprint")
+
+
+def test_the_effective_settings_have_the_defaults_that_a_file_leaves_out(tmp_path):
+    file = tmp_path / "x.tfvars"
+    file.write_text('region = "eu-west-1"\npredictor = {\n  reserved = 7\n}\n')
+    found = settings.effective(file, {"notebook": {"idle_minutes": 0}})
+    assert found["region"] == "eu-west-1"
+    assert found["predictor"]["reserved"] == 7
+    assert found["predictor"]["memory_mb"] == 1024
+    assert found["endpoint"]["scaling"]["max_instances"] == 2
+    assert found["ec2"]["packages"] == ["python3.12", "python3.12-pip"]
+    assert found["notebook"] == {"instance_type": "ml.t3.medium", "volume_gb": 5, "platform": None, "idle_minutes": 0}

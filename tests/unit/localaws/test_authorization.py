@@ -224,6 +224,12 @@ def test_a_session_ends():
     assert not Caller("k", "s", "arn", "id", expires=now + timedelta(hours=1)).expired
 
 
+def test_an_operation_of_lambda_that_is_about_no_function_is_decided_by_the_callers_policies(user):
+    assert user.may(allow("lambda:GetAccountSettings")).refusal("lambda", "get_account_settings") is None
+    refused = user.may(allow("lambda:GetFunction")).refusal("lambda", "get_account_settings")
+    assert refused is not None and refused[0] == "AccessDeniedException"
+
+
 def test_a_policy_of_aws_is_attached_and_counts(localaws, user):
     user.iam.attach_user_policy(UserName=user.name, PolicyArn="arn:aws:iam::aws:policy/AmazonSageMakerReadOnly")
     assert user.refusal("sagemaker", "list_endpoints") is None

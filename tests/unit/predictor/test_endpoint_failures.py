@@ -107,7 +107,7 @@ def test_an_endpoint_that_cannot_be_used_is_502(predictor, fake_endpoint, status
 def test_a_missing_endpoint_is_reported_without_the_account(predictor, fake_endpoint):
     fake_endpoint.fails(400, "ValidationError", message="Endpoint pawprint of account 123456789012 not found.")
     body = predictor.answer(image_event(JPEG), Context())["body"]
-    assert "The endpoint does not exist, or is being created." in body
+    assert "The model is asleep, or is being started. Try again later." in body
     assert "123456789012" not in body
 
 

@@ -1,0 +1,25 @@
+"""`make sleep`: stop everything that costs while idle. Data, models, the URL and every setting stay."""
+
+from __future__ import annotations
+
+from deploy import console, environment, idle_machines, sleeping
+from deploy.build import package
+from deploy.terraform import Stack
+
+
+def main() -> int:
+    env = environment.current()
+    env.require_access()
+    stack = Stack(env)
+    deployment = stack.require_deployment()
+    package.build()
+    note = sleeping.write(deployment)
+    if code := stack.apply_sleep():
+        return code
+    idle_machines.stop(deployment)
+    console.done(f"{deployment.name} is asleep since {note.since}: the URL answers 502. {sleeping.hint()}")
+    return 0
+
+
+if __name__ == "__main__":
+    console.run(main)

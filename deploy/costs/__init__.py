@@ -1,0 +1,1 @@
+"""What the stack costs: idle, for each prediction and for each training run, at list prices."""
