@@ -33,6 +33,26 @@ output "training_log_group" {
   value       = module.sagemaker_training.log_group
 }
 
+output "training_subnet_ids" {
+  description = "The subnets of training jobs. Empty in SageMaker's own network."
+  value       = local.training_network.subnet_ids
+}
+
+output "training_security_group_ids" {
+  description = "The security groups of training jobs. Empty in SageMaker's own network."
+  value       = local.training_network.security_group_ids
+}
+
+output "kms_key_arn" {
+  description = "The KMS key that encrypts every store. Null if AWS's keys do."
+  value       = var.kms_key_arn
+}
+
+output "training_volume_kms_key_arn" {
+  description = "The KMS key of the volumes of training jobs. Null for types whose local disks the hardware encrypts."
+  value       = local.training_volume_key
+}
+
 output "notebook_name" {
   description = "The SageMaker notebook instance."
   value       = module.notebook.name

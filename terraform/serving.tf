@@ -28,6 +28,10 @@ module "endpoint" {
   deployment             = var.endpoint.deployment
   scaling                = var.endpoint.scaling
   log_retention_days     = var.log_retention_days
+
+  network              = try(module.network[0].parts, null)
+  kms_key_arn          = var.kms_key_arn
+  permissions_boundary = var.permissions_boundary
 }
 
 module "predictor" {
@@ -50,4 +54,8 @@ module "predictor" {
   url_allow_networks = var.predictor.url_allow_networks
   log_level          = var.predictor.log_level
   log_retention_days = var.log_retention_days
+
+  network              = try(module.network[0].function, null)
+  kms_key_arn          = var.kms_key_arn
+  permissions_boundary = var.permissions_boundary
 }

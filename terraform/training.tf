@@ -1,3 +1,11 @@
+locals {
+  # Where jobs run: empty lists in SageMaker's own network.
+  training_network = {
+    subnet_ids         = try(module.network[0].training.subnet_ids, [])
+    security_group_ids = try(module.network[0].training.security_group_ids, [])
+  }
+}
+
 module "sagemaker_training" {
   source = "./modules/sagemaker_training"
 
@@ -7,6 +15,10 @@ module "sagemaker_training" {
   # It also has the endpoint's image, because the notebook may use this role for a trial endpoint.
   images          = values(local.images)
   trial_endpoints = "${var.name}-notebook-" # the name in module.notebook, which depends on this role
+
+  network              = try(module.network[0].training, null)
+  kms_key_arn          = var.kms_key_arn
+  permissions_boundary = var.permissions_boundary
 }
 
 module "notebook" {
@@ -22,6 +34,10 @@ module "notebook" {
   platform          = var.notebook.platform
   idle_minutes      = var.notebook.idle_minutes
 
+  network              = try(module.network[0].parts, null)
+  kms_key_arn          = var.kms_key_arn
+  permissions_boundary = var.permissions_boundary
+
   deployment = {
     name                   = var.name
     region                 = var.region
@@ -34,6 +50,11 @@ module "notebook" {
     serving_instance_type  = var.endpoint.instance_type
     endpoint_name          = var.name
     endpoint_variant       = module.endpoint.variant
+    # Of the jobs and the trial endpoints that the notebook starts.
+    subnet_ids         = local.training_network.subnet_ids
+    security_group_ids = local.training_network.security_group_ids
+    kms_key_arn        = var.kms_key_arn
+    volume_kms_key_arn = local.training_volume_key
   }
 }
 
@@ -51,4 +72,8 @@ module "ec2_training" {
   python             = var.ec2.python
   idle_minutes       = var.ec2.idle_minutes
   log_retention_days = var.log_retention_days
+
+  network              = try(module.network[0].parts, null)
+  kms_key_arn          = var.kms_key_arn
+  permissions_boundary = var.permissions_boundary
 }

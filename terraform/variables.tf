@@ -80,11 +80,45 @@ variable "deep_learning_containers_account" {
   }
 }
 
-variable "artifacts" {
-  description = "The artifacts bucket. Without kms_key_arn it is encrypted with keys of S3. With force_destroy a destroy also deletes its content. expiry_days counts from the day on which a version is superseded, an upload is abandoned or a checkpoint is written."
+variable "network" {
+  description = "The VPC and the subnets of the endpoint, the jobs, the notebook, the instance and the function. Null uses AWS's own network, and the default VPC for the instance. With internet the parts may open HTTPS connections to all addresses, through a NAT gateway of the account. Without it they reach AWS through VPC endpoints: those that the stack needs, or interface_endpoints; [] and s3_endpoint = false for a VPC that has its own. Packages from PyPI need internet."
   type = object({
-    kms_key_arn   = optional(string)
+    vpc_id              = string
+    subnet_ids          = list(string)
+    internet            = optional(bool, false)
+    interface_endpoints = optional(list(string))
+    s3_endpoint         = optional(bool, true)
+  })
+  default = null
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts every store: the bucket, the disks of the notebook, the jobs, the endpoint and the instance, the variables of the function, and the log groups. Null uses keys of AWS. README.md of this folder has the policy that the key needs."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:${var.region}:[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "The KMS key must be given as the ARN of a key in ${var.region} (not of an alias), because the roles' policies name that ARN. Set kms_key_arn."
+  }
+}
+
+variable "permissions_boundary" {
+  description = "The ARN of a policy that limits every role of the stack. Null sets no limit."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::(aws|[0-9]{12}):policy/.+$", var.permissions_boundary))
+    error_message = "The permissions boundary must be the ARN of a policy. Set permissions_boundary."
+  }
+}
+
+variable "artifacts" {
+  description = "The artifacts bucket. With force_destroy a destroy also deletes its content. access_logs names the bucket and the prefix of S3's log of requests. expiry_days counts from the day on which a version is superseded, an upload is abandoned or a checkpoint is written."
+  type = object({
     force_destroy = optional(bool, false)
+    access_logs   = optional(object({ bucket = string, prefix = optional(string, "") }))
     expiry_days = optional(object({
       noncurrent_versions = optional(number, 30)
       aborted_uploads     = optional(number, 7)

@@ -45,6 +45,10 @@ def definition(
         source = shapes.S3DataSource(s3_data_type="S3Prefix", s3_uri=uri, s3_data_distribution_type="FullyReplicated")
         return shapes.Channel(channel_name=name, data_source=shapes.DataSource(s3_data_source=source))
 
+    def key(argument: str, output: str) -> dict:
+        given = deployment.outputs.get(output)
+        return {argument: given} if given else {}
+
     price = prices.given_price()  # for the reports
     return {
         **({"environment": {prices.OVERRIDE: str(price)}} if price is not None else {}),
@@ -53,14 +57,26 @@ def definition(
             *(channel(split, f"{dataset.uri}/{split}/") for split in SPLITS),
             channel("serving", payloads["inference"]),
         ],
-        "output_data_config": shapes.OutputDataConfig(s3_output_path=f"s3://{deployment.artifacts_bucket}/models"),
+        "output_data_config": shapes.OutputDataConfig(
+            s3_output_path=f"s3://{deployment.artifacts_bucket}/models", **key("kms_key_id", "kms_key_arn")
+        ),
         "resource_config": shapes.ResourceConfig(
             instance_type=deployment.training_instance_type,
             instance_count=getattr(arguments, "instances", 1),
             volume_size_in_gb=30,
+            **key("volume_kms_key_id", "training_volume_kms_key_arn"),
         ),
         "stopping_condition": shapes.StoppingCondition(max_runtime_in_seconds=arguments.max_minutes * 60),
+        **network(deployment),
     }
+
+
+def network(deployment: Deployment) -> dict:
+    """The subnets and security groups of a job, as an argument for the SDK's classes. {} in SageMaker's own network."""
+    from sagemaker.core import shapes
+
+    subnets, groups = (deployment.outputs.get(f"training_{kind}_ids") for kind in ("subnet", "security_group"))
+    return {"vpc_config": shapes.VpcConfig(subnets=subnets, security_group_ids=groups)} if subnets else {}
 
 
 def algorithm(deployment: Deployment) -> dict:

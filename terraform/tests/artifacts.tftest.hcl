@@ -119,6 +119,23 @@ run "bucket_with_kms_key" {
   }
 }
 
+run "access_logs" {
+  command = plan
+
+  module {
+    source = "./modules/artifacts"
+  }
+
+  variables {
+    access_logs = { bucket = "the-logs", prefix = "pawprint/" }
+  }
+
+  assert {
+    condition     = aws_s3_bucket_logging.artifacts[0].target_bucket == "the-logs" && aws_s3_bucket_logging.artifacts[0].target_prefix == "pawprint/"
+    error_message = "S3 must log requests where it was asked to."
+  }
+}
+
 run "refuses_a_key_alias" {
   command = plan
 

@@ -1,6 +1,10 @@
 # The training instance: of the c family, closed to the network, and paid for only while it works.
 
 mock_provider "aws" {
+  mock_data "aws_vpcs" {
+    defaults = { ids = ["vpc-0a"] }
+  }
+
   mock_data "aws_subnets" {
     defaults = { ids = ["subnet-0b", "subnet-0a"] }
   }
@@ -80,12 +84,12 @@ run "network" {
   }
 
   assert {
-    condition     = length(aws_security_group.training.ingress) == 0
+    condition     = length(aws_security_group.training[0].ingress) == 0
     error_message = "Nothing may come in."
   }
 
   assert {
-    condition     = aws_vpc_security_group_egress_rule.https.from_port == 443 && aws_vpc_security_group_egress_rule.https.to_port == 443
+    condition     = aws_vpc_security_group_egress_rule.https[0].from_port == 443 && aws_vpc_security_group_egress_rule.https[0].to_port == 443
     error_message = "Nothing but HTTPS may go out."
   }
 }
@@ -175,7 +179,7 @@ run "given_subnet" {
   }
 
   assert {
-    condition     = aws_instance.training.subnet_id == "subnet-0123" && aws_security_group.training.vpc_id == "vpc-0123"
+    condition     = aws_instance.training.subnet_id == "subnet-0123" && aws_security_group.training[0].vpc_id == "vpc-0123"
     error_message = "A given subnet must be used, with its own VPC."
   }
 }
@@ -261,9 +265,72 @@ run "refuses_a_type_that_no_zone_offers" {
   }
 
   override_data {
-    target = data.aws_subnets.default[0]
+    target = data.aws_subnets.candidates[0]
     values = { ids = [] }
   }
 
-  expect_failures = [data.aws_subnets.default]
+  expect_failures = [data.aws_subnets.candidates]
+}
+
+run "names_the_setting_when_there_is_no_default_vpc" {
+  command = plan
+
+  module {
+    source = "./modules/ec2_training"
+  }
+
+  override_data {
+    target = data.aws_vpcs.default[0]
+    values = { ids = [] }
+  }
+
+  expect_failures = [data.aws_vpcs.default]
+}
+
+run "in_a_given_network" {
+  command = plan
+
+  module {
+    source = "./modules/ec2_training"
+  }
+
+  variables {
+    network     = { subnet_ids = ["subnet-0c", "subnet-0d"], security_group_ids = ["sg-0a"] }
+    kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+  }
+
+  assert {
+    condition     = length(aws_security_group.training) == 0 && aws_instance.training.vpc_security_group_ids == toset(["sg-0a"])
+    error_message = "In a given network the instance must use its group, and none of its own."
+  }
+
+  assert {
+    condition     = [for each in data.aws_subnets.candidates[0].filter : each.values if each.name == "subnet-id"] == [toset(["subnet-0c", "subnet-0d"])]
+    error_message = "The instance must be in one of the given subnets."
+  }
+
+  assert {
+    condition     = aws_instance.training.root_block_device[0].kms_key_id == "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    error_message = "A given KMS key must encrypt the disk."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.training.kms_key_id == "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    error_message = "A given KMS key must encrypt the log group."
+  }
+}
+
+run "refuses_a_subnet_outside_of_the_network" {
+  command = plan
+
+  module {
+    source = "./modules/ec2_training"
+  }
+
+  variables {
+    subnet_id = "subnet-0123"
+    network   = { subnet_ids = ["subnet-0c"], security_group_ids = ["sg-0a"] }
+  }
+
+  expect_failures = [data.aws_subnet.given]
 }

@@ -491,3 +491,56 @@ run "refuses_a_negative_cooldown" {
 
   expect_failures = [var.scaling]
 }
+
+run "in_a_given_network_with_a_kms_key" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    network = {
+      subnet_ids         = ["subnet-0a", "subnet-0b"]
+      security_group_ids = ["sg-0a"]
+      statements         = [{ Sid = "ConnectToTheSubnets", Effect = "Allow", Action = ["ec2:CreateNetworkInterface"], Resource = ["*"] }]
+    }
+    kms_key_arn          = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/limit"
+  }
+
+  assert {
+    condition     = alltrue([for model in aws_sagemaker_model.release : model.vpc_config[0].subnets == toset(["subnet-0a", "subnet-0b"]) && model.vpc_config[0].security_group_ids == toset(["sg-0a"])])
+    error_message = "The instances must be in the given subnets."
+  }
+
+  assert {
+    condition     = alltrue([for config in aws_sagemaker_endpoint_configuration.release : config.kms_key_arn == "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"])
+    error_message = "A given KMS key must encrypt the volumes."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.endpoint.kms_key_id == "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    error_message = "A given KMS key must encrypt the log group."
+  }
+
+  assert {
+    condition     = output.config_name != run.releases.config_name
+    error_message = "Another network and another key must have other names, because SageMaker cannot change either."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.endpoint.policy).Statement : [statement.Resource, statement.Condition.Bool["kms:GrantIsForAWSResource"]] if statement.Action == "kms:CreateGrant"] == [["arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c", "true"]]
+    error_message = "The role may let AWS use the key for volumes, and nobody else."
+  }
+
+  assert {
+    condition     = aws_iam_role.endpoint.permissions_boundary == "arn:aws:iam::123456789012:policy/limit"
+    error_message = "The boundary must limit the role."
+  }
+
+  assert {
+    condition     = contains([for statement in jsondecode(aws_iam_role_policy.endpoint.policy).Statement : statement.Sid], "ConnectToTheSubnets")
+    error_message = "The role must be able to connect to the subnets."
+  }
+}

@@ -9,6 +9,10 @@ mock_provider "aws" {
     defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
 
+  mock_data "aws_vpcs" {
+    defaults = { ids = ["vpc-0a"] }
+  }
+
   mock_data "aws_subnets" {
     defaults = { ids = ["subnet-0a"] }
   }

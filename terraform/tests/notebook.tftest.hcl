@@ -188,3 +188,51 @@ run "refuses_to_stop_while_it_starts" {
 
   expect_failures = [var.idle_minutes]
 }
+
+run "in_a_given_network_with_a_kms_key" {
+  command = plan
+
+  module {
+    source = "./modules/notebook"
+  }
+
+  variables {
+    network = {
+      subnet_ids         = ["subnet-0a", "subnet-0b"]
+      security_group_ids = ["sg-0a"]
+      statements         = [{ Sid = "ConnectToTheSubnets", Effect = "Allow", Action = ["ec2:CreateNetworkInterface"], Resource = ["*"] }]
+    }
+    kms_key_arn          = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/limit"
+  }
+
+  assert {
+    condition     = aws_sagemaker_notebook_instance.notebook.subnet_id == "subnet-0a" && aws_sagemaker_notebook_instance.notebook.security_groups == toset(["sg-0a"])
+    error_message = "The notebook must be in a given subnet."
+  }
+
+  assert {
+    condition     = aws_sagemaker_notebook_instance.notebook.direct_internet_access == "Disabled"
+    error_message = "The notebook must have no way around the network."
+  }
+
+  assert {
+    condition     = aws_sagemaker_notebook_instance.notebook.kms_key_id == "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    error_message = "A given KMS key must encrypt the volume."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.notebook.policy).Statement : [statement.Resource, statement.Condition.Bool["kms:GrantIsForAWSResource"]] if statement.Action == "kms:CreateGrant"] == [["arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c", "true"]]
+    error_message = "The role may let AWS use the key for volumes, and nobody else."
+  }
+
+  assert {
+    condition     = aws_iam_role.notebook.permissions_boundary == "arn:aws:iam::123456789012:policy/limit"
+    error_message = "The boundary must limit the role."
+  }
+
+  assert {
+    condition     = contains([for statement in jsondecode(aws_iam_role_policy.notebook.policy).Statement : statement.Sid], "ConnectToTheSubnets")
+    error_message = "The role must be able to connect to the subnets."
+  }
+}

@@ -412,3 +412,46 @@ run "refuses_an_unknown_log_level" {
 
   expect_failures = [var.log_level]
 }
+
+run "in_a_given_network_with_a_kms_key" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    network = {
+      subnet_ids         = ["subnet-0a", "subnet-0b"]
+      security_group_ids = ["sg-0a"]
+      statements         = [{ Sid = "ConnectToTheSubnets", Effect = "Allow", Action = ["ec2:CreateNetworkInterface"], Resource = ["*"] }]
+    }
+    kms_key_arn          = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/limit"
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.vpc_config[0].subnet_ids == toset(["subnet-0a", "subnet-0b"]) && aws_lambda_function.predictor.vpc_config[0].security_group_ids == toset(["sg-0a"])
+    error_message = "The function must be in the given subnets."
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.kms_key_arn == "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c" && aws_cloudwatch_log_group.predictor.kms_key_id == "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    error_message = "A given KMS key must encrypt the variables and the log group."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement : statement.Resource if statement.Action == "kms:Decrypt"] == ["arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"]
+    error_message = "The function may decrypt with that key and no other."
+  }
+
+  assert {
+    condition     = aws_iam_role.predictor.permissions_boundary == "arn:aws:iam::123456789012:policy/limit"
+    error_message = "The boundary must limit the role."
+  }
+
+  assert {
+    condition     = contains([for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement : statement.Sid], "ConnectToTheSubnets")
+    error_message = "The role must be able to connect to the subnets."
+  }
+}

@@ -135,3 +135,36 @@ run "refuses_the_logs_of_the_live_endpoint" {
 
   expect_failures = [var.trial_endpoints]
 }
+
+run "in_a_given_network_with_a_kms_key" {
+  command = plan
+
+  module {
+    source = "./modules/sagemaker_training"
+  }
+
+  variables {
+    network = {
+      subnet_ids         = ["subnet-0a", "subnet-0b"]
+      security_group_ids = ["sg-0a"]
+      statements         = [{ Sid = "ConnectToTheSubnets", Effect = "Allow", Action = ["ec2:CreateNetworkInterface"], Resource = ["*"] }]
+    }
+    kms_key_arn          = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/limit"
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.training.policy).Statement : [statement.Resource, statement.Condition.Bool["kms:GrantIsForAWSResource"]] if statement.Action == "kms:CreateGrant"] == [["arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c", "true"]]
+    error_message = "The role may let AWS use the key for volumes, and nobody else."
+  }
+
+  assert {
+    condition     = aws_iam_role.training.permissions_boundary == "arn:aws:iam::123456789012:policy/limit"
+    error_message = "The boundary must limit the role."
+  }
+
+  assert {
+    condition     = contains([for statement in jsondecode(aws_iam_role_policy.training.policy).Statement : statement.Sid], "ConnectToTheSubnets")
+    error_message = "The role must be able to connect to the subnets."
+  }
+}

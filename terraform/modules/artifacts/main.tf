@@ -72,6 +72,14 @@ resource "aws_s3_bucket_policy" "artifacts" {
   depends_on = [aws_s3_bucket_public_access_block.artifacts]
 }
 
+resource "aws_s3_bucket_logging" "artifacts" {
+  count = var.access_logs == null ? 0 : 1
+
+  bucket        = aws_s3_bucket.artifacts.bucket
+  target_bucket = var.access_logs.bucket
+  target_prefix = var.access_logs.prefix
+}
+
 resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
   bucket = aws_s3_bucket.artifacts.bucket
 

@@ -38,3 +38,9 @@ variable "uploads" {
   description = "Objects that Terraform uploads, by payload: the content-addressed key and the local file."
   type        = map(object({ key = string, source = string }))
 }
+
+variable "access_logs" {
+  description = "The bucket that S3 writes a log of every request to, and the prefix of these logs. Null writes none. The bucket must allow it: S3's guide, \"Enabling Amazon S3 server access logging\"."
+  type        = object({ bucket = string, prefix = string })
+  default     = null
+}

@@ -41,7 +41,7 @@ resource "aws_instance" "training" {
   ami                    = data.aws_ssm_parameter.ami.insecure_value # public, so the plan may show it
   instance_type          = var.instance_type
   subnet_id              = local.subnet_id
-  vpc_security_group_ids = [aws_security_group.training.id]
+  vpc_security_group_ids = local.security_group_ids
   iam_instance_profile   = aws_iam_instance_profile.training.name
   user_data              = templatefile("${path.module}/user_data.sh.tftpl", merge(local.recipe, { payload_key = var.payload_key }))
 
@@ -58,6 +58,7 @@ resource "aws_instance" "training" {
     volume_type = "gp3"
     volume_size = var.volume_gb
     encrypted   = true
+    kms_key_id  = var.kms_key_arn
   }
 
   tags = { Name = "${var.name}-training" }
@@ -77,4 +78,5 @@ resource "aws_instance" "training" {
 resource "aws_cloudwatch_log_group" "training" {
   name              = "/${var.name}/ec2-training"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
 }

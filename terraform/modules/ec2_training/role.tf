@@ -8,7 +8,8 @@ locals {
 }
 
 resource "aws_iam_role" "training" {
-  name = "${var.name}-ec2-training"
+  name                 = "${var.name}-ec2-training"
+  permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

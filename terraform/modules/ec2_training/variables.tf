@@ -48,6 +48,12 @@ variable "subnet_id" {
   nullable    = true
 }
 
+variable "network" {
+  description = "The subnets and security groups of the instance. Null uses the default VPC, or the VPC of subnet_id, with a group of its own."
+  type        = object({ subnet_ids = list(string), security_group_ids = list(string) })
+  default     = null
+}
+
 variable "packages" {
   description = "The system packages that the first boot installs."
   type        = list(string)
@@ -71,4 +77,16 @@ variable "idle_minutes" {
 variable "log_retention_days" {
   description = "The days that the log lines of commands are kept."
   type        = number
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts the instance's disk and the log group. Null uses keys of AWS."
+  type        = string
+  default     = null
+}
+
+variable "permissions_boundary" {
+  description = "The ARN of the policy that limits every role of the module. Null sets no limit."
+  type        = string
+  default     = null
 }

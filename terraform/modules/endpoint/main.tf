@@ -10,9 +10,12 @@ locals {
   # Fixed, because the scaling target and the alarm use it in every release.
   variant = "primary"
 
+  # Empty without a network, so that its names are those of stacks from before the setting existed.
+  place = [for network in var.network[*] : [network.subnet_ids, network.security_group_ids]]
+
   model_names = {
     for release, model in var.releases.models :
-    release => "${var.name}-${substr(sha256(jsonencode([release, model.model_data_url, var.image, local.container_environment])), 0, 12)}"
+    release => "${var.name}-${substr(sha256(jsonencode(concat([release, model.model_data_url, var.image, local.container_environment], local.place))), 0, 12)}"
   }
 
   instance_counts = {
@@ -23,7 +26,7 @@ locals {
   # The name is a hash of everything that SageMaker cannot change in place, so a changed configuration has a new name.
   config_names = {
     for release, model_name in local.model_names :
-    release => "${var.name}-${substr(sha256(jsonencode([model_name, local.variant, var.instance_type, local.instance_counts[release], var.startup_seconds])), 0, 12)}"
+    release => "${var.name}-${substr(sha256(jsonencode(concat([model_name, local.variant, var.instance_type, local.instance_counts[release], var.startup_seconds], var.kms_key_arn[*]))), 0, 12)}"
   }
 }
 
@@ -35,6 +38,15 @@ resource "aws_sagemaker_model" "release" {
 
   # The model needs its archive only. A model that was trained on a user's photographs cannot call any address.
   enable_network_isolation = true
+
+  dynamic "vpc_config" {
+    for_each = var.network[*]
+
+    content {
+      subnets            = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
+  }
 
   primary_container {
     image          = var.image
@@ -53,7 +65,8 @@ resource "aws_sagemaker_model" "release" {
 resource "aws_sagemaker_endpoint_configuration" "release" {
   for_each = var.releases.models
 
-  name = local.config_names[each.key]
+  name        = local.config_names[each.key]
+  kms_key_arn = var.kms_key_arn
 
   production_variants {
     variant_name           = local.variant
@@ -133,4 +146,5 @@ resource "aws_cloudwatch_metric_alarm" "server_errors" {
 resource "aws_cloudwatch_log_group" "endpoint" {
   name              = "/aws/sagemaker/Endpoints/${var.name}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
 }

@@ -8,7 +8,8 @@ locals {
 }
 
 resource "aws_iam_role" "endpoint" {
-  name = "${var.name}-endpoint"
+  name                 = "${var.name}-endpoint"
+  permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -76,6 +77,15 @@ resource "aws_iam_role_policy" "endpoint" {
         Resource  = "*"
         Condition = { StringEquals = { "cloudwatch:namespace" = ["AWS/SageMaker", "/aws/sagemaker/Endpoints"] } }
       },
-    ], var.artifacts.key_statements)
+      ], var.artifacts.key_statements, try(var.network.statements, []), [
+      for key in var.kms_key_arn[*] : {
+        # SageMaker attaches volumes that are encrypted with the key, by a grant of the role (its guide, "SageMaker Roles").
+        Sid       = "EncryptVolumes"
+        Effect    = "Allow"
+        Action    = "kms:CreateGrant"
+        Resource  = key
+        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+      }
+    ])
   })
 }

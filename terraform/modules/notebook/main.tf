@@ -14,6 +14,12 @@ resource "aws_sagemaker_notebook_instance" "notebook" {
   platform_identifier   = var.platform # null uses AWS's newest; provider 5.100 knows only platforms that AWS has retired
   lifecycle_config_name = aws_sagemaker_notebook_instance_lifecycle_configuration.notebook.name
   root_access           = "Disabled"
+  kms_key_id            = var.kms_key_arn
+
+  # With a network, all traffic goes through the subnet.
+  subnet_id              = try(var.network.subnet_ids[0], null)
+  security_groups        = try(var.network.security_group_ids, null)
+  direct_internet_access = var.network == null ? null : "Disabled"
 
   instance_metadata_service_configuration {
     minimum_instance_metadata_service_version = "2"

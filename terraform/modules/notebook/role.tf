@@ -7,7 +7,8 @@ locals {
 }
 
 resource "aws_iam_role" "notebook" {
-  name = local.notebook
+  name                 = local.notebook
+  permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -157,6 +158,15 @@ resource "aws_iam_role_policy" "notebook" {
         Action   = ["sagemaker:DescribeNotebookInstance", "sagemaker:StopNotebookInstance"]
         Resource = "${local.sagemaker}:notebook-instance/${local.notebook}"
       },
-    ], var.artifacts.key_statements)
+      ], var.artifacts.key_statements, try(var.network.statements, []), [
+      for key in var.kms_key_arn[*] : {
+        # SageMaker attaches volumes that are encrypted with the key, by a grant of the role (its guide, "SageMaker Roles").
+        Sid       = "EncryptVolumes"
+        Effect    = "Allow"
+        Action    = "kms:CreateGrant"
+        Resource  = key
+        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+      }
+    ])
   })
 }

@@ -41,6 +41,10 @@ variable "deployment" {
     serving_instance_type  = string
     endpoint_name          = string
     endpoint_variant       = string
+    subnet_ids             = optional(list(string), [])
+    security_group_ids     = optional(list(string), [])
+    kms_key_arn            = optional(string)
+    volume_kms_key_arn     = optional(string)
   })
 }
 
@@ -78,4 +82,26 @@ variable "idle_minutes" {
     condition     = var.idle_minutes == 0 || var.idle_minutes >= 10
     error_message = "The notebook must be allowed at least 10 idle minutes, because it takes about 5 to start. With 0 it never stops itself."
   }
+}
+
+variable "network" {
+  description = "The subnets and security groups of the notebook, and the policy statements that its role needs there. The first subnet is used, without internet access of SageMaker. Null uses AWS's own network."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+    statements         = list(object({ Sid = string, Effect = string, Action = list(string), Resource = list(string) }))
+  })
+  default = null
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts the notebook's volume. Null uses keys of AWS."
+  type        = string
+  default     = null
+}
+
+variable "permissions_boundary" {
+  description = "The ARN of the policy that limits every role of the module. Null sets no limit."
+  type        = string
+  default     = null
 }

@@ -22,6 +22,17 @@ resource "aws_lambda_function" "predictor" {
   # The provider uses -1 for "nothing reserved". 0 would switch the function off.
   reserved_concurrent_executions = coalesce(var.reserved, -1)
 
+  kms_key_arn = var.kms_key_arn
+
+  dynamic "vpc_config" {
+    for_each = var.network[*]
+
+    content {
+      subnet_ids         = vpc_config.value.subnet_ids
+      security_group_ids = vpc_config.value.security_group_ids
+    }
+  }
+
   environment {
     variables = {
       ENDPOINT_NAME      = var.endpoint.name
@@ -70,4 +81,5 @@ resource "aws_lambda_provisioned_concurrency_config" "live" {
 resource "aws_cloudwatch_log_group" "predictor" {
   name              = "/aws/lambda/${local.function}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
 }

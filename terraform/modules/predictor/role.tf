@@ -5,7 +5,8 @@ locals {
 }
 
 resource "aws_iam_role" "predictor" {
-  name = local.function
+  name                 = local.function
+  permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -23,7 +24,7 @@ resource "aws_iam_role_policy" "predictor" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "AskTheEndpoint"
         Effect   = "Allow"
@@ -36,6 +37,13 @@ resource "aws_iam_role_policy" "predictor" {
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = "${local.log_group_arn}:*"
       },
-    ]
+      ], try(var.network.statements, []), [
+      for key in var.kms_key_arn[*] : {
+        Sid      = "DecryptItsEnvironment"
+        Effect   = "Allow"
+        Action   = "kms:Decrypt"
+        Resource = key
+      }
+    ])
   })
 }

@@ -149,3 +149,25 @@ variable "log_retention_days" {
   description = "The days that the function's log lines are kept."
   type        = number
 }
+
+variable "network" {
+  description = "The subnets and security groups of the function, and the policy statements that its role needs there. Null uses AWS's own network."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+    statements         = list(object({ Sid = string, Effect = string, Action = list(string), Resource = list(string) }))
+  })
+  default = null
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts the function's environment variables and its log group. Null uses keys of AWS."
+  type        = string
+  default     = null
+}
+
+variable "permissions_boundary" {
+  description = "The ARN of the policy that limits every role of the module. Null sets no limit."
+  type        = string
+  default     = null
+}

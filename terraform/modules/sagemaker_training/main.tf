@@ -13,7 +13,8 @@ locals {
 }
 
 resource "aws_iam_role" "training" {
-  name = "${var.name}-training"
+  name                 = "${var.name}-training"
+  permissions_boundary = var.permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -90,6 +91,15 @@ resource "aws_iam_role_policy" "training" {
         Resource  = "*"
         Condition = { StringLike = { "cloudwatch:namespace" = "/aws/sagemaker/*" } }
       },
-    ], var.artifacts.key_statements)
+      ], var.artifacts.key_statements, try(var.network.statements, []), [
+      for key in var.kms_key_arn[*] : {
+        # SageMaker attaches volumes that are encrypted with the key, by a grant of the role (its guide, "SageMaker Roles").
+        Sid       = "EncryptVolumes"
+        Effect    = "Allow"
+        Action    = "kms:CreateGrant"
+        Resource  = key
+        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+      }
+    ])
   })
 }

@@ -36,3 +36,25 @@ variable "trial_endpoints" {
     error_message = "The prefix of the trial endpoints' names must be longer than the deployment's name, begin with it and end with a hyphen, because this role must not write the logs of the live endpoint or of other deployments."
   }
 }
+
+variable "network" {
+  description = "The subnets and security groups of training jobs, and the policy statements that their role needs there. `make train`, `make tune` and the notebook pass them on. Null uses AWS's own network."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+    statements         = list(object({ Sid = string, Effect = string, Action = list(string), Resource = list(string) }))
+  })
+  default = null
+}
+
+variable "kms_key_arn" {
+  description = "The KMS key that encrypts the volumes and the output of jobs. Null uses keys of AWS."
+  type        = string
+  default     = null
+}
+
+variable "permissions_boundary" {
+  description = "The ARN of the policy that limits every role of the module. Null sets no limit."
+  type        = string
+  default     = null
+}
