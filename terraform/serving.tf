@@ -1,7 +1,7 @@
 locals {
   # Until a model is promoted, the endpoint serves the bootstrap model of this build. A release named bootstrap always
   # means this model, so a rollback to it does not need an object of an older build.
-  bootstrap_release = { bootstrap = { model_data_url = module.artifacts.urls.bootstrap } }
+  bootstrap_release = { bootstrap = { model_data_url = module.artifacts.urls.bootstrap, sha256 = null } }
 
   releases = var.releases == null ? {
     current = "bootstrap"

@@ -209,12 +209,13 @@ variable "predictor" {
 }
 
 variable "releases" {
-  description = "The models that have an endpoint configuration, and the release that the endpoint serves. The previous release stays in the list, so that a rollback creates nothing. Null serves the bootstrap model. A release named bootstrap also serves it, whatever its address."
+  description = "The models that have an endpoint configuration, and the release that the endpoint serves. The previous release stays in the list, so that a rollback creates nothing. The endpoint loads only the model whose model.json has the hash sha256. Null serves the bootstrap model. A release named bootstrap also serves it, whatever its address."
   type = object({
     current = string
     models = map(object({
       model_data_url         = string
       initial_instance_count = optional(number)
+      sha256                 = optional(string)
     }))
   })
   default = null

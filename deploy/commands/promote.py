@@ -5,7 +5,16 @@ from __future__ import annotations
 from deploy import console, environment, sleeping
 from deploy.console import Failure
 from deploy.sagemaker import releases
-from deploy.sagemaker.promotion import check_archive, find_model, live_instance_count, release_id, serves, switch
+from deploy.sagemaker.promotion import (
+    check_archive,
+    find_model,
+    live_instance_count,
+    publish,
+    published,
+    release_id,
+    serves,
+    switch,
+)
 from deploy.sagemaker.releases import Release, Releases
 from deploy.terraform import Stack
 
@@ -27,16 +36,20 @@ def main() -> None:
     else:
         name, uri = None, find_model(deployment, wanted)
     console.step(f"Checking {uri}")
-    card, etag = check_archive(deployment, uri)
-    name = name or release_id(uri, etag)
+    checked = check_archive(deployment, uri)
+    name, sha256 = name or release_id(uri, checked.etag), None
+    if name != releases.BOOTSTRAP:
+        uri, sha256 = published(deployment, checked), checked.sha256
     if name == old.current and serves(deployment, uri):
         console.done(f"The endpoint already serves {name}.")
         return
 
     other = old.current if old.current != name else old.previous()
     kept = {other: old.models[other]} if other else {}
-    new = Releases(current=name, models={name: Release(uri, live_instance_count(deployment)), **kept})
-    console.step(f"Promoting {name}: {card.architecture}, {len(card.classes)} classes")
+    new = Releases(current=name, models={name: Release(uri, live_instance_count(deployment), sha256), **kept})
+    console.step(f"Promoting {name}: {checked.card.architecture}, {len(checked.card.classes)} classes")
+    if sha256:
+        publish(deployment, checked)
     switch(stack, old, new)
     releases.write(deployment, new)
     console.done(f"{name} is live. To roll back: {console.make('promote MODEL=previous')}")

@@ -2,7 +2,7 @@
 
 MODEL is the name of a run, the name of a tuning job (for its best trial), an `s3://…/model.tar.gz`, or `previous`. The
 default is the model trained last. If that was a trial, the default is the best trial of its tuning job. The archive is
-checked before anything changes. Then Terraform creates the SageMaker model and endpoint configuration of the new
+checked before anything changes, and copied to `releases/`, where no role of the stack can write. Then Terraform creates the SageMaker model and endpoint configuration of the new
 release and updates the endpoint. It keeps those of the old release, so a rollback is one more update. Afterwards the
 live configuration is read from SageMaker, and the endpoint must answer one request.
 """
@@ -10,8 +10,12 @@ live configuration is read from SageMaker, and the endpoint must answer one requ
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+
+from classifier import artifact
 
 from deploy import console, runs
+from deploy.build.upload import exists
 from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.sagemaker import endpoint_check, releases
@@ -28,9 +32,18 @@ def find_model(deployment: Deployment, wanted: str | None) -> str:
     return runs.address(deployment, runs.find(deployment, wanted, ARCHIVE), ARCHIVE)
 
 
-def check_archive(deployment: Deployment, uri: str):
-    """Download the archive and check it. Returns its model card and its ETag. Raises Failure."""
-    from classifier.artifact import ArtifactError, validate
+@dataclass(frozen=True)
+class Checked:
+    """A model archive that can be served."""
+
+    uri: str
+    etag: str
+    card: artifact.ModelCard
+    sha256: str  # its artifact.identity
+
+
+def check_archive(deployment: Deployment, uri: str) -> Checked:
+    """Download the archive and check it. Raises Failure."""
 
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     s3 = deployment.client("s3")
@@ -45,17 +58,45 @@ def check_archive(deployment: Deployment, uri: str):
         s3.download_file(bucket, key, str(partial))
         partial.rename(local)
     try:
-        card = validate(local)
+        card = artifact.validate(local)
         if not card.serving:
-            raise ArtifactError(
+            raise artifact.ArtifactError(
                 "it is from a version before 0.2, and AWS's image cannot run its serving code. Train it again: "
                 f"{console.make('train')}"
             )
-        return card, etag
-    except ArtifactError as error:
+        return Checked(uri, etag, card, artifact.identity(local))
+    except artifact.ArtifactError as error:
         local.unlink()
         reason = str(error).replace(str(local), "the archive")
         raise Failure(f"{uri} cannot be promoted: {reason}\nNothing was changed.") from error
+
+
+def published(deployment: Deployment, checked: Checked) -> str:
+    """The address of the archive's copy under releases/, by content."""
+    return f"s3://{deployment.artifacts_bucket}/releases/{checked.sha256}/{ARCHIVE}"
+
+
+def publish(deployment: Deployment, checked: Checked) -> None:
+    """Copy the archive to releases/, if it is not there. Raises Failure if it is no longer the one that was checked.
+
+    Jobs and the notebook write models/, so the endpoint must not load from there.
+    """
+    bucket, _, key = checked.uri.removeprefix("s3://").partition("/")
+    target = published(deployment, checked).removeprefix("s3://").partition("/")[2]
+    s3 = deployment.client("s3")
+    if exists(s3, deployment.artifacts_bucket, target):
+        return
+    try:
+        s3.copy(
+            {"Bucket": bucket, "Key": key},
+            deployment.artifacts_bucket,
+            target,
+            ExtraArgs={"CopySourceIfMatch": f'"{checked.etag}"'},
+        )
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in ("PreconditionFailed", "412"):
+            raise
+        raise Failure(f"{checked.uri} changed while it was checked. Nothing was changed. Run it again.") from error
 
 
 def release_id(uri: str, etag: str) -> str:

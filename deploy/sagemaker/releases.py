@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from classifier import artifact
+
 from deploy.deployment import Deployment
 
 KEY = "deployments/releases.json"
+BOOTSTRAP = "bootstrap"  # the release that Terraform always serves from the archive of this build
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,13 @@ class Release:
     """One model that the endpoint can serve.
 
     `initial_instance_count` is the number of instances at the promotion. Without it, each new configuration would reset
-    a scaled-out endpoint to its first size.
+    a scaled-out endpoint to its first size. `sha256` is the model's `artifact.identity`, which the endpoint verifies when
+    it loads the model. The bootstrap model and releases of older versions have none.
     """
 
     model_data_url: str
     initial_instance_count: int | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,5 +78,7 @@ def live(deployment: Deployment) -> Releases:
     config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
     variant = config["ProductionVariants"][0]
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
-    release = Release(model["PrimaryContainer"]["ModelDataUrl"], variant["InitialInstanceCount"])
+    container = model["PrimaryContainer"]
+    expected = container.get("Environment", {}).get(artifact.EXPECTED)
+    release = Release(container["ModelDataUrl"], variant["InitialInstanceCount"], expected)
     return Releases(current=deployment.release, models={deployment.release: release})

@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import io
 import json
+import os
 import sys
 from collections.abc import Generator
 from concurrent.futures import Future
@@ -26,7 +27,7 @@ own_packages.use()  # before anything imports OpenVINO
 
 # ruff: noqa: E402
 import numpy as np
-from classifier import contract
+from classifier import artifact, contract
 from classifier.artifact import ModelCard, read_card
 from classifier.contract import ApiError
 from classifier.images.decoding import decode
@@ -82,9 +83,14 @@ class Request:
 
 
 def model_fn(model_dir: str) -> Model:
-    """Load the artifact unpacked in `model_dir`. Raises ArtifactError, GraphError or ModelError with the reason."""
+    """Load the artifact unpacked in `model_dir`. Raises ArtifactError, GraphError or ModelError with the reason.
+
+    A promoted model must be the one that `make promote` checked. The bootstrap model and trial models have no such
+    promise."""
     _give_memory_back()
     folder = Path(model_dir)
+    if expected := os.environ.get(artifact.EXPECTED):
+        artifact.require_identity(folder, expected)
     card = read_card(folder)
     return Model(card, network_for(folder, card))
 

@@ -9,8 +9,8 @@ variables {
   releases = {
     current = "run-2"
     models = {
-      run-1 = { model_data_url = "s3://the-bucket/models/run-1/output/model.tar.gz" }
-      run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 3 }
+      run-1 = { model_data_url = "s3://the-bucket/releases/aa/model.tar.gz" }
+      run-2 = { model_data_url = "s3://the-bucket/releases/bb/model.tar.gz", initial_instance_count = 3 }
     }
   }
   asleep                 = false
@@ -184,7 +184,7 @@ run "names_follow_the_instance_count" {
     releases = {
       current = "run-2"
       models = {
-        run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 2 }
+        run-2 = { model_data_url = "s3://the-bucket/releases/bb/model.tar.gz", initial_instance_count = 2 }
       }
     }
   }
@@ -206,7 +206,7 @@ run "names_do_not_follow_the_neighbours" {
     releases = {
       current = "run-2"
       models = {
-        run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz", initial_instance_count = 3 }
+        run-2 = { model_data_url = "s3://the-bucket/releases/bb/model.tar.gz", initial_instance_count = 3 }
         run-3 = { model_data_url = "s3://the-bucket/models/run-3/output/model.tar.gz" }
       }
     }
@@ -313,7 +313,7 @@ run "role" {
   assert {
     condition = flatten([for statement in jsondecode(aws_iam_role_policy.endpoint.policy).Statement :
       statement.Resource if contains(flatten([statement.Action]), "s3:GetObject")
-    ]) == ["arn:aws:s3:::the-bucket/models/*", "arn:aws:s3:::the-bucket/payloads/bootstrap/*"]
+    ]) == ["arn:aws:s3:::the-bucket/releases/*", "arn:aws:s3:::the-bucket/payloads/bootstrap/*"]
     error_message = "The endpoint must be able to read models only."
   }
 
@@ -345,7 +345,7 @@ run "refuses_a_current_release_without_a_model" {
   }
 
   variables {
-    releases = { current = "run-3", models = { run-1 = { model_data_url = "s3://the-bucket/models/run-1/output/model.tar.gz" } } }
+    releases = { current = "run-3", models = { run-1 = { model_data_url = "s3://the-bucket/releases/aa/model.tar.gz" } } }
   }
 
   # The configuration of a release that is not there cannot be looked up, either; the variable's message comes first.
@@ -542,5 +542,33 @@ run "in_a_given_network_with_a_kms_key" {
   assert {
     condition     = contains([for statement in jsondecode(aws_iam_role_policy.endpoint.policy).Statement : statement.Sid], "ConnectToTheSubnets")
     error_message = "The role must be able to connect to the subnets."
+  }
+}
+
+run "verifies_a_model" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    releases = {
+      current = "run-2"
+      models = {
+        run-1 = { model_data_url = "s3://the-bucket/models/run-1/output/model.tar.gz" }
+        run-2 = { model_data_url = "s3://the-bucket/releases/bb/model.tar.gz", sha256 = "bb" }
+      }
+    }
+  }
+
+  assert {
+    condition     = { for release, model in aws_sagemaker_model.release : release => lookup(model.primary_container[0].environment, "MODEL_SHA256", null) } == { run-1 = null, run-2 = "bb" }
+    error_message = "The endpoint must get the hash of the promoted model."
+  }
+
+  assert {
+    condition     = strcontains(aws_iam_role_policy.endpoint.policy, "arn:aws:s3:::the-bucket/models/*")
+    error_message = "A release of an older version must still be readable."
   }
 }

@@ -94,8 +94,8 @@ run "role" {
   }
 
   assert {
-    condition     = !strcontains(aws_iam_role_policy.notebook.policy, "s3:Delete")
-    error_message = "The notebook must not be able to delete data or models."
+    condition     = !strcontains(aws_iam_role_policy.notebook.policy, "s3:Delete") && !strcontains(aws_iam_role_policy.notebook.policy, "s3:Put")
+    error_message = "The notebook must not be able to delete or overwrite data, code or models."
   }
 
   assert {

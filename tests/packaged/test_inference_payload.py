@@ -128,6 +128,23 @@ print(computed)
     assert serve_python(model_folder, code, str(model_folder)).stdout == "[1]\n"
 
 
+def test_an_endpoint_loads_the_promoted_model_only(model_folder):
+    code = """
+import sys
+import inference
+from classifier.artifact import ArtifactError
+try:
+    inference.model_fn(sys.argv[1])
+    print("loaded")
+except ArtifactError as error:
+    print(error)
+"""
+    promoted = artifact.identity(model_folder)
+    assert serve_python(model_folder, code, str(model_folder), MODEL_SHA256=promoted).stdout == "loaded\n"
+    refused = serve_python(model_folder, code, str(model_folder), MODEL_SHA256="0" * 64).stdout
+    assert "is not the one that was promoted" in refused
+
+
 def test_serving_needs_no_torch_and_sends_no_telemetry(model_folder):
     code = """
 import sys

@@ -27,6 +27,7 @@ WEIGHTS = "weights.safetensors"
 SERVE_CONFIG = "config.yaml"
 SERVING = "serving.json"  # in the serving code: the versions that it was tested with
 CODE = "code"
+EXPECTED = "MODEL_SHA256"  # the variable of the endpoint's containers with the `identity` of the model
 REQUIRED = (
     CARD,
     "graph.xml",
@@ -170,6 +171,31 @@ def validate(path: Path) -> ModelCard:
         if present[name] != expected:
             raise ArtifactError(f"{name} in {path} is corrupt: its hash differs from that in {CARD}.")
     return card
+
+
+def identity(path: Path) -> str:
+    """The SHA-256, in hex, of model.json in `path`, a .tar.gz or an unpacked folder. model.json has the hashes of all
+    other files, so the same identity is the same model, whatever archive it is in. Raises ArtifactError."""
+    if path.is_dir():
+        return _sha256(path / CARD)
+    for name, content in _members(path):
+        if name == CARD:
+            return _hash(content)
+    raise ArtifactError(f"{path} lacks {CARD}.")
+
+
+def require_identity(folder: Path, expected: str) -> None:
+    """Raise ArtifactError unless the unpacked artifact is the one with this identity, file by file."""
+    found = identity(folder)
+    if found != expected:
+        raise ArtifactError(
+            f"The model in {folder} is not the one that was promoted: the SHA-256 of its {CARD} is {found}, and "
+            f"{EXPECTED} is {expected}. Somebody changed the archive. Promote a model again: make promote"
+        )
+    card = validate(folder)
+    code = [name for name in _names(folder) if name.startswith(f"{CODE}/")]
+    if unlisted := [name for name in code if name not in card.files]:
+        raise ArtifactError(f"{folder} has the file {unlisted[0]}, which {CARD} does not list.")
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -10,12 +10,18 @@ locals {
   # Fixed, because the scaling target and the alarm use it in every release.
   variant = "primary"
 
+  # The serving code verifies the hash when it loads the model (payloads/inference/inference.py).
+  environments = {
+    for release, model in var.releases.models :
+    release => merge(local.container_environment, model.sha256 == null ? {} : { MODEL_SHA256 = model.sha256 })
+  }
+
   # Empty without a network, so that its names are those of stacks from before the setting existed.
   place = [for network in var.network[*] : [network.subnet_ids, network.security_group_ids]]
 
   model_names = {
     for release, model in var.releases.models :
-    release => "${var.name}-${substr(sha256(jsonencode(concat([release, model.model_data_url, var.image, local.container_environment], local.place))), 0, 12)}"
+    release => "${var.name}-${substr(sha256(jsonencode(concat([release, model.model_data_url, var.image, local.environments[release]], local.place))), 0, 12)}"
   }
 
   instance_counts = {
@@ -51,7 +57,7 @@ resource "aws_sagemaker_model" "release" {
   primary_container {
     image          = var.image
     model_data_url = each.value.model_data_url
-    environment    = local.container_environment
+    environment    = local.environments[each.key]
   }
 
   lifecycle {

@@ -3,8 +3,11 @@
 locals {
   repository    = regex("^(?P<account>[0-9]+)\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.[a-z.]+/(?P<name>[^:@]+)", var.image)
   log_group_arn = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:${aws_cloudwatch_log_group.endpoint.name}"
-  # The prefixes of trained models and of the bootstrap model.
-  model_prefixes = ["models/*", "payloads/bootstrap/*"]
+  # The prefixes of promoted models and of the bootstrap model, where no role can write. A release of a version before
+  # 0.3 is still at models/, until the next promotion.
+  model_prefixes = concat(["releases/*", "payloads/bootstrap/*"], anytrue([
+    for model in values(var.releases.models) : startswith(model.model_data_url, "s3://${var.artifacts.bucket}/models/")
+  ]) ? ["models/*"] : [])
 }
 
 resource "aws_iam_role" "endpoint" {

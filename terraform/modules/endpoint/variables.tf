@@ -18,10 +18,10 @@ variable "artifacts" {
 }
 
 variable "releases" {
-  description = "The models that have an endpoint configuration, by release, and the release that the endpoint serves."
+  description = "The models that have an endpoint configuration, by release, and the release that the endpoint serves. With sha256, the hash of its model.json, the endpoint loads no other model."
   type = object({
     current = string
-    models  = map(object({ model_data_url = string, initial_instance_count = optional(number) }))
+    models  = map(object({ model_data_url = string, initial_instance_count = optional(number), sha256 = optional(string) }))
   })
 
   validation {

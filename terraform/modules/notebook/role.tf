@@ -1,5 +1,5 @@
 # The notebook may run training and tuning jobs of this project with the training role, and try models behind its own
-# endpoints. It may only invoke the live endpoint: releases go through `make promote`.
+# endpoints. It may only invoke the live endpoint, and it writes nothing in the bucket: releases go through `make promote`.
 
 locals {
   sagemaker = "arn:${var.account.partition}:sagemaker:${var.account.region}:${var.account.id}"
@@ -36,15 +36,9 @@ resource "aws_iam_role_policy" "notebook" {
         Resource = var.artifacts.arn
       },
       {
-        Sid      = "ReadEverythingInIt"
+        Sid      = "ReadDataCodeAndModels"
         Effect   = "Allow"
         Action   = "s3:GetObject"
-        Resource = "${var.artifacts.arn}/*"
-      },
-      {
-        Sid      = "BringDataAndCode"
-        Effect   = "Allow"
-        Action   = ["s3:PutObject", "s3:AbortMultipartUpload"]
         Resource = [for prefix in ["datasets", "payloads", "models"] : "${var.artifacts.arn}/${prefix}/*"]
       },
       {

@@ -72,6 +72,26 @@ def test_serving_code_goes_to_code_and_the_configuration_of_ray_to_the_root(fold
     assert names == set(artifact.REQUIRED)
 
 
+def test_the_identity_is_that_of_the_content_whatever_the_archive(tmp_path, folder, archive):
+    again = write_tar(tmp_path / "again.tar.gz", {name: (folder / name).read_bytes() for name in artifact.REQUIRED})
+    assert again.read_bytes() != archive.read_bytes()
+    assert artifact.identity(folder) == artifact.identity(archive) == artifact.identity(again)
+    artifact.require_identity(folder, artifact.identity(archive))
+
+
+def test_a_changed_model_is_not_the_promoted_one(folder):
+    promoted = artifact.identity(folder)
+    (folder / "code" / "numpy.py").write_text("# shadows the library")
+    with pytest.raises(ArtifactError, match=r"has the file code/numpy\.py, which model\.json does not list"):
+        artifact.require_identity(folder, promoted)
+    (folder / "code" / "numpy.py").unlink()
+    (folder / "graph.bin").write_bytes(b"other weights")
+    with pytest.raises(ArtifactError, match=r"graph\.bin.*is corrupt"):
+        artifact.require_identity(folder, promoted)
+    with pytest.raises(ArtifactError, match=r"is not the one that was promoted.*make promote"):
+        artifact.require_identity(folder, "0" * 64)
+
+
 def test_a_card_without_a_newer_field_is_read_with_the_default():
     old = {name: value for name, value in json.loads(CARD.to_json()).items() if not name.startswith("precision_")}
     card = ModelCard.from_json(json.dumps(old))

@@ -10,7 +10,9 @@ from classifier import artifact
 from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.sagemaker import promotion, releases
+from deploy.sagemaker.promotion import Checked
 from deploy.sagemaker.releases import Release, Releases
+from tests.unit.classifier.test_artifact import CARD
 
 BUCKET = "pawprint-test"
 
@@ -61,6 +63,28 @@ def test_a_release_is_named_after_its_run_and_its_bytes():
     assert promotion.release_id(uri, "0123456789abcdef") == "pawprint-train-20261122-160501-01234567"
     assert promotion.release_id("s3://b/my model.v2.tar.gz", "abcdef0123") == "my-model-abcdef01"
     assert len(promotion.release_id(f"s3://b/models/{'x' * 90}/output/model.tar.gz", "abcdef0123")) <= 45
+
+
+def test_a_promoted_archive_is_copied_to_releases_by_content(account):
+    s3, key = account.client("s3"), "models/run-1/output/model.tar.gz"
+    etag = s3.put_object(Bucket=BUCKET, Key=key, Body=b"model")["ETag"].strip('"')
+    checked = Checked(f"s3://{BUCKET}/{key}", etag, card=CARD, sha256="ab")
+
+    promotion.publish(account.deployment, checked)
+    promotion.publish(account.deployment, checked)  # it is there
+
+    assert promotion.published(account.deployment, checked) == f"s3://{BUCKET}/releases/ab/model.tar.gz"
+    assert s3.get_object(Bucket=BUCKET, Key="releases/ab/model.tar.gz")["Body"].read() == b"model"
+
+
+def test_an_archive_that_changes_after_its_check_is_not_published(account):
+    s3, key = account.client("s3"), "models/run-1/output/model.tar.gz"
+    etag = s3.put_object(Bucket=BUCKET, Key=key, Body=b"model")["ETag"].strip('"')
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"another")
+
+    with pytest.raises(Failure, match=r"changed while it was checked\. Nothing was changed"):
+        promotion.publish(account.deployment, Checked(f"s3://{BUCKET}/{key}", etag, card=CARD, sha256="ab"))
+    assert account.stored("releases/") == []
 
 
 # The files of an artifact of version 0.1 (commit 71564c4), and its card.
