@@ -48,7 +48,7 @@ up: setup ## From nothing to a URL: deploy, train on the sample, promote, predic
 	@$(PY) -m deploy.commands.up $(if $(V),--verbose) $(train_options)
 
 ##@ Infrastructure
-.PHONY: plan apply destroy output package upload
+.PHONY: plan apply destroy output package upload backend
 plan: setup ## Show what apply would change
 	@$(PY) -m deploy.commands.plan
 apply: setup ## Package the payloads and deploy the stack
@@ -57,6 +57,8 @@ destroy: setup ## Remove everything that was deployed (asks first on AWS)
 	@$(PY) -m deploy.commands.destroy
 output: setup ## Print the outputs of the stack as JSON
 	@$(PY) -m deploy.commands.output
+backend: setup ## Create the bucket of the shared Terraform state, and move the state of this machine there
+	@$(PY) -m deploy.commands.backend
 package: setup ## Package the payloads into build/, with reproducible bytes
 	@$(PY) -m deploy.commands.package
 upload: setup ## Upload the packages that the artifacts bucket does not have

@@ -28,6 +28,12 @@ class Version:
     serial: int
 
     @classmethod
+    def parse(cls, state: bytes) -> Version:
+        """The version of a state. Raises ValueError, KeyError or TypeError if it is damaged."""
+        found = json.loads(state)
+        return cls(found["lineage"], found["serial"])
+
+    @classmethod
     def read(cls, state: Path) -> Version | None:
         """The version of a state file; None if there is none. Raises Failure if it is damaged.
 
@@ -36,16 +42,21 @@ class Version:
         """
         backups = sorted(state.with_name("state-backups").glob("*"))
         try:
-            text = state.read_text()
+            text = state.read_bytes()
             if not text and not backups:
                 return None
-            found = json.loads(text)
-            return cls(found["lineage"], found["serial"])
+            return cls.parse(text)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             newest = f"cp {backups[-1]} {state}" if backups else "there is no backup"
             raise Failure(f"{state} is damaged ({error}). Its last backup: {newest}") from error
+
+
+def same_content(one: bytes, other: bytes) -> bool:
+    """Whether two states have the same resources and outputs. Terraform gives a copy in S3 another lineage."""
+    first, second = json.loads(one), json.loads(other)
+    return all(first.get(part) == second.get(part) for part in ("resources", "outputs"))
 
 
 def back_up(state: Path) -> None:

@@ -23,6 +23,7 @@ from python_terraform import IsFlagged, Terraform
 from deploy import (
     account_limits,
     adoption,
+    backend,
     bucket,
     console,
     environment,
@@ -54,29 +55,72 @@ class Stack:
         os.environ["TF_IN_AUTOMATION"] = "1"
         venv = str(Path(sys.executable).parent)
         os.environ["PATH"] = os.pathsep.join([*os.environ["PATH"].split(os.pathsep), venv])
-        self._terraform = Terraform(working_dir=str(TERRAFORM))
+        self._backend = backend.read(env)
+        self._folder = backend.working_folder(env, self._backend)
+        self._terraform = Terraform(working_dir=str(self._folder))
 
     def init(self) -> None:
         """Initialise providers and state. If that was done for the same files, return at once."""
         stamp = self.env.home / "terraform" / ".initialised"
         wanted = package.content_hash(
-            [(path.name, path) for path in (TERRAFORM / ".terraform.lock.hcl", TERRAFORM / "terraform.tf")]
+            [(path.name, path) for path in (self._folder / ".terraform.lock.hcl", self._folder / "terraform.tf")]
         )
-        modules = sorted(path.name for path in (TERRAFORM / "modules").iterdir() if path.is_dir())
-        wanted = f"{wanted} {' '.join(modules)}"
+        modules = sorted(path.name for path in (self._folder / "modules").iterdir() if path.is_dir())
+        wanted = f"{wanted} {' '.join(modules)} {self._backend or ''}".rstrip()
         if stamp.is_file() and stamp.read_text() == wanted:
             return
+        if self._backend:
+            backend.require_migrated(self._state)
         console.step("Preparing Terraform")
-        code, _, err = self._terraform.cmd(
-            "init",
-            input=False,
-            no_color=IsFlagged,
-            backend_config={"path": str(self._state)},
-            reconfigure=IsFlagged,
-        )
-        if code:
-            raise Failure(f"Terraform could not be initialised:\n{err.strip()}")
+        place = {} if self._backend else {"backend_config": {"path": str(self._state)}}
+        self._init(self._terraform, reconfigure=IsFlagged, **place)
         stamp.write_text(wanted)
+
+    def _init(self, terraform: Terraform, **arguments: Any) -> None:
+        code, _, err = terraform.cmd("init", input=False, no_color=IsFlagged, **arguments)
+        if code:
+            create = f"\nTo create the bucket of the state: {console.make('backend')}" if self._backend else ""
+            raise Failure(f"Terraform could not be initialised:\n{err.strip()}{create}")
+
+    def migrate(self) -> None:
+        """Move the state of this machine, if there is one, to the bucket of the settings. Raises Failure.
+
+        It overwrites no state: the bucket must have none, or the same one after an interrupted move.
+        """
+        if state_files.Version.read(self._state):
+            local = self._state.read_bytes()
+            found = self._shared_state()
+            if found and not state_files.same_content(found, local):
+                raise Failure(
+                    f"The bucket already has another state of {self.env} than this machine ({self._state}). Nothing was "
+                    f"changed. Move the one away that is wrong, then: {console.make('backend')}"
+                )
+            state_files.back_up(self._state)
+            # Terraform moves a state from the backend that it was initialised with.
+            before = Terraform(working_dir=str(TERRAFORM))
+            self._init(before, reconfigure=IsFlagged, backend_config={"path": str(self._state)})
+            self._init(self._terraform, migrate_state=IsFlagged, force_copy=IsFlagged)
+            found = self._shared_state()
+            if not found or not state_files.same_content(found, local):
+                raise Failure("Terraform did not copy the state to the bucket. The state of this machine is unchanged.")
+            backend.set_aside(self._state)
+        self.init()
+
+    def _shared_state(self) -> bytes | None:
+        """The state in the bucket; None if there is none."""
+        assert self._backend is not None
+        s3 = self.env.client("s3", self._backend.region)
+        try:
+            return s3.get_object(Bucket=self._backend.bucket, Key=self._backend.key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return None
+
+    def _version(self) -> state_files.Version | None:
+        """The version of the state, on this machine or in the bucket."""
+        if self._backend is None:
+            return state_files.Version.read(self._state)
+        found = self._shared_state()
+        return state_files.Version.parse(found) if found else None
 
     def plan(self) -> int:
         """Show what an apply would change. Returns Terraform's exit status, which is 0 even if there are changes.
@@ -143,7 +187,7 @@ class Stack:
     @property
     def is_remote(self) -> bool:
         """Whether the state is shared."""
-        return self._remote
+        return self._backend is not None
 
     def _rehearsal_variables(self) -> dict[str, Any]:
         return environment.rehearsal_variables() if self.env.is_dress_rehearsal else {}
@@ -158,16 +202,12 @@ class Stack:
 
     def state(self) -> dict[str, Any]:
         """The Terraform state as it is stored; {} if there is none. Raises Failure."""
-        if not self._remote:
-            return json.loads(self._state.read_text()) if self._state.is_file() else {}
-        self.init()
-        code, out, err = self._terraform.cmd("state pull")
-        if code:
-            raise Failure(f"The state could not be read:\n{err.strip()}")
-        return json.loads(out or "{}")
+        if self._backend:
+            return json.loads(self._shared_state() or b"{}")
+        return json.loads(self._state.read_text()) if self._state.is_file() else {}
 
     def _outputs(self) -> dict[str, Any]:
-        if not self._state.is_file() and not self._remote:
+        if not self._state.is_file() and not self._backend:
             return {}  # faster than Terraform, which would need to be initialised first
         self.init()
         code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
@@ -238,7 +278,7 @@ class Stack:
             self._require_limits(plan)
         name = deployment.outputs.get("name") or plan["variables"]["name"]["value"]
         client = self._clients(plan)
-        if not self._remote and not (command == "apply" and os.environ.get("CONFIRM") == name):
+        if not self._backend and not (command == "apply" and os.environ.get("CONFIRM") == name):
             account, region = client("sts").get_caller_identity()["Account"], plan["variables"]["region"]["value"]
             where = f"{name}-artifacts-{account}-{region}"  # as in terraform/modules/artifacts; known without a state
             state_files.require_same_state(client("s3"), where, state_files.Version.read(self._state), name)
@@ -263,8 +303,8 @@ class Stack:
     def _write_note(self) -> None:
         """Leave the state's version in the bucket, if there is one, for `state_files.require_same_state`."""
         deployment = self.deployment()
-        version = state_files.Version.read(self._state)
-        if deployment.has("artifacts_bucket") and version and not self._remote:
+        version = self._version()
+        if deployment.has("artifacts_bucket") and version:
             state_files.write_note(deployment.client("s3"), deployment.artifacts_bucket, version)
 
     @contextmanager
@@ -292,11 +332,6 @@ class Stack:
     def _state(self) -> Path:
         return self.env.home / "terraform.tfstate"
 
-    @property
-    def _remote(self) -> bool:
-        """Whether the state is shared, so that Terraform itself knows the newest one."""
-        return (TERRAFORM / "backend_override.tf").is_file()
-
     def _var_file(self, name: str, values: dict) -> Path:
         """A file of Terraform variables, whose values may have any type. A later file overrides an earlier one."""
         written = self.env.home / f"{name}.tfvars.json"
@@ -315,7 +350,9 @@ class Stack:
         plan` shows."""
         argv = self._terraform.generate_cmd_string(command, *words, **arguments, no_color=IsFlagged)
         error = interrupted = False
-        with subprocess.Popen(argv, cwd=TERRAFORM, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        with subprocess.Popen(
+            argv, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as run:
             assert run.stdout is not None
             while True:
                 try:

@@ -29,7 +29,7 @@ module "endpoint" {
   scaling                = var.endpoint.scaling
   log_retention_days     = var.log_retention_days
 
-  network              = try(module.network[0].parts, null)
+  network              = var.network == null ? null : module.network[0].parts
   kms_key_arn          = var.kms_key_arn
   permissions_boundary = var.permissions_boundary
 }
@@ -55,7 +55,7 @@ module "predictor" {
   log_level          = var.predictor.log_level
   log_retention_days = var.log_retention_days
 
-  network              = try(module.network[0].function, null)
+  network              = var.network == null ? null : module.network[0].function
   kms_key_arn          = var.kms_key_arn
   permissions_boundary = var.permissions_boundary
 }

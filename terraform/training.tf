@@ -1,8 +1,8 @@
 locals {
   # Where jobs run: empty lists in SageMaker's own network.
   training_network = {
-    subnet_ids         = try(module.network[0].training.subnet_ids, [])
-    security_group_ids = try(module.network[0].training.security_group_ids, [])
+    subnet_ids         = var.network == null ? [] : module.network[0].training.subnet_ids
+    security_group_ids = var.network == null ? [] : module.network[0].training.security_group_ids
   }
 }
 
@@ -16,7 +16,7 @@ module "sagemaker_training" {
   images          = values(local.images)
   trial_endpoints = "${var.name}-notebook-" # the name in module.notebook, which depends on this role
 
-  network              = try(module.network[0].training, null)
+  network              = var.network == null ? null : module.network[0].training
   kms_key_arn          = var.kms_key_arn
   permissions_boundary = var.permissions_boundary
 }
@@ -34,7 +34,7 @@ module "notebook" {
   platform          = var.notebook.platform
   idle_minutes      = var.notebook.idle_minutes
 
-  network              = try(module.network[0].parts, null)
+  network              = var.network == null ? null : module.network[0].parts
   kms_key_arn          = var.kms_key_arn
   permissions_boundary = var.permissions_boundary
 
@@ -73,7 +73,7 @@ module "ec2_training" {
   idle_minutes       = var.ec2.idle_minutes
   log_retention_days = var.log_retention_days
 
-  network              = try(module.network[0].parts, null)
+  network              = var.network == null ? null : module.network[0].parts
   kms_key_arn          = var.kms_key_arn
   permissions_boundary = var.permissions_boundary
 }

@@ -80,6 +80,17 @@ variable "deep_learning_containers_account" {
   }
 }
 
+variable "backend" {
+  description = "The S3 bucket of the Terraform state, for a team. `make backend` creates it and moves the state there. Null keeps the state on this machine, in .local/. The make targets read this setting, because Terraform cannot select a backend by a variable. A name that begins with the stack's name is covered by deployer-policy.json."
+  type        = object({ bucket = string, region = optional(string), kms_key_arn = optional(string) })
+  default     = null
+
+  validation {
+    condition     = var.backend == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.backend.bucket))
+    error_message = "The bucket of the state must have a name of 3 to 63 lower-case letters, digits, dots and hyphens. Set backend.bucket."
+  }
+}
+
 variable "network" {
   description = "The VPC and the subnets of the endpoint, the jobs, the notebook, the instance and the function. Null uses AWS's own network, and the default VPC for the instance. With internet the parts may open HTTPS connections to all addresses, through a NAT gateway of the account. Without it they reach AWS through VPC endpoints: those that the stack needs, or interface_endpoints; [] and s3_endpoint = false for a VPC that has its own. Packages from PyPI need internet."
   type = object({

@@ -2,9 +2,10 @@
 
 MODEL is the name of a run, the name of a tuning job (for its best trial), an `s3://…/model.tar.gz`, or `previous`. The
 default is the model trained last. If that was a trial, the default is the best trial of its tuning job. The archive is
-checked before anything changes, and copied to `releases/`, where no role of the stack can write. Then Terraform creates the SageMaker model and endpoint configuration of the new
-release and updates the endpoint. It keeps those of the old release, so a rollback is one more update. Afterwards the
-live configuration is read from SageMaker, and the endpoint must answer one request.
+checked before anything changes, and copied to `releases/`, where no role of the stack can write. Then Terraform creates
+the SageMaker model and endpoint configuration of the new release and updates the endpoint. It keeps those of the old
+release, so a rollback is one more update. Afterwards the live configuration is read from SageMaker, and the endpoint
+must answer one request.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class Release:
     """One model that the endpoint can serve.
 
     `initial_instance_count` is the number of instances at the promotion. Without it, each new configuration would reset
-    a scaled-out endpoint to its first size. `sha256` is the model's `artifact.identity`, which the endpoint verifies when
-    it loads the model. The bootstrap model and releases of older versions have none.
+    a scaled-out endpoint to its first size. `sha256` is the model's `artifact.identity`, which the endpoint verifies
+    when it loads the model. The bootstrap model and releases of older versions have none.
     """
 
     model_data_url: str

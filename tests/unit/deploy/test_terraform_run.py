@@ -32,6 +32,7 @@ class Fake:
     def generate_cmd_string(self, *_, **__):
         return [sys.executable, "-c", sys.argv[1], sys.argv[2]]
 stack._terraform = Fake()
+stack._folder = "."
 try:
     stack._run_briefly("apply")
 except KeyboardInterrupt:
