@@ -150,9 +150,10 @@ fmt: setup ## Format Python and Terraform
 docs: setup ## Write the generated documentation: the tables of Terraform and docs/COMMANDS.md
 	@$(PY) -m tools.terraform_docs
 	@$(PY) -m tools.command_reference
-lock: ## Write requirements.lock from pyproject.toml
+lock: ## Write requirements.lock from pyproject.toml, and the locks of the training instance from its requirements.txt
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
 		--group pyproject.toml:dev pyproject.toml -o requirements.lock
+	@$(PY) -m tools.instance_locks
 clean: ## Remove build/ and caches; the local AWS and its state stay
 	@rm -rf build .pytest_cache .ruff_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Prepares an instance for train_ec2.py: an interpreter with the packages of requirements.txt. Its path is written to
+# Prepares an instance for train_ec2.py: an interpreter with the packages of requirements.txt, from the locks. Its path is written to
 # opt/pawprint/python last: a program that sees the file can start. Run again, it does only what is missing.
 #
 # Paths are relative on purpose: to / on an instance, to the instance's own root in a rehearsal. PYTHON names the
@@ -8,9 +8,10 @@
 set -euo pipefail
 
 python=${PYTHON:-python3}
-requirements=$(dirname "$0")/requirements.txt
+payload=$(dirname "$0")
+requirements=$payload/requirements.txt
 home=opt/pawprint
-. "$(dirname "$0")/retry.sh"
+. "$payload/retry.sh"
 
 # Whether an interpreter has every `name==version` of the requirements. Prints what it lacks. Builds count as the
 # version they are of: 2.14.1+cpu is 2.14.1.
@@ -41,19 +42,28 @@ build() {
   if grep -qs '^0x10de' /sys/bus/pci/devices/*/vendor; then echo cuda; else echo cpu; fi
 }
 
-# PyPI's torch for x86 needs CUDA, 4 GB more (ours: 5.0 against 1.1 GB installed). PyTorch's own index has builds for
-# processors. Their version is 2.14.1+cpu, which `torch==2.14.1` matches too. If pip could use both indexes, it would
-# install CUDA whenever the second one does not answer. So pip uses one index only, and its failure is a failure. This
-# installs no dependencies: they come from PyPI with the other packages.
+# Every package from the locks, whose hashes pip compares. PyPI's torch for x86 needs CUDA, 4 GB more (ours: 5.0 against
+# 1.1 GB installed). PyTorch's own index has builds for processors. Their version is 2.14.1+cpu, which `torch==2.14.1`
+# matches too. If pip could use both indexes, it would install CUDA whenever the second one does not answer. So pip uses
+# one index only, and its failure is a failure. A payload without pytorch-cpu.lock has versions for that index, and no
+# hashes (tools/instance_locks.py).
 install() {
-  local pins
-  pins=$(grep -E '^torch(vision)?==' "$requirements" || true)
-  if [ "${PYTORCH:-$(build)}" = cpu ] && [ -n "$pins" ]; then
-    # shellcheck disable=SC2086 # one argument per line
-    retry "installing PyTorch for processors" "$python" -m pip install --quiet --no-deps \
-      --index-url "${PYTORCH_INDEX:-https://download.pytorch.org/whl/cpu}" $pins
+  local locked=(--require-hashes --no-deps) pins
+  if [ "${PYTORCH:-$(build)}" = cpu ]; then
+    local index=(--index-url "${PYTORCH_INDEX:-https://download.pytorch.org/whl/cpu}")
+    if [ -s "$payload/pytorch-cpu.lock" ]; then
+      retry "installing PyTorch for processors" "$python" -m pip install --quiet "${locked[@]}" "${index[@]}" \
+        --requirement "$payload/pytorch-cpu.lock"
+    elif pins=$(grep -E '^torch(vision)?==' "$requirements"); then
+      # shellcheck disable=SC2086 # one argument per line
+      retry "installing PyTorch for processors" "$python" -m pip install --quiet --no-deps "${index[@]}" $pins
+    fi
+  elif [ -s "$payload/pytorch-cuda.lock" ]; then
+    retry "installing PyTorch with CUDA" "$python" -m pip install --quiet "${locked[@]}" \
+      --requirement "$payload/pytorch-cuda.lock"
   fi
-  retry "installing the training packages" "$python" -m pip install --quiet --requirement "$requirements"
+  retry "installing the training packages" "$python" -m pip install --quiet "${locked[@]}" \
+    --requirement "$payload/requirements.lock"
 }
 
 mkdir -p "$home"

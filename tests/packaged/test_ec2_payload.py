@@ -1,5 +1,6 @@
 """The EC2 archive on an instance: bootstrap.sh prepares it, and its data and results are in a local S3."""
 
+import hashlib
 import json
 import os
 import re
@@ -231,8 +232,9 @@ def test_an_interpreter_without_packages_gets_its_own_environment(unpacked, tmp_
     payload = tmp_path / "opt" / "pawprint" / "payload"
     shutil.copytree(unpacked["ec2"], payload)
     wheels = tmp_path / "wheels"
-    make_wheel(wheels, "stand_in", "1.5+cpu")
-    (payload / "requirements.txt").write_text(f"# versions\n--find-links {wheels}\nstand-in==1.5\n")
+    (payload / "requirements.txt").write_text("# versions\nstand-in==1.5\n")
+    lock = locked("stand-in==1.5+cpu", make_wheel(wheels, "stand_in", "1.5+cpu"))
+    (payload / "requirements.lock").write_text(f"--find-links {wheels}\n{lock}")
     offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
     first = prepare(tmp_path, sys.executable, **offline)
@@ -249,6 +251,7 @@ def test_if_the_requirements_are_unavailable_the_instance_stays_unprepared(unpac
     payload = tmp_path / "opt" / "pawprint" / "payload"
     shutil.copytree(unpacked["ec2"], payload)
     (payload / "requirements.txt").write_text("no-such-thing==1.0\n")
+    (payload / "requirements.lock").write_text(f"no-such-thing==1.0 --hash=sha256:{'0' * 64}\n")
     offline = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "RETRY_SECONDS": "0"}
     result = prepare(tmp_path, sys.executable, **offline)
     assert result.returncode != 0
@@ -319,11 +322,14 @@ def environment(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def bare(unpacked, environment, tmp_path) -> Path:
+def bare(unpacked, environment, registry, tmp_path) -> Path:
     """An instance's root folder with an empty environment and the payload, whose requirements are two replacements."""
     payload = tmp_path / "root" / "opt" / "pawprint" / "payload"
     shutil.copytree(unpacked["ec2"], payload)
     (payload / "requirements.txt").write_text("# versions\ntorch==1.5\nstand-in==1.5\n")
+    for lock, wanted in (("requirements", "stand-in==1.5"), ("pytorch-cuda", "torch==1.5")):
+        [wheel] = (registry.root / "pypi" / wanted.partition("==")[0]).iterdir()
+        (payload / f"{lock}.lock").write_text(locked(wanted, wheel))
     shutil.copytree(environment, payload.parent / "venv", symlinks=True)
     return tmp_path / "root"
 
@@ -381,11 +387,39 @@ if [ "$1 $2" = "-m pip" ]; then echo "$TMPDIR" >> {bare}/used; else exec {sys.ex
     assert not (bare / "opt/pawprint/tmp").exists()
 
 
-def make_wheel(folder: Path, name: str, version: str) -> None:
+def test_a_package_with_another_hash_is_not_installed(registry, bare):
+    [wheel] = (registry.root / "pypi" / "stand-in").iterdir()
+    wheel.unlink()
+    make_wheel(wheel.parent / "new", "stand_in", "1.5", content="import os")
+    (wheel.parent / "new" / wheel.name).rename(wheel)
+    result = prepare(bare, sys.executable, **registry.settings(PYTORCH="cpu", RETRY_ATTEMPTS="1"))
+    assert result.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in result.stderr
+    assert not (bare / "opt/pawprint/python").exists()
+
+
+def test_a_lock_of_pytorch_for_processors_is_compared_too(registry, bare):
+    [wheel] = (registry.root / "cpu" / "torch").iterdir()
+    lock = bare / "opt/pawprint/payload/pytorch-cpu.lock"
+    lock.write_text(f"torch==1.5+cpu --hash=sha256:{'0' * 64}\n")
+    result = prepare(bare, sys.executable, **registry.settings(PYTORCH="cpu", RETRY_ATTEMPTS="1"))
+    assert "DO NOT MATCH THE HASHES" in result.stderr
+    lock.write_text(locked("torch==1.5+cpu", wheel))
+    result = prepare(bare, sys.executable, **registry.settings(PYTORCH="cpu", RETRY_ATTEMPTS="1"))
+    assert result.returncode == 0, result.stderr
+
+
+def locked(requirement: str, wheel: Path) -> str:
+    return f"{requirement} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+def make_wheel(folder: Path, name: str, version: str, content: str = "") -> Path:
     folder.mkdir(parents=True)
     info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{name}.py", "")
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", content)
         wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    return path

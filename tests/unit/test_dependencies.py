@@ -115,3 +115,14 @@ def test_every_exception_is_needed():
 
 def test_no_package_is_declared_twice():
     assert not RUNTIME & DEV
+
+
+def test_the_locks_of_the_instance_have_the_versions_of_its_requirements_with_hashes():
+    folder = ROOT / "payloads" / "ec2"
+    wanted = {line for line in (folder / "requirements.txt").read_text().splitlines() if line[0] != "#"}
+    text = (folder / "requirements.lock").read_text() + (folder / "pytorch-cuda.lock").read_text()
+    packages = re.findall(r"^(\S+==\S+).*\n((?: +--hash=sha256:[0-9a-f]{64}.*\n)+)", text, re.M)
+    assert {name for name, _ in packages} >= wanted
+    assert len(packages) == len(re.findall(r"^\S", text, re.M))  # each has hashes
+    boto3 = [name for name, _ in packages if name.startswith("boto3==")]
+    assert boto3[0] in (folder / "boto3.lock").read_text()

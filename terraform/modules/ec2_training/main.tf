@@ -10,11 +10,12 @@ locals {
   recipe = {
     idle_minutes = var.idle_minutes
     prepare = templatefile("${path.module}/prepare.sh.tftpl", {
-      bucket   = var.artifacts.bucket
-      region   = var.account.region
-      packages = var.packages
-      python   = var.python
-      retry    = file("${path.module}/../../../payloads/ec2/retry.sh") # the payload that it fetches has the same file
+      bucket     = var.artifacts.bucket
+      region     = var.account.region
+      packages   = var.packages
+      python     = var.python
+      boto3_lock = trimspace(file("${path.module}/../../../payloads/ec2/boto3.lock"))
+      retry      = file("${path.module}/../../../payloads/ec2/retry.sh") # the payload that it fetches has the same file
     })
   }
 

@@ -55,6 +55,7 @@ class Instance:
             packages=["python3.12", "python3.12-pip"],
             python=sys.executable,
             retry=(ROOT / "payloads/ec2/retry.sh").read_text(),
+            boto3_lock=(ROOT / "payloads/ec2/boto3.lock").read_text().strip(),
         )
         self.user_data = rendered(MODULE / "user_data.sh.tftpl", idle_minutes=30, prepare=prepare, payload_key=KEY)
 
