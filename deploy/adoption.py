@@ -8,6 +8,7 @@ imported.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from botocore.exceptions import ClientError
 
 Client = Callable[[str], Any]  # service -> boto3 client of the stack's region
 
-# The codes of an answer that there is no such resource. SageMaker answers ValidationException.
+# The codes of an answer that there is no such resource. SageMaker answers ValidationException, CloudFormation
+# ValidationError.
 MISSING = {
     "404",
     "NoSuchBucket",
@@ -24,6 +26,8 @@ MISSING = {
     "ResourceNotFound",
     "ResourceNotFoundException",
     "ValidationException",
+    "ValidationError",
+    "InvalidGroup.NotFound",
 }
 
 
@@ -35,14 +39,16 @@ class ExistingResource:
     tags: dict[str, str] | None
 
 
-def found(plan: dict[str, Any], client: Client) -> Iterator[tuple[str, str]]:
-    """(address, import identifier) of each resource that the plan creates although this stack has it in AWS."""
+def found(plan: dict[str, Any], client: Client, only: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """(address, import identifier) of each resource that the plan creates although this stack has it in AWS. `only`
+    restricts it to some resource types."""
     for resource in plan.get("resource_changes", []):
         change = resource["change"]
-        if change["actions"] != ["create"] or resource["type"] not in FINDERS:
+        kind = resource["type"]
+        if change["actions"] != ["create"] or kind not in FINDERS or (only and kind not in only):
             continue
         try:
-            existing = FINDERS[resource["type"]](client, change["after"])
+            existing = FINDERS[kind](client, change["after"])
         except KeyError:
             continue  # the plan does not know the name yet, because another resource must be created first
         except ClientError as error:
@@ -72,11 +78,12 @@ def _instance_profile(client: Client, after: dict[str, Any]) -> ExistingResource
 
 
 def _log_group(client: Client, after: dict[str, Any]) -> ExistingResource | None:
+    """A group without tags was made by SageMaker or Lambda with the first line, under the name of this stack's part."""
     logs = client("logs")
     for group in logs.describe_log_groups(logGroupNamePrefix=after["name"])["logGroups"]:
         if group["logGroupName"] == after["name"]:
             tags = logs.list_tags_for_resource(resourceArn=group["arn"].removesuffix(":*"))["tags"]
-            return ExistingResource(after["name"], tags)
+            return ExistingResource(after["name"], tags or None)
     return None
 
 
@@ -124,6 +131,44 @@ def _security_group(client: Client, after: dict[str, Any]) -> ExistingResource |
     return next((_tagged(each, "GroupId") for each in answer["SecurityGroups"]), None)
 
 
+def _rule(egress: bool) -> Callable[[Client, dict[str, Any]], ExistingResource | None]:
+    """A finder for rules of a security group, by their tags and what they allow."""
+
+    def find(client: Client, after: dict[str, Any]) -> ExistingResource | None:
+        group = _filter("group-id", [after["security_group_id"]])
+        for rule in client("ec2").describe_security_group_rules(Filters=[group])["SecurityGroupRules"]:
+            same = {
+                "IsEgress": egress,
+                "IpProtocol": after["ip_protocol"],
+                "CidrIpv4": after.get("cidr_ipv4"),
+                "PrefixListId": after.get("prefix_list_id"),
+            }
+            if all(rule.get(name) == value for name, value in same.items()) and (
+                after.get("from_port") in (None, rule.get("FromPort"))
+            ):
+                # The rule of a group of this stack, which has the tags.
+                return ExistingResource(rule["SecurityGroupRuleId"], None)
+        return None
+
+    return find
+
+
+def _permission(client: Client, after: dict[str, Any]) -> ExistingResource | None:
+    """A statement of the alias's policy, by its identifier."""
+    name, qualifier = after["function_name"], after["qualifier"]
+    policy = json.loads(client("lambda").get_policy(FunctionName=name, Qualifier=qualifier)["Policy"])
+    if any(statement["Sid"] == after["statement_id"] for statement in policy["Statement"]):
+        return ExistingResource(f"{name}:{qualifier}/{after['statement_id']}", None)
+    return None
+
+
+def _cloudformation_stack(client: Client, after: dict[str, Any]) -> ExistingResource | None:
+    """Also a stack of CloudFormation that is still being created: Terraform waits for it."""
+    described = client("cloudformation").describe_stacks(StackName=after["name"])["Stacks"]
+    live = (each for each in described if each["StackStatus"] != "DELETE_COMPLETE")
+    return next((ExistingResource(after["name"], _tags(each.get("Tags", []))) for each in live), None)
+
+
 FINDERS: dict[str, Callable[[Client, dict[str, Any]], ExistingResource | None]] = {
     "aws_s3_bucket": _bucket,
     "aws_iam_role": _role,
@@ -139,7 +184,13 @@ FINDERS: dict[str, Callable[[Client, dict[str, Any]], ExistingResource | None]] 
     "aws_lambda_function_url": _function_url,
     "aws_instance": _instance,
     "aws_security_group": _security_group,
+    "aws_vpc_security_group_egress_rule": _rule(egress=True),
+    "aws_vpc_security_group_ingress_rule": _rule(egress=False),
+    "aws_lambda_permission": _permission,
+    "aws_cloudformation_stack": _cloudformation_stack,
 }
+# What a service may have made before the stack exists: a group of logs, of an earlier stack of this name.
+MADE_BY_SERVICES = ("aws_cloudwatch_log_group",)
 
 
 def _by_tags(after: dict[str, Any]) -> list[dict[str, Any]]:

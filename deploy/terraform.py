@@ -92,8 +92,8 @@ class Stack:
             found = self._shared_state()
             if found and not state_files.same_content(found, local):
                 raise Failure(
-                    f"The bucket already has another state of {self.env} than this machine ({self._state}). Nothing was "
-                    f"changed. Move the one away that is wrong, then: {console.make('backend')}"
+                    f"The bucket already has another state of {self.env} than this machine ({self._state}). "
+                    f"Nothing was changed. Move the one away that is wrong, then: {console.make('backend')}"
                 )
             state_files.back_up(self._state)
             # Terraform moves a state from the backend that it was initialised with.
@@ -244,6 +244,9 @@ class Stack:
                 return code
             plan = self._show(planned)
             self._require(plan, deployment, "destroy" if "destroy" in arguments else "apply")
+            if "destroy" not in arguments and self._import(plan, arguments, adoption.MADE_BY_SERVICES):
+                if code := self._run_briefly("plan", **arguments, out=str(planned)):
+                    return code
             if prepare:
                 prepare(deployment)
             for name in losses.buckets_of_plan(plan):
@@ -262,14 +265,19 @@ class Stack:
         with self._plan_file() as planned:
             if code := self._run_briefly("plan", **arguments, out=str(planned)):
                 return code
-            plan = self._show(planned)
-        del arguments["compact_warnings"]  # import does not have it
-        for address, identifier in adoption.found(plan, self._clients(plan)):
+            self._import(self._show(planned), arguments)
+        return 0
+
+    def _import(self, plan: dict[str, Any], arguments: dict[str, Any], only: tuple[str, ...] = ()) -> int:
+        """Import what the plan creates although AWS has it. Returns the number of resources. Raises Failure."""
+        arguments = {name: value for name, value in arguments.items() if name in ("var_file", "input")}
+        existing = list(adoption.found(plan, self._clients(plan), only))
+        for address, identifier in existing:
             code, _, err = self._terraform.cmd("import", address, identifier, **arguments, no_color=IsFlagged)
             if code:
                 raise Failure(f"{address} exists in AWS as {identifier} but could not be imported:\n{err.strip()}")
             console.done(f"{address} was in AWS already, as {identifier}")
-        return 0
+        return len(existing)
 
     def _require(self, plan: dict[str, Any], deployment: Deployment, command: str) -> None:
         """Raise Failure if the plan must not be applied: the account's limits do not allow it, the stack was applied

@@ -33,6 +33,7 @@ def prepare() -> str:
         packages=["python3.12", "python3.12-pip"],
         python="python3.12",
         retry=RETRY.read_text(),
+        boto3_lock=RETRY.with_name("boto3.lock").read_text().strip(),
     )
 
 
