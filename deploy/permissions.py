@@ -16,6 +16,7 @@ from typing import Any
 from deploy.environment import ACCOUNT, TERRAFORM, ask_local_aws
 
 POLICY = TERRAFORM / "deployer-policy.json"
+OPTIONS_POLICY = TERRAFORM / "deployer-options-policy.json"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 # Of a role's inline policies, without white space (IAM quotas). A managed policy takes 6,144: this one would be two.
 MAX_POLICY_CHARACTERS = 10_240
@@ -51,6 +52,8 @@ ALSO = (
         for verb in ("DescribeLogStreams", "GetLogEvents")
         for group in ("/aws/lambda", "/aws/sagemaker/Endpoints")
     ),
+    # The first scaling policy of an account for functions: Application Auto Scaling makes a role of its own.
+    ("iam:CreateServiceLinkedRole", "role/aws-service-role/lambda.application-autoscaling.amazonaws.com/*"),
     ("lambda:PublishVersion", "function:{name}*"),
     ("lambda:UpdateAlias", "function:{name}*"),
     ("lambda:UpdateFunctionCode", "function:{name}*"),
@@ -62,6 +65,26 @@ ALSO = (
     *(
         (f"cloudwatch:{verb}", "alarm:TargetTracking-*")
         for verb in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
+    ),
+)
+# What `network`, `kms_key_arn`, `permissions_boundary` and `ci` need in addition. A VPC endpoint and a rule have no name
+# of the stack in their ARN. Together with the rest this would exceed MAX_POLICY_CHARACTERS.
+OPTIONS = (
+    *(
+        (f"ec2:{verb}", "*")
+        for verb in (
+            *("AuthorizeSecurityGroupIngress", "CreateVpcEndpoint", "DeleteVpcEndpoints"),
+            *("DescribeManagedPrefixLists", "DescribePrefixLists", "DescribeRouteTables", "DescribeVpcAttribute"),
+            *("DescribeVpcEndpoints", "GetManagedPrefixListEntries", "ModifyVpcEndpoint"),
+            "RevokeSecurityGroupIngress",
+        )
+    ),
+    *((f"kms:{verb}", "key/*") for verb in ("CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKey")),
+    *((f"logs:{verb}", "log-group:*") for verb in ("AssociateKmsKey", "DisassociateKmsKey")),
+    *((f"iam:{verb}RolePermissionsBoundary", "role/{name}*") for verb in ("Put", "Delete")),
+    *(
+        (f"iam:{verb}OpenIDConnectProvider", "oidc-provider/token.actions.githubusercontent.com")
+        for verb in ("Create", "Delete", "Get", "Tag")
     ),
 )
 PASSED_TO = ("ec2.amazonaws.com", "lambda.amazonaws.com", "sagemaker.amazonaws.com")
@@ -120,9 +143,22 @@ def deployer_policy(used: Iterable[dict[str, Any]], name: str) -> dict[str, Any]
     for each in used:
         if each["allowed"]:
             resources[each["action"]].add(generalised(each["resource"], name))
-    for action, resource in ALSO:
+    return _policy(_add(resources, ALSO, name))
+
+
+def options_policy(name: str) -> dict[str, Any]:
+    """The policy for the settings that a rehearsal of the ordinary stack does not use (OPTIONS)."""
+    return _policy(_add(defaultdict(set), OPTIONS, name))
+
+
+def _add(resources: dict[str, set[str]], more: Iterable[tuple[str, str]], name: str) -> dict[str, set[str]]:
+    for action, resource in more:
         arn = f"arn:aws:{action.partition(':')[0]}:*:*:{resource.format(name=name)}"
         resources[action].add(resource if resource == "*" else arn)
+    return resources
+
+
+def _policy(resources: dict[str, set[str]]) -> dict[str, Any]:
     together: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
     for action, arns in sorted(resources.items()):
         service = "iam:PassRole" if action == "iam:PassRole" else action.partition(":")[0]

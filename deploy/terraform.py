@@ -244,9 +244,9 @@ class Stack:
                 return code
             plan = self._show(planned)
             self._require(plan, deployment, "destroy" if "destroy" in arguments else "apply")
-            if "destroy" not in arguments and self._import(plan, arguments, adoption.MADE_BY_SERVICES):
-                if code := self._run_briefly("plan", **arguments, out=str(planned)):
-                    return code
+            adopted = "destroy" not in arguments and self._import(plan, arguments, adoption.MADE_BY_SERVICES)
+            if adopted and (code := self._run_briefly("plan", **arguments, out=str(planned))):
+                return code
             if prepare:
                 prepare(deployment)
             for name in losses.buckets_of_plan(plan):

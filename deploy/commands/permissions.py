@@ -43,6 +43,7 @@ def write(reports: list[PrincipalReport], name: str) -> None:
     if (size := permissions.size(policy)) > permissions.MAX_POLICY_CHARACTERS:
         raise Failure(f"The policy has {size} characters; IAM takes {permissions.MAX_POLICY_CHARACTERS} in a role.")
     permissions.POLICY.write_text(json.dumps(policy, indent=2) + "\n")
+    permissions.OPTIONS_POLICY.write_text(json.dumps(permissions.options_policy(name), indent=2) + "\n")
     console.step(f"{permissions.POLICY.relative_to(ROOT)}: {len(policy['Statement'])} statements, {size} characters")
 
 

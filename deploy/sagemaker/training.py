@@ -75,7 +75,7 @@ def network(deployment: Deployment) -> dict:
     """The subnets and security groups of a job, as an argument for the SDK's classes. {} in SageMaker's own network."""
     from sagemaker.core import shapes
 
-    subnets, groups = (deployment.outputs.get(f"training_{kind}_ids") for kind in ("subnet", "security_group"))
+    subnets, groups = (deployment.outputs.get(f"training_{kind}_ids") or [] for kind in ("subnet", "security_group"))
     return {"vpc_config": shapes.VpcConfig(subnets=subnets, security_group_ids=groups)} if subnets else {}
 
 

@@ -78,3 +78,10 @@ def test_the_policy_in_the_repository_covers_every_target_and_fits_into_iam():
     assert actions >= set(STEPS.values())
     assert not any("*" in action for action in actions)
     assert size(policy) <= MAX_POLICY_CHARACTERS
+
+
+def test_the_policy_of_the_options_is_current_and_fits_into_a_managed_one():
+    kept = json.loads(permissions.OPTIONS_POLICY.read_text())
+    assert kept == permissions.options_policy("pawprint")
+    assert permissions.size(kept) < 6_144  # of a managed policy
+    assert all("*" not in action for statement in kept["Statement"] for action in statement["Action"])
