@@ -67,8 +67,8 @@ ALSO = (
         for verb in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
     ),
 )
-# What `network`, `kms_key_arn`, `permissions_boundary` and `ci` need in addition. A VPC endpoint and a rule have no name
-# of the stack in their ARN. Together with the rest this would exceed MAX_POLICY_CHARACTERS.
+# What `network`, `kms_key_arn`, `permissions_boundary` and `ci` need in addition. A VPC endpoint and a rule have no
+# name of the stack in their ARN. Together with the rest this would exceed MAX_POLICY_CHARACTERS.
 OPTIONS = (
     *(
         (f"ec2:{verb}", "*")

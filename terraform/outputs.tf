@@ -132,3 +132,8 @@ output "predictor_auth_type" {
   description = "Who may call the function URL: AWS_IAM for signed requests of the account, NONE for everybody."
   value       = var.predictor.auth_type
 }
+
+output "ci_role_arns" {
+  description = "The roles of the workflow deploy.yml: plan and apply. Null without the setting ci."
+  value       = var.ci == null ? null : { plan = module.ci[0].plan_role_arn, apply = module.ci[0].apply_role_arn }
+}

@@ -91,6 +91,21 @@ variable "backend" {
   }
 }
 
+variable "ci" {
+  description = "The GitHub repository (owner/name) whose workflow deploy.yml plans on pull requests and applies in the protected environment, which has the name of the settings file. It needs backend. An account can have GitHub's identity provider once: oidc_provider_arn names one that exists. Null creates nothing."
+  type = object({
+    repository        = string
+    environment       = optional(string, "aws")
+    oidc_provider_arn = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.ci == null || var.backend != null
+    error_message = "The setting ci needs backend, because a workflow has no state of its own. Set backend, then run `make backend`."
+  }
+}
+
 variable "network" {
   description = "The VPC and the subnets of the endpoint, the jobs, the notebook, the instance and the function. Null uses AWS's own network, and the default VPC for the instance. With internet the parts may open HTTPS connections to all addresses, through a NAT gateway of the account. Without it they reach AWS through VPC endpoints: those that the stack needs, or interface_endpoints; [] and s3_endpoint = false for a VPC that has its own. Packages from PyPI need internet."
   type = object({

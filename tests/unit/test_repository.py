@@ -48,11 +48,23 @@ def test_ci_runs_commands_of_the_readme_and_nothing_else():
     assert all(re.search(rf"^{command}\b", promised, flags=re.MULTILINE) for command in commands)
 
 
+def test_only_an_approved_push_applies():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())["jobs"]
+    applying = [job for job in jobs.values() for step in job["steps"] if "make apply" in step.get("run", "")]
+    assert [(job["environment"], job["if"].split(" && ")[0]) for job in applying] == [
+        ("aws", "github.event_name == 'push'")
+    ]
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_may_only_read_and_its_actions_cannot_change(path):
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {"contents": "read"}
-    assert not [job for job in workflow["jobs"].values() if "permissions" in job]
+    for job in workflow["jobs"].values():
+        extra = set(job.get("permissions", {})) - {"contents"}
+        # The token for AWS, and the comment with the plan. A fork's code must get neither.
+        assert extra <= ({"id-token", "pull-requests"} if path.name == "deploy.yml" else set())
+        assert not extra or "github.event_name == 'push'" in job["if"] or "head.repo.full_name" in job["if"]
     for action in [step["uses"] for step in steps(workflow) if "uses" in step]:
         assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action), action
 

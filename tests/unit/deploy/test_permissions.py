@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from deploy import permissions
 from deploy.permissions import (
     MAX_POLICY_CHARACTERS,
     POLICY,
