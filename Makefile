@@ -122,7 +122,7 @@ local-reset: setup ## Stop it and delete its state, datasets and models included
 	@$(PY) -m deploy.commands.local_reset
 
 ##@ Development
-.PHONY: test test-all test-fast coverage test-terraform bench lint fmt docs lock clean
+.PHONY: test test-all test-fast coverage test-terraform bench lint fmt docs lock sbom audit scan clean
 test: setup lint ## Run lint, Terraform contracts, unit, packaged and end-to-end tests, except the slow ones
 	@$(PYTEST_ALL) -m "not slow"
 test-all: setup lint ## Run the slow tests too: dogs, the EC2 instance, the notebook, ENV=local
@@ -154,6 +154,18 @@ lock: ## Write requirements.lock from pyproject.toml, and the locks of the train
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header \
 		--group pyproject.toml:dev pyproject.toml -o requirements.lock
 	@$(PY) -m tools.instance_locks
+# Tools of their own, in fixed versions, because nothing imports them.
+LOCKS = requirements.lock payloads/ec2/requirements.lock payloads/ec2/boto3.lock
+sbom: setup ## Write a bill of materials (CycloneDX) of each lock to build/sbom
+	@mkdir -p build/sbom
+	@for lock in $(LOCKS); do .venv/bin/uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements \
+		$$lock --output-file build/sbom/$$(echo $$lock | tr / -).json || exit 1; done
+audit: setup ## Compare the locks with the database of known faults of Python packages
+	@for lock in $(LOCKS); do .venv/bin/uv tool run --quiet pip-audit==2.10.1 --requirement $$lock --require-hashes \
+		--disable-pip || exit 1; done
+scan: setup ## Scan the Terraform files for insecure settings; each exception has its reason beside the resource
+	@.venv/bin/uv tool run --quiet checkov==3.3.30 --directory terraform --framework terraform --quiet --compact \
+		--skip-path terraform/tests --skip-path terraform/examples
 clean: ## Remove build/ and caches; the local AWS and its state stay
 	@rm -rf build .pytest_cache .ruff_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

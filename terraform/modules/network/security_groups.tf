@@ -2,6 +2,7 @@
 # The endpoints accept HTTPS from the parts.
 
 resource "aws_security_group" "parts" {
+  # checkov:skip=CKV2_AWS_5: the other modules attach it
   name_prefix = "${var.name}-parts-"
   description = "The parts of ${var.name}: HTTPS out, nothing in."
   vpc_id      = data.aws_vpc.given.id
@@ -44,6 +45,7 @@ resource "aws_vpc_security_group_egress_rule" "s3" {
 }
 
 resource "aws_security_group" "training" {
+  # checkov:skip=CKV2_AWS_5: training jobs attach it
   name_prefix = "${var.name}-jobs-"
   description = "The hosts of a training job of ${var.name}: connections between them."
   vpc_id      = data.aws_vpc.given.id
