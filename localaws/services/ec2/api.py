@@ -21,7 +21,7 @@ from moto.ec2.responses import EC2Response
 from localaws import state
 from localaws.context import ACCOUNT_ID
 from localaws.errors import status_line
-from localaws.services.ec2 import limits, options
+from localaws.services.ec2 import limits, options, rules
 from localaws.services.ec2.instance import LIVE, LocalInstance
 
 STOPPED = ("Server.InternalError", "The local AWS was stopped while the instance ran")
@@ -208,5 +208,6 @@ def _stop() -> None:
 def install() -> None:
     ec2_backends.backend = LocalEC2Backend
     instances.Instance = LocalInstance
+    rules.install()
     urls.url_paths = dict.fromkeys(urls.url_paths, LocalEC2Response.dispatch)
     state.register("ec2", restore=_restore, stop=_stop)

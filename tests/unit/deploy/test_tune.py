@@ -273,3 +273,32 @@ def test_a_plot_can_be_drawn_of_one_trial_and_of_other_hyperparameters(tmp_path)
 def test_the_tuning_job_of_a_trial_is_in_its_name():
     assert trials.tuning_job_of("pawprint-tune-20261122-160501-003-0123abcd") == "pawprint-tune-20261122-160501"
     assert trials.tuning_job_of("pawprint-train-20261122-160501") is None
+
+
+def test_a_job_gets_the_network_and_the_key_of_the_stack(stack, monkeypatch):
+    stack.outputs |= {
+        "training_subnet_ids": ["subnet-0a"],
+        "training_security_group_ids": ["sg-0a", "sg-0b"],
+        "kms_key_arn": "arn:aws:kms:us-east-1:123456789012:key/0f",
+        "training_volume_kms_key_arn": None,  # the type has local disks
+    }
+    given = tuning.training.definition(
+        stack.deployment, {"inference": "s3://b/i"}, stack.dataset, options_of(monkeypatch)
+    )
+    assert given["vpc_config"].subnets == ["subnet-0a"]
+    assert given["vpc_config"].security_group_ids == ["sg-0a", "sg-0b"]
+    assert given["output_data_config"].kms_key_id == stack.outputs["kms_key_arn"]
+    assert not isinstance(given["resource_config"].volume_kms_key_id, str)
+
+
+def test_a_job_without_them_is_in_the_network_of_sagemaker(stack, monkeypatch):
+    given = tuning.training.definition(
+        stack.deployment, {"inference": "s3://b/i"}, stack.dataset, options_of(monkeypatch)
+    )
+    assert "vpc_config" not in given
+    assert not isinstance(given["output_data_config"].kms_key_id, str)
+
+
+def options_of(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    monkeypatch.setattr(sys, "argv", ["train"])
+    return options.training()

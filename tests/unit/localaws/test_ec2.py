@@ -307,3 +307,22 @@ def test_encrypted_disks_survive_a_restart(own_server, wait_until):
     (mapped,) = instance.describe()["BlockDeviceMappings"]
     (volume,) = instance.client.describe_volumes(VolumeIds=[mapped["Ebs"]["VolumeId"]])["Volumes"]
     assert volume["Encrypted"] is True
+
+
+def test_a_rule_keeps_its_description_whatever_it_refers_to(localaws):
+    ec2 = localaws.client("ec2")
+    group = ec2.create_security_group(GroupName="described", Description="x")["GroupId"]
+    [list_] = ec2.describe_managed_prefix_lists(
+        Filters=[{"Name": "prefix-list-name", "Values": ["com.amazonaws.us-east-1.s3"]}]
+    )["PrefixLists"]
+    wanted = {
+        "a group": {"UserIdGroupPairs": [{"GroupId": group}]},
+        "S3": {"PrefixListIds": [{"PrefixListId": list_["PrefixListId"]}]},
+    }
+    for text, target in wanted.items():
+        [[kind, [named]]] = target.items()
+        permission = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, kind: [{**named, "Description": text}]}
+        ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[permission])
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
+    assert {rule["Description"] for rule in rules if rule.get("FromPort") == 443} == set(wanted)
+    ec2.delete_security_group(GroupId=group)
