@@ -17,6 +17,14 @@ mock_provider "aws" {
     defaults = { ids = ["subnet-0a"] }
   }
 
+  mock_data "aws_vpc" {
+    defaults = { id = "vpc-0a", cidr_block = "10.0.0.0/16", enable_dns_support = true, enable_dns_hostnames = true }
+  }
+
+  mock_data "aws_subnet" {
+    defaults = { vpc_id = "vpc-0a", availability_zone = "us-east-1a" }
+  }
+
   mock_data "aws_ssm_parameter" {
     defaults = { insecure_value = "ami-0123456789abcdef0" }
   }
@@ -213,4 +221,45 @@ run "refuses_a_build_folder_without_a_manifest" {
   }
 
   expect_failures = [var.build_dir]
+}
+
+run "private_stack_with_a_key" {
+  command = plan
+
+  variables {
+    network              = { vpc_id = "vpc-0a", subnet_ids = ["subnet-0a"] }
+    kms_key_arn          = "arn:aws:kms:us-east-1:123456789012:key/0f1e2d3c"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/limit"
+    training             = { instance_type = "ml.g5.xlarge" }
+  }
+
+  assert {
+    condition     = tolist(output.training_subnet_ids) == tolist(["subnet-0a"])
+    error_message = "Jobs must get the given subnets."
+  }
+
+  assert {
+    condition     = output.kms_key_arn == "arn:aws:kms:us-east-1:123456789012:key/0f1e2d3c" && output.training_volume_kms_key_arn == null
+    error_message = "Jobs must use the key, except for volumes that the hardware encrypts."
+  }
+}
+
+run "refuses_a_workflow_without_a_shared_state" {
+  command = plan
+
+  variables {
+    ci = { repository = "example/pets" }
+  }
+
+  expect_failures = [var.ci]
+}
+
+run "refuses_a_key_of_another_region" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+  }
+
+  expect_failures = [var.kms_key_arn]
 }

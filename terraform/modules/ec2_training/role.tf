@@ -36,7 +36,7 @@ resource "aws_iam_role_policy" "training" {
       {
         Sid      = "ListTheBucket"
         Effect   = "Allow"
-        Action   = ["s3:ListBucket", "s3:GetBucketLocation"]
+        Action   = "s3:ListBucket"
         Resource = var.artifacts.arn
       },
       {

@@ -3,7 +3,7 @@ output "parts" {
   value = {
     subnet_ids         = var.subnet_ids
     security_group_ids = [aws_security_group.parts.id]
-    statements         = [local.sagemaker_interfaces, local.describe_interfaces]
+    statements         = [local.sagemaker_interfaces, local.own_interfaces, local.describe_interfaces]
   }
   depends_on = [
     aws_vpc_endpoint.interface, aws_vpc_endpoint.s3, aws_vpc_security_group_ingress_rule.from_the_parts,
@@ -16,7 +16,7 @@ output "training" {
   value = {
     subnet_ids         = var.subnet_ids
     security_group_ids = [aws_security_group.parts.id, aws_security_group.training.id]
-    statements         = [local.sagemaker_interfaces, local.describe_interfaces]
+    statements         = [local.sagemaker_interfaces, local.own_interfaces, local.describe_interfaces]
   }
   depends_on = [aws_vpc_security_group_ingress_rule.between_hosts, aws_vpc_security_group_egress_rule.between_hosts]
 }

@@ -7,16 +7,22 @@ locals {
   sagemaker_interfaces = {
     Sid    = "ConnectToTheSubnets"
     Effect = "Allow"
-    Action = [
-      "ec2:CreateNetworkInterface",
-      "ec2:CreateNetworkInterfacePermission",
-      "ec2:DeleteNetworkInterface",
-      "ec2:DeleteNetworkInterfacePermission",
-    ]
+    Action = ["ec2:CreateNetworkInterface"]
     Resource = concat(
       ["${local.ec2}:network-interface/*", "${local.ec2}:security-group/*"],
       [for id in var.subnet_ids : "${local.ec2}:subnet/${id}"],
     )
+  }
+
+  own_interfaces = {
+    Sid    = "ManageTheInterfaces"
+    Effect = "Allow"
+    Action = [
+      "ec2:CreateNetworkInterfacePermission",
+      "ec2:DeleteNetworkInterface",
+      "ec2:DeleteNetworkInterfacePermission",
+    ]
+    Resource = ["${local.ec2}:network-interface/*"]
   }
 
   describe_interfaces = {

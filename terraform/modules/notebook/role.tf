@@ -32,7 +32,7 @@ resource "aws_iam_role_policy" "notebook" {
       {
         Sid      = "ListTheBucket"
         Effect   = "Allow"
-        Action   = ["s3:ListBucket", "s3:GetBucketLocation"]
+        Action   = "s3:ListBucket"
         Resource = var.artifacts.arn
       },
       {
@@ -66,13 +66,6 @@ resource "aws_iam_role_policy" "notebook" {
       },
       {
         # "*": AWS cannot restrict these lists to some names.
-        Sid      = "ListJobs"
-        Effect   = "Allow"
-        Action   = ["sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListTrainingJobs"]
-        Resource = "*"
-      },
-      {
-        # "*": the same applies to these.
         Sid      = "SeeHowEndpointsScale"
         Effect   = "Allow"
         Action   = ["application-autoscaling:DescribeScalableTargets", "application-autoscaling:DescribeScalingPolicies"]
@@ -92,7 +85,7 @@ resource "aws_iam_role_policy" "notebook" {
         Resource = "${local.sagemaker}:model/${local.notebook}-*"
       },
       {
-        # To create or update an endpoint is a permission on its configuration too.
+        # To create an endpoint is a permission on its configuration too.
         Sid    = "ConfigureTrialEndpoints"
         Effect = "Allow"
         Action = [
@@ -101,7 +94,6 @@ resource "aws_iam_role_policy" "notebook" {
           "sagemaker:CreateEndpointConfig",
           "sagemaker:DeleteEndpointConfig",
           "sagemaker:DescribeEndpointConfig",
-          "sagemaker:UpdateEndpoint",
         ]
         Resource = "${local.sagemaker}:endpoint-config/${local.notebook}-*"
       },
@@ -114,7 +106,6 @@ resource "aws_iam_role_policy" "notebook" {
           "sagemaker:DeleteEndpoint",
           "sagemaker:DescribeEndpoint",
           "sagemaker:InvokeEndpoint",
-          "sagemaker:UpdateEndpoint",
           "sagemaker:UpdateEndpointWeightsAndCapacities",
         ]
         Resource = "${local.sagemaker}:endpoint/${local.notebook}-*"
@@ -131,12 +122,6 @@ resource "aws_iam_role_policy" "notebook" {
         Action    = "iam:PassRole"
         Resource  = var.training_role_arn
         Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
-      },
-      {
-        Sid      = "ReadTheLogsOfJobs"
-        Effect   = "Allow"
-        Action   = ["logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"]
-        Resource = "${local.logs}:/aws/sagemaker/TrainingJobs:*"
       },
       {
         # The log group of all notebooks of the account. SageMaker creates it with the first notebook, so it is not
