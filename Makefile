@@ -163,7 +163,7 @@ sbom: setup ## Write a bill of materials (CycloneDX) of each lock to build/sbom
 audit: setup ## Compare the locks with the database of known faults of Python packages
 	@for lock in $(LOCKS); do .venv/bin/uv tool run --quiet pip-audit==2.10.1 --requirement $$lock --require-hashes \
 		--disable-pip || exit 1; done
-scan: setup ## Scan the Terraform files for insecure settings; each exception has its reason beside the resource
+scan: setup ## Scan the Terraform files for insecure settings; each exception has its reason in a comment of the resource
 	@.venv/bin/uv tool run --quiet checkov==3.3.30 --directory terraform --framework terraform --quiet --compact \
 		--skip-path terraform/tests --skip-path terraform/examples
 clean: ## Remove build/ and caches; the local AWS and its state stay

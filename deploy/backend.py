@@ -65,7 +65,7 @@ def working_folder(env: Environment, backend: Backend | None) -> Path:
     home = env.home / "stack"
     folder = home / TERRAFORM.name
     folder.mkdir(parents=True, exist_ok=True)
-    for linked in (BUILD, ROOT / "payloads"):  # the stack names them by their place beside `terraform/`
+    for linked in (BUILD, ROOT / "payloads"):  # the modules name them by their place next to `terraform`
         link = home / linked.name
         if not link.is_symlink() or link.readlink() != linked:
             link.unlink(missing_ok=True)
