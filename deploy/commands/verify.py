@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from deploy import console, environment
+from deploy import console, environment, sleeping
 from deploy.console import Failure
 from deploy.environment import ACCOUNT
 from deploy.steps import shown
@@ -26,6 +26,7 @@ def main() -> int:
     env = environment.current()
     env.require_access()
     deployment = Stack(env).require_deployment()
+    sleeping.require_awake(deployment, "a verification")
     account = env.client("sts", deployment.region).get_caller_identity()["Account"]
     asked = "the rehearsal's local AWS, not AWS" if account == ACCOUNT else "AWS"
     observed = [(each, each.examine(deployment)) for each in chosen]

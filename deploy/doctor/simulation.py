@@ -42,11 +42,21 @@ def permissions(subject: Subject) -> CheckResult:
 
 
 def _policy_source(subject: Subject, arn: str) -> str:
-    """The principal to simulate. The ARN of a role's session lacks the role's path, so IAM is asked for it."""
+    """The principal to simulate. The ARN of a role's session lacks the role's path, so IAM is asked for it.
+
+    A caller who may not read its role gets the ARN of a role without a path.
+    """
+    from botocore.exceptions import ClientError
+
     if ":assumed-role/" not in arn:
         return arn
     role = arn.partition(":assumed-role/")[2].partition("/")[0]
-    return subject.client("iam").get_role(RoleName=role)["Role"]["Arn"]
+    try:
+        return subject.client("iam").get_role(RoleName=role)["Role"]["Arn"]
+    except ClientError as error:
+        if not error.response["Error"]["Code"].startswith("AccessDenied"):
+            raise
+        return f"{arn.partition(':sts:')[0]}:iam::{subject.account}:role/{role}"
 
 
 def _denied(subject: Subject, source: str) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deploy import console
 from deploy.console import Failure
+from deploy.costs import expected
 from deploy.deployment import Deployment
 from deploy.sagemaker import jobs
 
@@ -41,6 +42,7 @@ def start_again(deployment: Deployment, interrupted: str) -> str:
         raise Failure(f"The training job {interrupted} was completed; there is nothing to resume.")
     if "CheckpointConfig" not in job:
         raise Failure(f"The training job {interrupted} kept no checkpoints: only jobs started with SPOT=1 do.")
+    expected.announce(expected.of_training(deployment, None, job["ResourceConfig"]["InstanceCount"]))
     console.step(f"Submitting {interrupted} again, from {job['CheckpointConfig']['S3Uri']}")
     name = jobs.new_name(deployment.name, "train")
     request = {part: job[part] for part in REQUEST if job.get(part) is not None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from deploy import idle_machines, losses, sleeping
@@ -9,6 +11,7 @@ from deploy.commands import status
 from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.ec2 import runs
+from deploy.terraform import Stack
 
 
 @pytest.fixture
@@ -77,3 +80,20 @@ def test_an_instance_that_trains_goes_on(account, monkeypatch, capsys, training:
     assert found["State"]["Name"] in (expected, "stopping" if not training else expected)
     assert ("pawprint-ec2-1" in capsys.readouterr().err) is training
     ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+
+
+def test_every_apply_gets_the_variable_while_the_note_is_there(asleep: Deployment, monkeypatch):
+    stack = Stack(asleep.env)
+    monkeypatch.setattr(stack, "init", lambda: None)
+    monkeypatch.setattr(stack, "deployment", lambda: asleep)
+    applied = []
+    monkeypatch.setattr(stack, "_apply", lambda arguments, *_: applied.append(arguments) or 0)
+    stack.apply()
+    stack.apply_sleep()
+    sleeping.remove(asleep)
+    stack.apply_sleep()
+    given = [any(file.endswith("asleep.tfvars.json") for file in each["var_file"]) for each in applied]
+    assert given == [True, True, False]
+    assert json.loads((asleep.env.home / "asleep.tfvars.json").read_text()) == {"asleep": True}
+    assert applied[1]["target"] == ["module.endpoint", "module.predictor"], "other changes wait for an apply"
+    assert "target" not in applied[0]
