@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy import console, settings
+from deploy import console, settings, state_files
 from deploy.console import Failure
 from deploy.environment import BUILD, ROOT, TERRAFORM, Environment
 
@@ -96,7 +96,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def require_migrated(state: Path) -> None:
     """Raise Failure if this machine has a state with resources that was not moved to the bucket."""
-    if state.is_file() and json.loads(state.read_text()).get("resources"):
+    if state_files.Version.read(state) and json.loads(state.read_text()).get("resources"):
         raise Failure(
             f"The settings name a bucket for the state, and the state of this stack is still on this machine "
             f"({state}). An apply would create everything a second time. Move it: {console.make('backend')}"

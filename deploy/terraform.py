@@ -204,7 +204,7 @@ class Stack:
         """The Terraform state as it is stored; {} if there is none. Raises Failure."""
         if self._backend:
             return json.loads(self._shared_state() or b"{}")
-        return json.loads(self._state.read_text()) if self._state.is_file() else {}
+        return json.loads(self._state.read_text()) if state_files.Version.read(self._state) else {}
 
     def _outputs(self) -> dict[str, Any]:
         if not self._state.is_file() and not self._backend:
