@@ -153,7 +153,9 @@ def options_policy(name: str) -> dict[str, Any]:
 
 def _add(resources: dict[str, set[str]], more: Iterable[tuple[str, str]], name: str) -> dict[str, set[str]]:
     for action, resource in more:
-        arn = f"arn:aws:{action.partition(':')[0]}:*:*:{resource.format(name=name)}"
+        service = action.partition(":")[0]
+        region = "" if service == "iam" else "*"  # IAM refuses a region in its own resources
+        arn = f"arn:aws:{service}:{region}:*:{resource.format(name=name)}"
         resources[action].add(resource if resource == "*" else arn)
     return resources
 

@@ -38,17 +38,6 @@ def value(tfvars: Path, name: str) -> Any:
     return _plain(_load(tfvars).get(name, _declared()[name].get("default")))
 
 
-def _plain(value: Any) -> Any:
-    """A value without the quotes that the parser leaves around strings and names. `null` is None."""
-    if isinstance(value, dict):
-        return {name.strip('"'): _plain(inner) for name, inner in value.items() if not name.startswith("__")}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, str):
-        return None if value in ("null", "${null}") else value.strip('"')
-    return value
-
-
 def effective(tfvars: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Every setting as Terraform sees it: of `overrides`, or of the file, else the default; in objects too."""
     given = {name: _plain(value) for name, value in _load(tfvars).items()} | dict(overrides or {})

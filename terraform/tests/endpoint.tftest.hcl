@@ -563,7 +563,7 @@ run "verifies_a_model" {
   }
 
   assert {
-    condition     = { for release, model in aws_sagemaker_model.release : release => lookup(model.primary_container[0].environment, "MODEL_SHA256", null) } == { run-1 = null, run-2 = "bb" }
+    condition     = [for release in ["run-1", "run-2"] : lookup(aws_sagemaker_model.release[release].primary_container[0].environment, "MODEL_SHA256", "none")] == ["none", "bb"]
     error_message = "The endpoint must get the hash of the promoted model."
   }
 

@@ -10,6 +10,7 @@ from typing import Any
 from moto.awslambda.exceptions import InvalidParameterValueException, PreconditionFailedException
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.awslambda.utils import make_function_arn
+from moto.ec2.models import ec2_backends
 
 from localaws.archives import ArchiveError, ArchiveTooLarge, check_zip
 from localaws.services.lambda_ import code_location
@@ -114,6 +115,15 @@ class LocalFunction(LambdaFunction):
         arn = f"arn:{self.partition}:lambda:{self.region}::runtime:{runtime}"
         configuration["RuntimeVersionConfig"] = {"RuntimeVersionArn": arn}
         return {name: value for name, value in configuration.items() if value is not None}
+
+    @property
+    def vpc_config(self) -> dict[str, Any] | None:
+        """The subnets and groups, with the VPC of the subnets. moto names an invented one."""
+        given = super().vpc_config
+        if not given or not given.get("SubnetIds"):
+            return given
+        subnets = ec2_backends[self.account_id][self.region].describe_subnets(subnet_ids=given["SubnetIds"])
+        return {**given, "VpcId": subnets[0].vpc_id}
 
     def described(self, qualifier: str | None = None) -> dict[str, Any]:
         """The configuration as a request sees it that used this qualifier."""

@@ -191,6 +191,23 @@ def test_a_region_without_a_default_vpc_is_refused_with_the_setting(tmp_path: Pa
     assert "subnet" in found.fix
 
 
+@pytest.mark.parametrize(
+    ("vpc", "names", "words"),
+    [("vpc-0a", True, "vpc-0a with 1 subnets"), ("vpc-0b", True, "is not in vpc-0a"), ("vpc-0a", False, "off")],
+)
+def test_a_given_network_needs_no_default_vpc(tmp_path: Path, vpc: str, names: bool, words: str):
+    answers = Answers(
+        describe_subnets={"Subnets": [{"SubnetId": "subnet-0a", "VpcId": vpc}]},
+        describe_vpc_attribute={member: {"Value": names} for member in ("EnableDnsSupport", "EnableDnsHostnames")},
+    )
+    subject = FakeSubject(tmp_path, answers)
+    given = {"vpc_id": "vpc-0a", "subnet_ids": ["subnet-0a"], "interface_endpoints": None}
+    subject.__dict__["settings"] = {**subject.settings, "network": given}
+    found = network.subnets(subject)
+    assert words in found.what
+    assert found.mark is Mark.GOOD or found.fix
+
+
 # --- the stack ---
 
 

@@ -86,3 +86,4 @@ def test_the_policy_of_the_options_is_current_and_fits_into_a_managed_one():
     assert kept == permissions.options_policy("pawprint")
     assert permissions.size(kept) < 6_144  # of a managed policy
     assert all("*" not in action for statement in kept["Statement"] for action in statement["Action"])
+    assert "arn:aws:iam:*" not in json.dumps([kept, json.loads(permissions.POLICY.read_text())])

@@ -368,3 +368,13 @@ def test_a_deleted_function_leaves_nothing(localaws, wait_until):
     assert not (localaws.home / "lambda" / "us-east-1" / function.name).exists()
     with pytest.raises(ClientError, match="Function not found"):
         function.invoke()
+
+
+def test_a_function_in_subnets_names_their_vpc(function):
+    ec2 = function.server.client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]
+    group = ec2.create_security_group(GroupName="of-a-function", Description="x", VpcId=subnet["VpcId"])["GroupId"]
+    function.create(VpcConfig={"SubnetIds": [subnet["SubnetId"]], "SecurityGroupIds": [group]})
+    described = function.client.get_function_configuration(FunctionName=function.name)["VpcConfig"]
+    assert described["VpcId"] == subnet["VpcId"]
+    assert described["SubnetIds"] == [subnet["SubnetId"]]
