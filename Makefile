@@ -4,6 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:  # `make -j data train promote` is one after the other
 
 ENV ?= local
 PYTHON ?= python3
