@@ -78,8 +78,8 @@ verify: setup ## Ask the deployed stack what nobody could check on AWS, and writ
 
 ##@ Model
 .PHONY: data train tune train-ec2 promote
-data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=1; default: the built-in sample
-	@$(PY) -m deploy.commands.data $(call argument,DATA)
+data: setup ## Check and upload labelled photographs: DATA=folder|list|archive|s3-uri NAME= SPLIT=70/15/15 SEED= SKIP_BROKEN=1 ALLOW_DUPLICATES=1; default: the built-in sample
+	@$(PY) -m deploy.commands.data $(call argument,DATA) $(call option,NAME,name) $(call option,SPLIT,split) $(call option,SEED,seed)
 train: setup ## Train in SageMaker: DATA= ARCH= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
 	@$(PY) -m deploy.commands.train $(train_options)
 tune: setup ## Tune in SageMaker: the variables of train, ARCH=a,b AUGMENT=a,b JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job
