@@ -92,7 +92,7 @@ promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s
 
 ##@ Use
 .PHONY: predict url page curl report notebook status logs permissions
-predict: setup ## Classify an image with the function URL: IMAGE=file-or-url TOP_K=
+predict: setup ## Classify with the function URL: IMAGE=file|url for JSON, IMAGE=folder|*.jpg|s3-uri for CSV; TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
 	@$(PY) -m deploy.commands.url

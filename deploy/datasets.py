@@ -25,7 +25,7 @@ from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.photographs import divide, sources
 from deploy.photographs.examine import Examined, examine
-from deploy.photographs.found import Found, Photo, check_labels
+from deploy.photographs.found import Collection, Photo, check_labels
 from deploy.photographs.staging import stage
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _check_identity(deployment: Deployment, name: str, source: str, files: dict[
     )
 
 
-def check(found: Found, folder: Path, shares: dict[str, int], seed: int) -> Dataset:
+def check(found: Collection, folder: Path, shares: dict[str, int], seed: int) -> Dataset:
     """Decode the photographs, compare them with one another, warn about problems, and write links to them in `folder`.
 
     Raises Failure, which names the wrong file or class.

@@ -24,7 +24,7 @@ class Photo:
 
 
 @dataclass
-class Found:
+class Collection:
     """`unused` has the files that are left out, by the reason."""
 
     photos: list[Photo] = field(default_factory=list)

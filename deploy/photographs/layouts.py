@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from deploy.console import Failure
 from deploy.photographs import found as reasons
-from deploy.photographs.found import Found, Photo, label_of, printable
+from deploy.photographs.found import Collection, Photo, label_of, printable
 
 if TYPE_CHECKING:
     from deploy.photographs.sources import Scratch
@@ -33,7 +33,7 @@ OTHER_FORMATS = frozenset(
 LISTS = ("metadata.csv", "metadata.jsonl")
 
 
-def find(root: Path, scratch: Scratch) -> Found:
+def find(root: Path, scratch: Scratch) -> Collection:
     """The photographs in `root`. Raises Failure if it is not one of the layouts."""
     from deploy.photographs import lists
 
@@ -41,7 +41,7 @@ def find(root: Path, scratch: Scratch) -> Found:
     for name in LISTS:
         if (root / name).is_file():
             return lists.read(root / name, scratch)
-    found, folders = Found(), _folders(root)
+    found, folders = Collection(), _folders(root)
     splits = _splits(root, folders)
     for entry in sorted(root.iterdir()):
         if entry.name not in folders:
@@ -105,7 +105,7 @@ def _splits(root: Path, folders: dict[str, Path]) -> set[str]:
     return set(named)
 
 
-def _read_split(folder: Path, split: str, root: Path, found: Found) -> None:
+def _read_split(folder: Path, split: str, root: Path, found: Collection) -> None:
     seen: dict[str, str] = {}
     for entry in sorted(folder.iterdir()):
         if not entry.is_dir() or _is_hidden(entry.name):
@@ -117,7 +117,7 @@ def _read_split(folder: Path, split: str, root: Path, found: Found) -> None:
             found.notes.append(f"{split}/{label} has two folders whose names differ in their Unicode form: one class")
 
 
-def _read_class(folder: Path, split: str | None, root: Path, found: Found) -> str:
+def _read_class(folder: Path, split: str | None, root: Path, found: Collection) -> str:
     label = label_of(folder.name, str(folder.parent))
     before = len(found.photos)
     for path in _files(folder, root, found, set()):
@@ -130,7 +130,7 @@ def _read_class(folder: Path, split: str | None, root: Path, found: Found) -> st
     return label
 
 
-def _files(folder: Path, root: Path, found: Found, above: set[str]) -> list[Path]:
+def _files(folder: Path, root: Path, found: Collection, above: set[str]) -> list[Path]:
     """Every file below a folder, also through links to folders, but not through a link to a folder above."""
     real = os.path.realpath(folder)
     if real in above:
@@ -144,12 +144,12 @@ def _files(folder: Path, root: Path, found: Found, above: set[str]) -> list[Path
     return files
 
 
-def _leave_out_all(folder: Path, root: Path, found: Found) -> None:
+def _leave_out_all(folder: Path, root: Path, found: Collection) -> None:
     for path in _files(folder, root, found, set()):
         found.leave_out(reasons.NO_SPLIT, _shown(path, root))
 
 
-def _leave_out(path: Path, root: Path, found: Found, *, inside: bool = False) -> None:
+def _leave_out(path: Path, root: Path, found: Collection, *, inside: bool = False) -> None:
     name = _shown(path, root)
     if _is_hidden(path.name):
         found.leave_out(reasons.HIDDEN, name)
@@ -167,7 +167,7 @@ def _shown(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _nothing(root: Path, found: Found) -> str:
+def _nothing(root: Path, found: Collection) -> str:
     from classifier.dataset.folders import SUFFIXES
 
     arrowed = next((path for kind in ("*.parquet", "*.arrow") for path in root.rglob(kind)), None)

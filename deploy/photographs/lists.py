@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.console import Failure
-from deploy.photographs.found import Found, Photo, label_of, printable, some
+from deploy.photographs.found import Collection, Photo, label_of, printable, some
 from deploy.photographs.layouts import SPLIT_NAMES, is_image_name
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ LABELS = ("label", "labels", "class", "class_name", "classname", "category", "ta
 SPLITS = ("split", "set", "subset", "partition", "fold", "usage")
 
 
-def read(path: Path, scratch: Scratch) -> Found:
+def read(path: Path, scratch: Scratch) -> Collection:
     """The photographs that the list names. Raises Failure, which names the line that is wrong."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -42,7 +42,7 @@ def read(path: Path, scratch: Scratch) -> Found:
     rows = list(_json_rows(path, text) if suffix in (".jsonl", ".ndjson", ".manifest", ".json") else _csv(path, text))
     if not rows:
         raise Failure(f"{path} has no line with a path and a label. Nothing was uploaded.")
-    found, missing = Found(), []
+    found, missing = Collection(), []
     labels: dict[Path, tuple[str, int]] = {}
     places = _places(path, [place for _, place, _, _ in rows], scratch)
     for (line, place, name, split), file in zip(rows, places, strict=True):

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from deploy import console
 from deploy.console import Failure
 from deploy.photographs import layouts, lists
-from deploy.photographs.found import Found
+from deploy.photographs.found import Collection
 
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
 MAX_BYTES = 200 * 1024**3  # unpacked
@@ -52,7 +52,7 @@ def name_of(source: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(source: str, s3: Any) -> Generator[tuple[Found, Path]]:
+def opened(source: str, s3: Any) -> Generator[tuple[Collection, Path]]:
     """The photographs of a source, and a folder for more temporary files. Both exist during the block. Raises Failure.
 
     `s3` is a client that reads s3://…
@@ -62,7 +62,7 @@ def opened(source: str, s3: Any) -> Generator[tuple[Found, Path]]:
         yield _find(source, scratch), scratch.folder()
 
 
-def _find(source: str, scratch: Scratch) -> Found:
+def _find(source: str, scratch: Scratch) -> Collection:
     if source.startswith("s3://"):
         return layouts.find(_download(source, scratch), scratch)
     path = Path(source)

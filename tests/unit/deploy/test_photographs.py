@@ -179,13 +179,13 @@ def test_all_broken_files_are_named_in_one_run_and_can_be_skipped(account, uploa
 
 
 def test_a_class_that_is_not_text_is_refused(account, flat):
-    (flat / "cat").rename(flat / os.fsdecode(b"caf\xe9"))
-    refused(account, flat, r"The class caf\xe9", "not UTF-8")
+    (flat / "cat").rename(flat / os.fsdecode(b"ros\xe9"))
+    refused(account, flat, r"The class ros\xe9", "not UTF-8")
 
 
 def test_a_class_with_a_line_end_is_refused_and_a_file_name_is_repaired(account, upload, flat):
-    (flat / "dog" / "IMG_1.png").rename(flat / "dog" / os.fsdecode(b"caf\xe9\n.png"))
-    assert len([key for key in upload(flat) if key.endswith("caf__.png")]) == 1
+    (flat / "dog" / "IMG_1.png").rename(flat / "dog" / os.fsdecode(b"ros\xe9\n.png"))
+    assert len([key for key in upload(flat) if key.endswith("ros__.png")]) == 1
     (flat / "cat").rename(flat / "c\nat")
     with pytest.raises(Failure, match=r"The class c\\nat .* control characters"):
         datasets.put(account.deployment, flat)
@@ -193,10 +193,10 @@ def test_a_class_with_a_line_end_is_refused_and_a_file_name_is_repaired(account,
 
 def test_two_unicode_forms_of_a_class_are_one_class(upload, flat):
     for number, form in enumerate(("NFC", "NFD")):
-        picture(flat / unicodedata.normalize(form, "Café") / f"{number}.png", 500 + number)
-        picture(flat / unicodedata.normalize(form, "Café") / "same.png", 510 + number)
-    keys = [key for key in upload(flat) if "Caf" in key]
-    assert len(keys) == 4 and {key.split("/")[1] for key in keys} == {unicodedata.normalize("NFC", "Café")}
+        picture(flat / unicodedata.normalize(form, "Rosé") / f"{number}.png", 500 + number)
+        picture(flat / unicodedata.normalize(form, "Rosé") / "same.png", 510 + number)
+    keys = [key for key in upload(flat) if "Ros" in key]
+    assert len(keys) == 4 and {key.split("/")[1] for key in keys} == {unicodedata.normalize("NFC", "Rosé")}
 
 
 def test_classes_that_differ_only_in_case_are_refused(account, flat):
