@@ -37,11 +37,12 @@ def find(root: Path, scratch: Scratch) -> Collection:
     """The photographs in `root`. Raises Failure if it is not one of the layouts."""
     from deploy.photographs import lists
 
-    root = _unwrapped(root)
+    found = Collection()
+    root = _unwrapped(root, found)
     for name in LISTS:
         if (root / name).is_file():
             return lists.read(root / name, scratch)
-    found, folders = Collection(), _folders(root)
+    folders = _folders(root)
     splits = _splits(root, folders)
     for entry in sorted(root.iterdir()):
         if entry.name not in folders:
@@ -64,19 +65,31 @@ def is_image_name(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _unwrapped(root: Path) -> Path:
-    """The folder itself, or the one folder in it, if that has the classes or splits."""
-    while True:
-        folders = _folders(root)
-        alone = next(iter(folders.values())) if len(folders) == 1 else None
-        if alone is None or any((root / name).is_file() for name in LISTS) or _has_images(root):
-            return root
-        inner = _folders(alone)
-        if not (alone / LISTS[0]).is_file() and not (alone / LISTS[1]).is_file() and not inner:
-            return root
-        if _has_images(alone):
-            return root  # one class, with folders in it
-        root = alone
+def _unwrapped(root: Path, found: Collection) -> Path:
+    """The folder itself, or the one folder in it that has photographs, if that has the classes or splits.
+
+    What is left out with the wrapping folder is counted.
+    """
+    top = root
+    while not any((root / name).is_file() for name in LISTS) and not _has_images(root):
+        inside = [folder for folder in _folders(root).values() if _has_any_image(folder)]
+        if len(inside) != 1 or _has_images(inside[0]):  # several classes, or one with images of its own
+            break
+        has_list = any((inside[0] / name).is_file() for name in LISTS)
+        if not has_list and not _folders(inside[0]):
+            break
+        for entry in sorted(root.iterdir()):
+            if entry.is_dir() and entry != inside[0]:
+                for path in _files(entry, top, found, set()):
+                    _leave_out(path, top, found)
+            elif entry != inside[0]:
+                _leave_out(entry, top, found)
+        root = inside[0]
+    return root
+
+
+def _has_any_image(folder: Path) -> bool:
+    return any(is_image_name(name) for _, _, names in os.walk(folder, followlinks=False) for name in names)
 
 
 def _folders(root: Path) -> dict[str, Path]:

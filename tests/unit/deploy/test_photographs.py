@@ -120,6 +120,16 @@ def test_splits_may_have_their_other_names_and_a_wrapping_folder(upload, tmp_pat
     assert per_split(upload(tmp_path / "download")) == {"train": 6, "valid": 6, "test": 6}
 
 
+def test_what_is_next_to_the_one_folder_with_photographs_is_counted(upload, flat, capsys):
+    """As in the archives of torchvision: images/<class>/… and meta/…"""
+    (flat.parent / "food" / "meta").mkdir(parents=True)
+    (flat.parent / "food" / "meta" / "classes.txt").write_text("cat")
+    (flat.parent / "food" / "README.md").write_text("r")
+    flat.rename(flat.parent / "food" / "images")
+    assert {key.split("/")[1] for key in upload(flat.parent / "food")} == set(CLASSES)
+    assert "2 files are not used: not images: README.md, meta/classes.txt" in capsys.readouterr().err
+
+
 def test_a_missing_split_is_taken_from_train(upload, flat, capsys):
     for label in CLASSES:
         shutil.move(flat / label, flat / "train" / label)
