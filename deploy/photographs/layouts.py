@@ -3,7 +3,7 @@
     {train,valid,test}/<class>/…     also val, validation, dev, training, testing
     <class>/…                        divided later
     wrapping/…                       a folder that has nothing but one of these
-    metadata.csv or metadata.jsonl   the list of a Hugging Face image folder
+    metadata.csv or metadata.jsonl   the list of a Hugging Face image folder, or one in each split
 
 Below a class, folders are searched too, as torchvision's ImageFolder does.
 """
@@ -11,6 +11,7 @@ Below a class, folders are searched too, as torchvision's ImageFolder does.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def find(root: Path, scratch: Scratch) -> Collection:
         if not splits:
             _read_class(folder, None, root, found)
         elif folder.name.lower() in SPLIT_NAMES:
-            _read_split(folder, SPLIT_NAMES[folder.name.lower()], root, found)
+            _read_split(folder, SPLIT_NAMES[folder.name.lower()], root, found, scratch)
         else:
             _leave_out_all(folder, root, found)
     if not found.photos:
@@ -118,7 +119,15 @@ def _splits(root: Path, folders: dict[str, Path]) -> set[str]:
     return set(named)
 
 
-def _read_split(folder: Path, split: str, root: Path, found: Collection) -> None:
+def _read_split(folder: Path, split: str, root: Path, found: Collection, scratch: Scratch) -> None:
+    from deploy.photographs import lists
+
+    for name in LISTS:
+        if (folder / name).is_file():  # a Hugging Face image folder has one in each split
+            listed = lists.read(folder / name, scratch)
+            found.photos += [replace(photo, split=split) for photo in listed.photos]
+            found.unused |= listed.unused
+            return
     seen: dict[str, str] = {}
     for entry in sorted(folder.iterdir()):
         if not entry.is_dir() or _is_hidden(entry.name):

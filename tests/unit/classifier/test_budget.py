@@ -246,3 +246,19 @@ def test_nothing_is_held_after_a_refused_image():
         with pytest.raises(ApiError):
             decode(data, 32)
     assert decoding.IN_FLIGHT.held == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (encoded(PHOTO, "GIF"), "its format is GIF, not JPEG"),
+        (encoded(PHOTO, "BMP"), "its format is BMP, not JPEG"),
+        (encoded(PHOTO, "TIFF"), "its format is TIFF, not JPEG"),
+        (b"\0\0\0\x18ftypheic" + bytes(50), "its format is HEIC, not JPEG"),
+        (b"\0\0\0\x18ftypavif" + bytes(50), "its format is AVIF, not JPEG"),
+        (b"text", "not a JPEG, PNG or WebP file"),
+    ],
+)
+def test_another_format_is_named_whatever_the_name_of_the_file(data, name):
+    with pytest.raises(ApiError, match=name):
+        decode(data, 32)

@@ -271,6 +271,16 @@ def test_an_image_folder_of_hugging_face_is_read_by_its_metadata(upload, flat):
     assert {key.split("/")[1] for key in upload(flat)} == {"CAT", "DOG"}
 
 
+def test_an_image_folder_of_hugging_face_may_have_a_list_in_each_split(upload, tmp_path):
+    for index, split in enumerate(("train", "validation", "test")):
+        lines = ["file_name,label"]
+        for number in range(4):
+            picture(tmp_path / "hf" / split / f"{number}.png", 40 + 10 * index + number)
+            lines.append(f"{number}.png,{CLASSES[number % 2]}")
+        (tmp_path / "hf" / split / "metadata.csv").write_text("\n".join(lines))
+    assert per_split(upload(tmp_path / "hf")) == {"train": 4, "valid": 4, "test": 4}
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_an_archive_is_unpacked(upload, flat, kind):
     archive = flat.parent / f"Pets 2.{kind}"

@@ -35,6 +35,8 @@ _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _LENGTH = struct.Struct(">H")
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _BY_ARITHMETIC = {0xC2, 0xC6, 0xCA, 0xCE}, {*range(0xC9, 0xD0)}
+_OTHER_FORMATS = {b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
 def work(data: bytes) -> int:
@@ -168,7 +170,11 @@ def _webp(data: bytes) -> int:
 
 
 def _unknown(data: bytes) -> int:
-    raise _invalid("it is not a JPEG, PNG or WebP file")
+    """Phones rename HEIC files to .jpg, so the bytes tell the format."""
+    other = next((name for start, name in _OTHER_FORMATS.items() if data.startswith(start)), None)
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    other = other or ("AVIF" if brand.startswith(b"avi") else "HEIC" if brand in _HEIC else None)
+    raise _invalid(f"its format is {other}, not JPEG, PNG or WebP" if other else "it is not a JPEG, PNG or WebP file")
 
 
 def _check_pixels(width: int, height: int) -> None:
