@@ -4,6 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:  # `make -j data train promote` is one after the other
 
 ENV ?= local
 PYTHON ?= python3
@@ -79,8 +80,8 @@ verify: setup ## Ask the deployed stack what nobody could check on AWS, and writ
 
 ##@ Model
 .PHONY: data train tune train-ec2 promote
-data: setup ## Check and upload labelled photographs: DATA=dir ALLOW_DUPLICATES=1; default: the built-in sample
-	@$(PY) -m deploy.commands.data $(call argument,DATA)
+data: setup ## Check and upload labelled photographs: DATA=folder|list|archive|s3-uri NAME= SPLIT=70/15/15 SEED= SKIP_BROKEN=1 ALLOW_DUPLICATES=1; default: the built-in sample
+	@$(PY) -m deploy.commands.data $(call argument,DATA) $(call option,NAME,name) $(call option,SPLIT,split) $(call option,SEED,seed)
 train: setup ## Train in SageMaker: DATA= ARCH= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
 	@$(PY) -m deploy.commands.train $(train_options)
 tune: setup ## Tune in SageMaker: the variables of train, ARCH=a,b AUGMENT=a,b JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job
@@ -93,7 +94,7 @@ promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s
 
 ##@ Use
 .PHONY: predict url page curl report notebook status logs permissions
-predict: setup ## Classify an image with the function URL: IMAGE=file-or-url TOP_K=
+predict: setup ## Classify with the function URL: IMAGE=file|url for JSON, IMAGE=folder|*.jpg|s3-uri for CSV; TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
 	@$(PY) -m deploy.commands.url

@@ -1,8 +1,9 @@
-"""Check a folder of labelled photographs and upload it.
+"""Check labelled photographs and upload them, as `datasets/<name>/{train,valid,test}/<class>/<image>`.
 
-The folder is an ImageFolder with its splits: `{train,valid,test}/<class>/*.jpg`. Without a folder, the built-in sample
-is used: handwritten digits from scikit-learn. The upload starts after the whole folder has passed the check. A
-photograph in two splits stops it, unless the environment variable ALLOW_DUPLICATES is set.
+`deploy.photographs` reads the usual layouts and divides photographs that are not divided. Without a source, the
+built-in sample is used: handwritten digits from scikit-learn. The upload starts after all photographs have passed the
+check. A photograph in two splits stops it, unless the environment variable ALLOW_DUPLICATES is set. Files that cannot
+be decoded stop it too, unless SKIP_BROKEN is set.
 """
 
 from __future__ import annotations
@@ -17,13 +18,23 @@ import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy import console
 from deploy.console import Failure
 from deploy.deployment import Deployment
+from deploy.photographs import divide, sources
+from deploy.photographs.examine import Examined, examine
+from deploy.photographs.found import Collection, Photo, check_labels
+from deploy.photographs.staging import stage
+
+if TYPE_CHECKING:
+    from classifier.dataset.folders import Dataset
 
 SAMPLE = "digits"
 ALLOW_DUPLICATES = "ALLOW_DUPLICATES"
+SKIP_BROKEN = "SKIP_BROKEN"
+COMPARED = 50  # photographs of two datasets of one name
 
 
 @dataclass(frozen=True)
@@ -35,14 +46,15 @@ class Uploaded:
 
 
 def resolve(deployment: Deployment, wanted: str | None) -> Uploaded:
-    """The dataset to train on: a name in the bucket, a folder (uploaded now), or by default the latest upload.
+    """The dataset to train on: a name in the bucket, a source of photographs (uploaded now), or by default the latest
+    upload.
 
     If the bucket has no dataset, the sample is uploaded. Raises Failure if the name is neither.
     """
     bucket = deployment.artifacts_bucket
     known = uploaded(deployment)
-    if wanted and Path(wanted).is_dir():
-        return put(deployment, Path(wanted))
+    if wanted and sources.exists(wanted):
+        return put(deployment, wanted)
     if wanted and wanted not in known:
         there = ", ".join(known) or "none yet"
         raise Failure(f"{wanted} is neither a folder here nor a dataset in the bucket. The bucket has: {there}.")
@@ -77,66 +89,108 @@ def put_sample(deployment: Deployment) -> Uploaded:
         return put(deployment, root, shown="the built-in sample, handwritten digits")
 
 
-def put(deployment: Deployment, root: Path, shown: str | None = None) -> Uploaded:
-    """Check the folder, then synchronize `datasets/<name>/` in the bucket with it.
+def put(
+    deployment: Deployment,
+    source: str | Path,
+    shown: str | None = None,
+    *,
+    name: str | None = None,
+    shares: str = divide.SHARES,
+    seed: int = divide.SEED,
+) -> Uploaded:
+    """Check the photographs of a source, then synchronize `datasets/<name>/` in the bucket with them.
 
-    Raises Failure, which names the wrong file or class, before anything is uploaded.
+    Without `name`, the dataset is called after the source, and does not replace one from another source. Photographs
+    that are not divided into splits are divided in `shares`, in an order that `seed` and their bytes decide. Raises
+    Failure, which names the wrong file or class, before anything is uploaded.
     """
-    name = dataset_name(root)
-    if not name:
-        raise Failure(
-            f"The folder name {root} has neither letters nor digits. Rename it: it becomes the dataset's name."
-        )
-    console.step(f"Checking {shown or root}")
-    dataset = check(root)
-    for split in dataset.splits.values():
-        console.out.print(f"  {split.name:<6} {len(split.samples):>7,} images in {len(dataset.classes)} classes")
-    if dataset.ignored:
-        some = ", ".join(str(path.relative_to(root)) for path in dataset.ignored[:3])
-        console.warn(f"{len(dataset.ignored):,} files are not images and are skipped: {some}")
-
-    files = {
-        f"datasets/{name}/{split.name}/{path.parent.name}/{path.name}": path
-        for split in dataset.splits.values()
-        for path, _ in split.samples
-    }
-    sent, kept, removed = mirror(deployment, f"datasets/{name}/", files)
+    source = str(source)
+    chosen = dataset_name(name if name else sources.name_of(source))
+    if not chosen:
+        raise Failure(f"The name of {name or source} has neither letters nor digits. Give the dataset one: NAME=")
+    parts = divide.shares_of(shares)
+    console.step(f"Checking {shown or source}")
+    with sources.opened(source, deployment.client("s3", max_pool_connections=16)) as (found, folder):
+        dataset = check(found, folder, parts, seed)
+        for split in dataset.splits.values():
+            console.out.print(f"  {split.name:<6} {len(split.samples):>7,} images in {len(dataset.classes)} classes")
+        files = {
+            f"datasets/{chosen}/{split.name}/{path.parent.name}/{path.name}": path
+            for split in dataset.splits.values()
+            for path, _ in split.samples
+        }
+        if not name:
+            _check_identity(deployment, chosen, source, files)
+        sent, kept, removed = mirror(deployment, f"datasets/{chosen}/", files)
     document = {
-        "name": name,
+        "name": chosen,
         "classes": list(dataset.classes),
         "images": {split.name: len(split.samples) for split in dataset.splits.values()},
+        "source": _identity(source),
     }
     s3 = deployment.client("s3")
     s3.put_object(
         Bucket=deployment.artifacts_bucket,
-        Key=f"datasets/{name}/dataset.json",
+        Key=f"datasets/{chosen}/dataset.json",
         Body=json.dumps(document, indent=2).encode(),
         ContentType="application/json",
     )
-    uri = f"s3://{deployment.artifacts_bucket}/datasets/{name}"
+    uri = f"s3://{deployment.artifacts_bucket}/datasets/{chosen}"
     console.done(f"{uri} ({sent:,} files sent, {kept:,} already there, {removed:,} removed)")
-    return Uploaded(name, uri)
+    return Uploaded(chosen, uri)
 
 
-def check(root: Path):
-    """Read the dataset in `root`: decode its images, compare them with one another, and warn about problems.
+def _identity(source: str) -> str:
+    """A hash of where the photographs come from, which does not show the place."""
+    place = source.rstrip("/") if source.startswith("s3://") else str(Path(source).resolve())
+    return hashlib.sha256(os.fsencode(place)).hexdigest()
+
+
+def _check_identity(deployment: Deployment, name: str, source: str, files: dict[str, Path]) -> None:
+    """Raise Failure if the bucket has a dataset of this name from another place, with no photograph in common."""
+    s3, bucket = deployment.client("s3"), deployment.artifacts_bucket
+    try:
+        body = s3.get_object(Bucket=bucket, Key=f"datasets/{name}/dataset.json")["Body"].read()
+        before = json.loads(body)
+    except (s3.exceptions.ClientError, ValueError):
+        return
+    if before.get("source") in (None, _identity(source)):
+        return
+    there = _listed(s3, bucket, f"datasets/{name}/")
+    common = [key for key in files if key in there and there[key]["Size"] == files[key].stat().st_size][:COMPARED]
+    if any(holds(s3, bucket, there[key], files[key].read_bytes()) for key in common):
+        return
+    images = sum(before.get("images", {}).values())
+    raise Failure(
+        f"The bucket has a dataset {name} already ({images:,} other photographs, from another place). Nothing was "
+        f"uploaded. Give this one a name of its own: NAME={name}-2. To replace the other one: NAME={name}."
+    )
+
+
+def check(found: Collection, folder: Path, shares: dict[str, int], seed: int) -> Dataset:
+    """Decode the photographs, compare them with one another, warn about problems, and write links to them in `folder`.
 
     Raises Failure, which names the wrong file or class.
     """
     from classifier.dataset import checks
     from classifier.dataset.folders import DatasetError, inspect_dataset
 
+    for line in found.report():
+        console.warn(line)
+    check_labels(found.photos)
+    examined = examine(found.photos, skip_broken=bool(os.environ.get(SKIP_BROKEN)))
+    photos = _divided(examined, shares, seed)
+    rows = stage(photos, folder)
     try:
-        dataset = inspect_dataset(root)
-        hashes = dataset.hashes()
-        with console.progress() as bar:
-            decoded = bar.track(checks.thumbnails(dataset), total=len(hashes), description="reading")
-            lookalikes = checks.find_lookalikes(dataset, hashes, decoded)
+        dataset = inspect_dataset(folder)
     except DatasetError as error:
-        raise Failure(f"{error}\nNothing was uploaded.") from error
-    except OSError as error:
-        raise Failure(f"{error.filename} cannot be read: {error.strerror}.\nNothing was uploaded.") from error
-    findings = [*checks.find(dataset, hashes), *lookalikes]
+        raise Failure(f"{str(error).replace(f'{folder}/', '')}\nNothing was uploaded.") from error
+    order = [rows[path] for split in dataset.splits.values() for path, _ in split.samples]
+    hashes = examined.hashes[order]
+    findings = [
+        *checks.find(dataset, hashes),
+        *checks.find_lookalikes(dataset, hashes, examined.thumbnails[order]),
+    ]
     stopping = [finding for finding in findings if finding.stops and not os.environ.get(ALLOW_DUPLICATES)]
     for finding in findings:
         if finding not in stopping:
@@ -149,17 +203,37 @@ def check(root: Path):
     return dataset
 
 
-def dataset_name(root: Path) -> str:
-    """The folder's name in lower case: letters and digits of any script, joined by hyphens. It may be empty."""
-    return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", root.resolve().name).lower()).strip("-")
+def _divided(examined: Examined, shares: dict[str, int], seed: int) -> list[Photo]:
+    """The photographs, each in a split. If only some splits are there, the others are taken from train."""
+    photos = examined.photos
+    there = {photo.split for photo in photos if photo.split}
+    free = [row for row, photo in enumerate(photos) if photo.split in (None, "train")]
+    missing = [name for name in shares if name not in there]
+    if (not missing and all(photo.split for photo in photos)) or not free:
+        return photos
+    parts = shares if not there else {name: shares[name] for name in shares if name == "train" or name in missing}
+    divided = divide.divide(
+        [photos[row] for row in free], examined.hashes[free], examined.thumbnails[free], parts, seed
+    )
+    what = "The photographs are" if not there else f"There is no {' and no '.join(missing)}, so train is"
+    console.step(f"{what} divided {'/'.join(map(str, parts.values()))} into {', '.join(parts)} (seed {seed})")
+    for row, photo in zip(free, divided, strict=True):
+        photos[row] = photo
+    return photos
+
+
+def dataset_name(name: str | Path) -> str:
+    """A folder's name, or a given one, in lower case: letters and digits of any script, joined by hyphens. It may be
+    empty."""
+    text = name.resolve().name if isinstance(name, Path) else name
+    return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).lower()).strip("-")
 
 
 def mirror(deployment: Deployment, prefix: str, files: dict[str, Path]) -> tuple[int, int, int]:
     """Synchronize the objects under a prefix with `files` (key to path). Returns counts (sent, kept, removed)."""
     bucket = deployment.artifacts_bucket
     s3 = deployment.client("s3", max_pool_connections=16)
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    there = {item["Key"]: item for page in pages for item in page.get("Contents", [])}
+    there = _listed(s3, bucket, prefix)
 
     def send(item: tuple[str, Path]) -> bool:
         key, path = item
@@ -170,12 +244,21 @@ def mirror(deployment: Deployment, prefix: str, files: dict[str, Path]) -> tuple
         return True
 
     with ThreadPoolExecutor(16) as pool, console.progress() as bar:
-        sent = sum(bar.track(pool.map(send, files.items()), total=len(files), description="uploading"))
+        try:
+            sent = sum(bar.track(pool.map(send, files.items()), total=len(files), description="uploading"))
+        except BaseException:  # Ctrl-C, too: what is sent stays, and the next upload goes on from there
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     stale = [key for key in there if key not in files and not key.endswith("/dataset.json")]
     for start in range(0, len(stale), 1000):
         batch = [{"Key": key} for key in stale[start : start + 1000]]
         s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
     return sent, len(files) - sent, len(stale)
+
+
+def _listed(s3, bucket: str, prefix: str) -> dict[str, dict]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return {item["Key"]: item for page in pages for item in page.get("Contents", [])}
 
 
 def holds(s3, bucket: str, listed: dict, content: bytes) -> bool:

@@ -103,7 +103,7 @@ class Environment:
         """In a rehearsal, raise Failure if no local AWS answers or if it belongs to another home."""
         if not self.rehearsed:
             return
-        port, home = int(os.environ["LOCALAWS_PORT"]), os.environ["LOCALAWS_HOME"]
+        port, home = local_port(), os.environ["LOCALAWS_HOME"]
         found = ask_local_aws("health")
         if found.get("home") != home:
             raise Failure(
@@ -147,7 +147,7 @@ def current() -> Environment:
 
 def ask_local_aws(what: str) -> dict:
     """What the running local AWS tells of itself: `health` or `permissions`. Raises Failure if it does not answer."""
-    port = int(os.environ["LOCALAWS_PORT"])
+    port = local_port()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", f"/_localaws/{what}")
@@ -159,9 +159,18 @@ def ask_local_aws(what: str) -> dict:
         connection.close()
 
 
+def local_port() -> int:
+    """The port of the local AWS, from LOCALAWS_PORT. Raises Failure if it is not a port."""
+    value = os.environ["LOCALAWS_PORT"]
+    if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 65535):
+        raise Failure(f"LOCALAWS_PORT is {value!r}: it must be a port number from 1 to 65535.")
+    return int(value)
+
+
 def point_at_local_aws(default_port: str, home: Path) -> None:
     """Replace all AWS settings of the caller. `home` is the home of the local AWS."""
-    port = os.environ.get("LOCALAWS_PORT") or default_port
+    os.environ["LOCALAWS_PORT"] = os.environ.get("LOCALAWS_PORT") or default_port
+    port = local_port()
     for variable in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[variable]
     os.environ.update(
@@ -174,7 +183,8 @@ def point_at_local_aws(default_port: str, home: Path) -> None:
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         AWS_EC2_METADATA_DISABLED="true",
-        LOCALAWS_PORT=port,
         LOCALAWS_HOME=str(home),
+        # Where both are set, Python and curl read the one in lower case.
         NO_PROXY="127.0.0.1,localhost",
+        no_proxy="127.0.0.1,localhost",
     )

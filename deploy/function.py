@@ -68,11 +68,16 @@ def signer(deployment: Deployment) -> Signer | None:
     return Signer(deployment.region) if deployment.predictor_auth_type == "AWS_IAM" else None
 
 
-def ask(deployment: Deployment, body: bytes, content_type: str, query: str = "") -> tuple[int, bytes]:
-    """Send a POST request to the function URL. Returns the status and the body."""
+def ask(
+    deployment: Deployment, body: bytes, content_type: str, query: str = "", signing: Signer | None = None
+) -> tuple[int, bytes]:
+    """Send a POST request to the function URL. Returns the status and the body.
+
+    `signing` is the signer for the URL, if the caller sends several requests.
+    """
     url = deployment.function_url + query
     headers = {"Content-Type": content_type}
-    if signing := signer(deployment):
+    if signing := signing or signer(deployment):
         headers = signing.sign("POST", url, body, headers)
     parts = urlsplit(url)
     connection = connect(url)

@@ -1,24 +1,34 @@
-"""`make data`: check a folder of labelled photographs and upload it. Without a folder, upload the built-in sample."""
+"""`make data`: check labelled photographs and upload them. Without a source, upload the built-in sample."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from deploy import console, environment
 from deploy.console import Failure
 from deploy.datasets import put, put_sample
+from deploy.photographs import divide, sources
 from deploy.terraform import Stack
 
 
 def main() -> None:
     parser = console.Parser(description="Check and upload labelled photographs.")
-    parser.add_argument("directory", nargs="?", type=Path, help="an ImageFolder; default: the built-in sample")
-    directory = parser.parse_args().directory
+    parser.add_argument(
+        "source", nargs="?", help="a folder, a CSV or JSONL list, a .zip, a .tar.gz or s3://…; default: the sample"
+    )
+    parser.add_argument("--name", help="name of the dataset; default: that of the source")
+    parser.add_argument(
+        "--split", default=divide.SHARES, help="train/valid/test in percent, for photographs that are not divided"
+    )
+    parser.add_argument("--seed", type=int, default=divide.SEED, help="decides the order in which they are divided")
+    given = parser.parse_args()
     stack = Stack(environment.current())
-    if directory and not directory.is_dir():
-        raise Failure(f"The folder {directory} does not exist.")
+    divide.shares_of(given.split)
+    if given.source and not sources.exists(given.source):
+        raise Failure(f"{given.source} does not exist. DATA= takes a folder, a list, a .zip, a .tar.gz or s3://….")
     deployment = stack.require_deployment()
-    put(deployment, directory) if directory else put_sample(deployment)
+    if given.source:
+        put(deployment, given.source, name=given.name, shares=given.split, seed=given.seed)
+    else:
+        put_sample(deployment)
 
 
 if __name__ == "__main__":

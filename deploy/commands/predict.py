@@ -1,22 +1,29 @@
-"""`make predict`: send an image to the function URL and print the JSON answer."""
+"""`make predict`: send an image to the function URL and print the JSON answer, or many and print a CSV."""
 
 from __future__ import annotations
 
 import json
 import sys
 
-from deploy import console, environment
+from deploy import console, environment, predictions
 from deploy.function import ask, payload
 from deploy.terraform import Stack
 
 
 def main() -> int:
     parser = console.Parser(description="Send an image to the function URL.")
-    parser.add_argument("image", nargs="?", help="a file or a URL; default: a digit of the sample data")
+    parser.add_argument(
+        "image",
+        nargs="?",
+        help="a file or a URL; or a folder, a pattern (*.jpg) or s3://… for a CSV; default: a digit of the sample data",
+    )
     parser.add_argument("--top-k", type=int, help="number of classes in the answer")
     arguments = parser.parse_args()
+    stack = Stack(environment.current())
+    if arguments.image and (images := predictions.find(stack.require_deployment(), arguments.image)) is not None:
+        return 1 if predictions.write(stack.require_deployment(), images, arguments.top_k) else 0
     body, content_type = payload(arguments.image)
-    deployment = Stack(environment.current()).require_deployment()
+    deployment = stack.require_deployment()
     query = f"?top_k={arguments.top_k}" if arguments.top_k else ""
     status, answer = ask(deployment, body, content_type, query)
     try:

@@ -30,11 +30,13 @@ import numpy as np
 from classifier import artifact, contract
 from classifier.artifact import ModelCard, read_card
 from classifier.contract import ApiError
+from classifier.images import budget
 from classifier.images.decoding import decode
 from line import Line
 from networks import Network, network_for
 from PIL import Image
 
+DECODING_SECONDS = 2.0  # of the processor's time; every image within the budget of its header takes less
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
@@ -44,8 +46,9 @@ class Model:
     def __init__(self, card: ModelCard, network: Network):
         self.card = card
         self._line = Line(
-            lambda image: decode(image, card.input_size),
+            lambda image, work, left: decode(image, card.input_size, left, DECODING_SECONDS, work),
             network,
+            weigh=budget.work,
             threads=network.threads,
             batch=network.batch,
             wait=network.wait,
@@ -53,8 +56,8 @@ class Model:
 
     def submit(self, request: "Request") -> Future:
         """The future of the request's probabilities, float32 [classes]. Its exception is an ApiError if the image
-        cannot be decoded. Raises ApiError 503 if there are too many requests, and 400 if `top_k` is larger than the
-        number of classes."""
+        cannot be decoded. If it is cancelled, decoding stops. Raises ApiError 422 if the header shows too much work,
+        503 if there are too many requests, and 400 if `top_k` is larger than the number of classes."""
         contract.top_k_for(request.top_k, len(self.card.classes))
         return self._line.submit(request.image)
 

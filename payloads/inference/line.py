@@ -1,10 +1,14 @@
 """A bounded queue of images in an instance, with decoding threads and batches.
 
-    line = Line(decode, network, threads=2)
+    line = Line(decode, network, threads=2, weigh=work)
     row = line.submit(image).result()
 
 The queue has at most `capacity` images. Further images are refused at once (`overloaded`, a 503), because a late answer
-is of no use to its caller. A request that is cancelled or has waited longer than `patience` is not computed.
+is of no use to its caller. A request that is cancelled or has waited longer than `patience` is not computed; if it is
+cancelled while its image is decoded, the decoder stops.
+
+Large images have a thread of their own, one after the other, so ordinary ones do not wait for them. If those that wait
+for this thread are together too large, further ones are refused as well.
 """
 
 import queue
@@ -18,66 +22,86 @@ import numpy as np
 from classifier.contract import ApiError
 
 CAPACITY = 64  # images in an instance; with a slow network, 20 per second, the last one waits three seconds
+LARGE = 80_000_000  # work of an image, see classifier.images.budget; half a second
+LARGE_CAPACITY = 300_000_000  # work of the large images in an instance; two seconds
 PATIENCE = 60.0  # seconds; by then SageMaker has answered the caller with a timeout
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
     item: bytes
+    weight: int
     answer: Future = field(default_factory=Future)
     since: float = field(default_factory=time.monotonic)
     prepared: np.ndarray | None = None
 
 
 class Line:
-    """`run(np.stack([prepare(item), ...]))` for items from any thread.
+    """`run(np.stack([prepare(item, weight, is_cancelled), ...]))` for items from any thread.
 
-    `threads` threads prepare items. With `batch` 1, each of them also runs its item. With a larger `batch`, one further
-    thread runs the prepared items, up to `batch` at once. The first item waits at most `wait` seconds for others.
+    `threads` threads prepare items, and one more prepares those that `weigh` more than LARGE. With `batch` 1, each of
+    them also runs its item. With a larger `batch`, one further thread runs the prepared items, up to `batch` at once.
+    The first item waits at most `wait` seconds for others.
     """
 
     def __init__(
         self,
-        prepare: Callable[[bytes], np.ndarray],
+        prepare: Callable[[bytes, int, Callable[[], bool]], np.ndarray],
         run: Callable[[np.ndarray], np.ndarray],
         *,
         threads: int,
+        weigh: Callable[[bytes], int] = lambda item: 0,
         batch: int = 1,
         wait: float = 0.0,
         capacity: int = CAPACITY,
         patience: float = PATIENCE,
     ):
-        self._prepare, self._run = prepare, run
+        self._prepare, self._run, self._weigh = prepare, run, weigh
         self._batch, self._wait, self._capacity, self._patience = batch, wait, capacity, patience
-        self._held = 0
+        self._held = self._held_large = 0
         self._lock = threading.Lock()
         self._waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._large: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         for number in range(threads):
-            threading.Thread(target=self._prepare_for_ever, name=f"prepare {number}", daemon=True).start()
+            self._start(f"prepare {number}", self._prepare_for_ever, self._waiting)
+        self._start("prepare large", self._prepare_for_ever, self._large)
         if batch > 1:
-            threading.Thread(target=self._run_for_ever, name="run", daemon=True).start()
+            self._start("run", self._run_for_ever)
 
     def submit(self, item: bytes) -> Future:
         """The future of the item's row in the result of `run`, or of the exception of `prepare` or `run`.
 
-        Raises ApiError `overloaded` if the line is full.
+        `cancel` stops it at any time before `run`. Raises the exceptions of `weigh`, and ApiError `overloaded` if the
+        line is full.
         """
+        job = _Job(item, self._weigh(item))
+        large = job.weight > LARGE
         with self._lock:
             if self._held >= self._capacity:
                 raise ApiError("overloaded", "The endpoint has too many requests. Try again shortly.")
+            if large and self._held_large and self._held_large + job.weight > LARGE_CAPACITY:
+                raise ApiError("overloaded", "The endpoint has too many large images. Try again shortly.")
             self._held += 1
-        job = _Job(item)
-        self._waiting.put(job)
+            self._held_large += job.weight * large
+        (self._large if large else self._waiting).put(job)
         return job.answer
 
-    def _prepare_for_ever(self) -> None:
+    @staticmethod
+    def _start(name: str, target: Callable, *arguments: object) -> None:
+        threading.Thread(target=target, args=arguments, name=name, daemon=True).start()
+
+    def _prepare_for_ever(self, waiting: "queue.SimpleQueue[_Job]") -> None:
         while True:
-            job = self._waiting.get()
-            if not self._is_wanted(job):
+            job = waiting.get()
+            if job.answer.cancelled():
+                self._claimed([job])
+                continue
+            if time.monotonic() - job.since > self._patience:
+                self._fail([job], ApiError("overloaded", "The request waited too long. Try again shortly."))
                 continue
             try:
-                job.prepared, job.item = self._prepare(job.item), b""
+                job.prepared, job.item = self._prepare(job.item, job.weight, job.answer.cancelled), b""
             except Exception as error:
                 self._fail([job], error)
                 continue
@@ -98,29 +122,33 @@ class Line:
             self._run_together(jobs)
 
     def _run_together(self, jobs: list[_Job]) -> None:
+        jobs = self._claimed(jobs)
+        if not jobs:
+            return
         try:
             rows = self._run(np.stack([job.prepared for job in jobs if job.prepared is not None]))
         except Exception as error:
-            self._fail(jobs, error)
+            self._answer_all(jobs, error)
             return
-        self._let_go(len(jobs))
+        self._let_go(jobs)
         for job, row in zip(jobs, rows, strict=True):
             job.answer.set_result(row)
 
-    def _is_wanted(self, job: _Job) -> bool:
-        if not job.answer.set_running_or_notify_cancel():
-            self._let_go(1)
-            return False
-        if time.monotonic() - job.since > self._patience:
-            self._fail([job], ApiError("overloaded", "The request waited too long. Try again shortly."))
-            return False
-        return True
+    def _claimed(self, jobs: list[_Job]) -> list[_Job]:
+        """The jobs that still have a caller. From here on they cannot be cancelled. The others leave the line."""
+        claimed = [job for job in jobs if job.answer.set_running_or_notify_cancel()]
+        self._let_go([job for job in jobs if job not in claimed])
+        return claimed
 
     def _fail(self, jobs: list[_Job], error: Exception) -> None:
-        self._let_go(len(jobs))
+        self._answer_all(self._claimed(jobs), error)
+
+    def _answer_all(self, jobs: list[_Job], error: Exception) -> None:
+        self._let_go(jobs)
         for job in jobs:
             job.answer.set_exception(error)
 
-    def _let_go(self, count: int) -> None:
+    def _let_go(self, jobs: list[_Job]) -> None:
         with self._lock:
-            self._held -= count
+            self._held -= len(jobs)
+            self._held_large -= sum(job.weight for job in jobs if job.weight > LARGE)

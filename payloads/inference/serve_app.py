@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,14 +34,20 @@ RAY_SERVE_PORT = 8000
 
 log = logging.getLogger("ray.serve")
 
+Left = Callable[[Request], Awaitable[None]]
 
-async def answer(model: inference.Model, request: Request) -> Response:
-    """The answer to one request. Every failure is an answer of the contract."""
+
+async def answer(model: inference.Model, request: Request, left: Left | None = None) -> Response:
+    """The answer to one request. Every failure is an answer of the contract.
+
+    `left` returns when the caller has disconnected. Without it, the host cancels this coroutine.
+    """
     body, headers = await request.body(), request.headers
     try:
         asked = inference.read_request(body, headers.get("content-type"), headers.get(CUSTOM_ATTRIBUTES_HEADER))
-        # If the caller disconnects, this is cancelled, and so is its request in the model's line.
-        probabilities = await asyncio.wrap_future(model.submit(asked))
+        # If this is cancelled, so is the request in the model's line.
+        waiting = asyncio.wrap_future(model.submit(asked))
+        probabilities = await (waiting if left is None else _unless(left(request), waiting))
         content, kind = inference.output_fn(model.answer(asked, probabilities), headers.get("accept"))
         return Response(content, media_type=kind)
     except ApiError as error:
@@ -49,6 +56,26 @@ async def answer(model: inference.Model, request: Request) -> Response:
         log.exception("the model failed")
         error = ApiError("internal_error", "The model failed. The endpoint's log has the reason.")
         return JSONResponse(error.to_dict(), status_code=error.status)
+
+
+async def _disconnected(request: Request) -> None:
+    """Wait until the caller disconnects. The body must have been read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _unless(left: Awaitable[None], waiting: asyncio.Future) -> Any:
+    """The result of `waiting`, which is cancelled if `left` comes first."""
+    leaving = asyncio.ensure_future(left)
+    leaving.add_done_callback(lambda _: waiting.cancel())
+    try:
+        return await waiting
+    except asyncio.CancelledError:
+        if not leaving.done():  # the host has cancelled this coroutine
+            raise
+        raise ApiError("overloaded", "The caller has left.") from None  # nobody receives it
+    finally:
+        leaving.cancel()
 
 
 class Direct:
@@ -64,7 +91,7 @@ class Direct:
         if scope["path"] == "/-/healthz":
             response = Response("success", media_type="text/plain")
         elif scope["path"] == "/" and scope["method"] == "POST":
-            response = await answer(self._model, Request(scope, receive))
+            response = await answer(self._model, Request(scope, receive), _disconnected)
         else:
             response = Response("Not Found", 404)
         await response(scope, receive, send)

@@ -1,9 +1,15 @@
-"""Convert function-URL events (payload format 2.0) to requests, and answers to responses.
+"""Convert events of HTTP to requests, and answers to responses in the form of their event.
+
+    function URL, API Gateway HTTP API   payload format 2.0: requestContext.http
+    API Gateway REST API and format 1.0  httpMethod, multiValueHeaders
+    Application Load Balancer            the same, requestContext.elb; the answer needs a statusDescription
 
 `isBase64Encoded` decides, whatever the content type, because hosts encode different bodies.
+Sources: "Create AWS Lambda proxy integrations" and "Lambda functions as targets" in AWS's guides.
 """
 
 import base64
+import http
 import json
 from dataclasses import dataclass
 
@@ -26,21 +32,60 @@ class HttpRequest:
 
 
 def is_http(event: object) -> bool:
-    """Whether the event is from a function URL. A direct invoke has any other JSON."""
+    """Whether the event is from a function URL, an API Gateway or a load balancer. A direct invoke has other JSON."""
     context = event.get("requestContext") if isinstance(event, dict) else None
-    return isinstance(context, dict) and isinstance(context.get("http"), dict)
+    return isinstance(context, dict) and (isinstance(context.get("http"), dict) or _is_format_1(event))
+
+
+def _is_format_1(event: object) -> bool:
+    return isinstance(event, dict) and isinstance(event.get("httpMethod"), str)
 
 
 def read_http(event: dict) -> HttpRequest:
     """Raises ApiError 400 if the body does not match `isBase64Encoded`."""
-    http = event["requestContext"]["http"]
+    context = event["requestContext"]
+    headers, query = _mapping(event.get("headers")), _mapping(event.get("queryStringParameters"))
+    if _is_format_1(event):
+        method, path = event["httpMethod"], event.get("path")
+        headers = {**_last(event.get("multiValueHeaders")), **headers}
+        query = {**_last(event.get("multiValueQueryStringParameters")), **query}
+    else:
+        method, path = context["http"].get("method", ""), event.get("rawPath") or context["http"].get("path")
     return HttpRequest(
-        method=str(http.get("method", "")).upper(),
-        path=str(event.get("rawPath") or http.get("path") or "/"),
-        headers={str(name).lower(): str(value) for name, value in _mapping(event.get("headers")).items()},
-        query={str(name): str(value) for name, value in _mapping(event.get("queryStringParameters")).items()},
+        method=str(method).upper(),
+        path=str(path or "/") if _is_function_url(event) else _behind_gateway(str(path or "/")),
+        headers={str(name).lower(): str(value) for name, value in headers.items()},
+        query={str(name): str(value) for name, value in query.items()},
         body=_body(event),
     )
+
+
+def _is_function_url(event: dict) -> bool:
+    """API Gateway's domains are under execute-api, or are the user's own, with the ID of an API."""
+    domain = str(event["requestContext"].get("domainName", ""))
+    return not _is_format_1(event) and (".lambda-url." in domain or ".execute-api." not in domain)
+
+
+def _behind_gateway(path: str) -> str:
+    """The routes of a gateway decide which paths reach the function: /prod, /predict. All of them are /."""
+    return path if path == "/favicon.ico" else "/"
+
+
+def _last(values: object) -> dict:
+    return {name: each[-1] for name, each in _mapping(values).items() if isinstance(each, list) and each}
+
+
+def in_its_form(event: object, response: dict) -> dict:
+    """The response as the sender of the event expects it."""
+    if not is_http(event) or not isinstance(event, dict) or "elb" not in event["requestContext"]:
+        return response
+    status = response["statusCode"]
+    answer = {**response, "statusDescription": f"{status} {http.HTTPStatus(status).phrase}"}
+    answer.setdefault("body", "")
+    answer.setdefault("isBase64Encoded", False)
+    if isinstance(event.get("multiValueHeaders"), dict):  # the load balancer then ignores `headers`
+        answer["multiValueHeaders"] = {name: [value] for name, value in answer.pop("headers").items()}
+    return answer
 
 
 def _mapping(value: object) -> dict:

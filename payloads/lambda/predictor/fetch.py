@@ -22,6 +22,8 @@ from predictor.urls import Address, Place, Policy, follow, parse, resolve
 REDIRECTS = 3
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 CONNECT_SECONDS = 3.0  # for each address
+# S3 gives back what the uploader declared, and several SDKs declare how they sent the bytes (aws/aws-sdk issue 498).
+PLAIN_ENCODINGS = {"", "identity", "aws-chunked"}
 HEADERS = {
     "User-Agent": "pawprint",
     "Accept": ", ".join(MEDIA_TYPES),
@@ -49,7 +51,7 @@ def fetch_image(url: str, policy: Policy, deadline: Deadline) -> Fetched:
             location = response.headers.get("Location")
             if response.status not in REDIRECT_STATUSES or not location:
                 content_type = response.headers.get("Content-Type", "")
-                return Fetched(_read(response, place, deadline), content_type, place.host)
+                return Fetched(read_body(response, place.host, deadline), content_type, place.host)
         url = follow(url, location)
     raise ApiError("url_unreachable", f"The URL redirects more than {REDIRECTS} times.")
 
@@ -60,7 +62,7 @@ def _answer(place: Place, addresses: list[Address], deadline: Deadline) -> Gener
     try:
         with (
             _connected(place, addresses, deadline) as sock,
-            _broken_off(sock, deadline),
+            broken_off(sock, deadline),
         ):
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
@@ -71,7 +73,7 @@ def _answer(place: Place, addresses: list[Address], deadline: Deadline) -> Gener
                 yield response
     except (OSError, http.client.HTTPException) as error:
         if deadline.left() == 0:
-            raise _too_slow(place) from error
+            raise too_slow(place.host) from error
         certificate = isinstance(error, ssl.SSLCertVerificationError)
         problem = "its certificate is not valid" if certificate else "the connection failed"
         raise ApiError("url_unreachable", f"The download from {place.host} failed: {problem}.") from error
@@ -88,12 +90,12 @@ def _connected(place: Place, addresses: list[Address], deadline: Deadline) -> so
         raise ConnectionError("no address accepts a connection")
     sock.settimeout(deadline.left())
     if place.scheme == "https":
-        return _tls().wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
+        return tls().wrap_socket(sock, server_hostname=place.host, do_handshake_on_connect=False)
     return sock
 
 
 @contextlib.contextmanager
-def _broken_off(sock: socket.socket, deadline: Deadline) -> Generator[None]:
+def broken_off(sock: socket.socket, deadline: Deadline) -> Generator[None]:
     """Shut the connection at the deadline. A socket's timeout applies to each read, so a slow server never reaches
     it."""
 
@@ -109,31 +111,33 @@ def _broken_off(sock: socket.socket, deadline: Deadline) -> Generator[None]:
         timer.cancel()
 
 
-def _read(response: http.client.HTTPResponse, place: Place, deadline: Deadline) -> bytes:
+def read_body(response: http.client.HTTPResponse, host: str, deadline: Deadline) -> bytes:
+    """The image in an answer. Raises ApiError 413, 415, 422 or 504."""
     declared = media_type(response.headers.get("Content-Type"))
     if response.status != 200:
-        raise ApiError("url_unreachable", f"{place.host} answered {response.status}.")
+        raise ApiError("url_unreachable", f"{host} answered {response.status}.")
     if declared not in (*MEDIA_TYPES, *OPEN_TYPES):
         raise ApiError(
             "unsupported_media_type", f"The URL leads to {declared[:80]}, not to {' or '.join(MEDIA_TYPES)}."
         )
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise ApiError("url_unreachable", f"{place.host} sends the image with a Content-Encoding.")
+    encodings = {each.strip() for each in response.headers.get("Content-Encoding", "").lower().split(",")}
+    if encodings - PLAIN_ENCODINGS:
+        raise ApiError("url_unreachable", f"{host} sends the image with a Content-Encoding.")
     announced = response.length or 0
     body = b"" if announced > MAX_IMAGE_BYTES else response.read(MAX_IMAGE_BYTES + 1)
     if max(announced, len(body)) > MAX_IMAGE_BYTES:
         raise ApiError("image_too_large", f"The image is larger than {MAX_IMAGE_BYTES:,} bytes.")
     if deadline.left() == 0:  # the connection was shut, which looks like an end if the length is unknown
-        raise _too_slow(place)
+        raise too_slow(host)
     if len(body) < announced:
-        raise ApiError("url_unreachable", f"{place.host} closed the connection before the end of the image.")
+        raise ApiError("url_unreachable", f"{host} closed the connection before the end of the image.")
     return body
 
 
-def _too_slow(place: Place) -> ApiError:
-    return ApiError("url_timeout", f"{place.host} was too slow.")
+def too_slow(host: str) -> ApiError:
+    return ApiError("url_timeout", f"{host} was too slow.")
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     return ssl.create_default_context()

@@ -44,10 +44,8 @@ class RuntimeClient:
     def __init__(self, environ: Mapping[str, str]):
         """Raises ValueError if a variable is missing or wrong."""
         self._environ = environ
-        self._region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
-        if not self._region:
-            raise ValueError("AWS_REGION is not set")
-        self._credentials()  # fails at the start if they are missing
+        self._region = region_of(environ)
+        credentials_of(environ)  # fails at the start if they are missing
         suffix = "amazonaws.com.cn" if self._region.startswith("cn-") else "amazonaws.com"
         address = environ.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME") or environ.get("AWS_ENDPOINT_URL")
         parts = urlsplit(address or f"https://runtime.sagemaker.{self._region}.{suffix}")
@@ -86,7 +84,7 @@ class RuntimeClient:
             path,
             {"Host": self._netloc, **headers},
             body,
-            self._credentials(),
+            credentials_of(self._environ),
             self._region,
             "sagemaker",
             datetime.now(UTC),
@@ -115,15 +113,23 @@ class RuntimeClient:
             return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
 
-    def _credentials(self) -> Credentials:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            if not self._environ.get(name):
-                raise ValueError(f"{name} is not set")
-        return Credentials(
-            self._environ["AWS_ACCESS_KEY_ID"],
-            self._environ["AWS_SECRET_ACCESS_KEY"],
-            self._environ.get("AWS_SESSION_TOKEN") or None,
-        )
+
+def region_of(environ: Mapping[str, str]) -> str:
+    """Raises ValueError if it is missing."""
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    if not region:
+        raise ValueError("AWS_REGION is not set")
+    return region
+
+
+def credentials_of(environ: Mapping[str, str]) -> Credentials:
+    """Raises ValueError if they are missing."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        if not environ.get(name):
+            raise ValueError(f"{name} is not set")
+    return Credentials(
+        environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"], environ.get("AWS_SESSION_TOKEN") or None
+    )
 
 
 def _tls(authorities: str | None) -> ssl.SSLContext:

@@ -2,23 +2,16 @@
 
 from typing import Any
 
-from classifier.contract import (
-    JSON_TYPE,
-    ApiError,
-    JsonRequest,
-    check_image,
-    json_request,
-    media_type,
-    parse_top_k,
-    read_json_request,
-)
+from classifier.contract import ApiError, check_image, decode_base64
 
 from predictor.deadline import Deadline
 from predictor.endpoint import Endpoint
-from predictor.events import HttpRequest, error_response, is_http, json_response, no_content, read_http
+from predictor.events import error_response, in_its_form, is_http, json_response, no_content, read_http
 from predictor.fetch import fetch_image
 from predictor.log import RequestLog
+from predictor.objects import SCHEME, fetch_object
 from predictor.page import page_response
+from predictor.questions import Item, Question, from_json, read_question
 from predictor.urls import Policy
 
 ANSWER_SECONDS = 0.5  # reserved, so that the function can still answer "too slow" itself
@@ -34,12 +27,12 @@ class Predictor:
         self._log_level = log_level
 
     def answer(self, event: object, context) -> dict:
-        """The response to a function-URL event, or the answer to a direct invoke.
+        """The response to an event of HTTP, in its own form, or the answer to a direct invoke.
 
         A direct invoke, `{"url": ...}` or `{"image": base64}` with an optional `top_k`, is answered with
-        `{"predictions", "model", "request_id"}`. A failure is `{"statusCode": 422, "error": {...}}`. It is returned and
-        not raised. An exception would contain a stack trace, and Lambda would retry an asynchronous invoke twice for a
-        mistake of its caller.
+        `{"predictions", "model", "request_id"}`; one with `urls` or `images` is answered with `results`. A failure is
+        `{"statusCode": 422, "error": {...}}`. It is returned and not raised. An exception would contain a stack trace,
+        and Lambda would retry an asynchronous invoke twice for a mistake of its caller.
         """
         request_id = context.aws_request_id
         deadline = Deadline(context.get_remaining_time_in_millis() / 1000 - ANSWER_SECONDS)
@@ -58,11 +51,11 @@ class Predictor:
             log.defect(defect)
             response = _failure(event, error, request_id)
         log.write(response.get("statusCode", 200))
-        return response
+        return in_its_form(event, response)
 
     def _invoked(self, event: object, request_id: str, deadline: Deadline, log: RequestLog) -> dict:
         log.set(via="invoke")
-        return {**self._predict(json_request(event), None, deadline, log), "request_id": request_id}
+        return {**self._predict(from_json(event), deadline, log), "request_id": request_id}
 
     def _respond(self, event: Any, request_id: str, deadline: Deadline, log: RequestLog) -> dict:
         request = read_http(event)
@@ -73,8 +66,7 @@ class Predictor:
             case "GET" | "HEAD", "/favicon.ico":  # browsers request it by default; the page contains its icon
                 return no_content()
             case "POST", "/":
-                asked, content_type = _read_question(request)
-                answer = self._predict(asked, content_type, deadline, log)
+                answer = self._predict(read_question(request), deadline, log)
                 return json_response(200, {**answer, "request_id": request_id})
             case _, "/":
                 error = ApiError("method_not_allowed", "GET shows a page; POST an image, or JSON.")
@@ -82,28 +74,46 @@ class Predictor:
                 return error_response(error, request_id, {"allow": "GET, HEAD, POST"})
         raise ApiError("not_found", "This path does not exist. Use /.")
 
-    def _predict(self, asked: JsonRequest, content_type: str | None, deadline: Deadline, log: RequestLog) -> dict:
-        image = asked.image or b""
-        if asked.url is not None:
+    def _predict(self, asked: Question, deadline: Deadline, log: RequestLog) -> dict:
+        """The answer to one image, or `results` with one for each of several, in their order.
+
+        If none of several can be answered, the first error is raised.
+        """
+        if not asked.several:
+            return self._predict_one(asked.items[0], asked.top_k, deadline, log)
+        results, errors, model = [], [], None
+        for item in asked.items:
+            try:
+                answer = self._predict_one(item, asked.top_k, deadline, log)
+            except ApiError as error:
+                errors.append(error)
+                results.append(error.to_dict())
+            else:
+                model = answer["model"]
+                results.append({"predictions": answer["predictions"]})
+        log.set(images=len(results), failed=len(errors))
+        if model is None:
+            raise errors[0]
+        return {"results": results, "model": model}
+
+    def _predict_one(self, item: Item, top_k: int | None, deadline: Deadline, log: RequestLog) -> dict:
+        image, content_type = item.image or b"", item.content_type
+        if item.url is not None and item.url[:5].lower() == "data:":
+            image = decode_base64(item.url)
+        elif item.url is not None:
             with log.timed("fetch_ms"):
                 fetching = deadline.within(min(FETCH_SECONDS, deadline.left() / 2))
-                fetched = fetch_image(asked.url, self._policy, fetching)
+                fetched = (
+                    fetch_object(item.url, fetching)
+                    if item.url.startswith(SCHEME)
+                    else fetch_image(item.url, self._policy, fetching)
+                )
             image, content_type = fetched.body, fetched.content_type
             log.set(host=fetched.host)
         log.set(bytes=len(image))
         actual_type = check_image(image, content_type)
         with log.timed("endpoint_ms"):
-            return self._endpoint.predict(image, actual_type, asked.top_k, deadline)
-
-
-def _read_question(request: HttpRequest) -> tuple[JsonRequest, str | None]:
-    """The request of a POST, and the declared type of the image in its body. `top_k` may be in the query."""
-    declared = request.headers.get("content-type", "")
-    top_k = parse_top_k(request.query.get("top_k"))
-    if media_type(declared) != JSON_TYPE:
-        return JsonRequest(image=request.body, url=None, top_k=top_k), declared
-    asked = read_json_request(request.body)
-    return JsonRequest(asked.image, asked.url, asked.top_k or top_k), None
+            return self._endpoint.predict(image, actual_type, top_k, deadline)
 
 
 def _failure(event: object, error: ApiError, request_id: str) -> dict:

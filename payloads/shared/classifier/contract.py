@@ -11,12 +11,14 @@ From the endpoint   200 and, the most probable first, `{"predictions": [{"label"
                     or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`; or the same shape with 503
                     and the code `overloaded` if it has too many requests. The function turns that into 429.
                     Any other 503 means that the model does not run.
-To the caller       the same two shapes with a `request_id`: next to `predictions`, and inside `error`.
+To the caller       the same two shapes with a `request_id`: next to `predictions`, and inside `error`. For several
+                    images, `{"results": [{"predictions": ...} or {"error": ...}, ...], "model", "request_id"}`.
 """
 
 import base64
 import json
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 JSON_TYPE = "application/json"
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
@@ -30,6 +32,8 @@ OPEN_TYPES = ("", "image/jpg", "image/*", "application/x-image", *OCTET_STREAMS)
 MAX_IMAGE_BYTES = 4 * 1024 * 1024
 # Read from the image's header before the image is decoded. 50 megapixels are 150 MB of RGB.
 MAX_PIXELS = 50_000_000
+
+_URL_SAFE = str.maketrans("-_", "+/")
 
 DEFAULT_TOP_K = 5
 TOP_K_ATTRIBUTE = "top_k"
@@ -156,18 +160,24 @@ def json_request(value: object, *, fields: tuple[str, ...] = ("image", "url")) -
     if not isinstance(value[field], str):
         raise ApiError("invalid_request", f'"{field}" is not a string.')
     return JsonRequest(
-        image=_decode_base64(value[field]) if field == "image" else None,
+        image=decode_base64(value[field]) if field == "image" else None,
         url=value[field] if field == "url" else None,
         top_k=parse_top_k(value.get("top_k")),
     )
 
 
-def _decode_base64(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
+    """The bytes in base64, also with the alphabet for URLs, without padding, or in a data URI. Raises ApiError 400."""
+    if text[:5].lower() == "data:":
+        head, comma, text = text.partition(",")
+        if not comma or not head.lower().replace(" ", "").endswith(";base64"):
+            raise ApiError("invalid_request", '"image" is a data URI without base64; send data:image/jpeg;base64,….')
+        text = unquote(text)
+    letters = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
     except ValueError:
-        hint = ' (remove everything up to the comma of "data:…,")' if text.startswith("data:") else ""
-        raise ApiError("invalid_request", f'"image" is not valid base64{hint}.') from None
+        raise ApiError("invalid_request", '"image" is not valid base64.') from None
 
 
 def parse_top_k(value: object) -> int | None:

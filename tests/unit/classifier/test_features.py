@@ -52,6 +52,15 @@ def test_a_full_disk_is_reported_before_the_pass_with_the_needed_size(disk, monk
         features.allocate(1_000_000, 1280)
 
 
+def test_a_system_without_posix_fallocate_reserves_the_space_too(disk, monkeypatch):
+    """macOS has no such call."""
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.setattr(features, "ZEROS", bytes(1000))
+    values = features.allocate(3, 333)
+    values[:] = 7.0
+    assert (values.shape, values.sum()) == ((3, 333), 7 * 999)
+
+
 def test_the_memory_per_image_is_only_that_of_the_cache(disk, monkeypatch):
     """Without the list of images: the memory of pixels, futures and features during the pass."""
     compiled = graph.compile_for("THROUGHPUT", graph.convert(tiny_backbone()), 1)

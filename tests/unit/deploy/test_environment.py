@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,30 @@ def test_local_up_starts_the_local_aws_that_the_commands_look_for(tmp_path: Path
     environment.current()
 
     assert said.split() == [os.environ["LOCALAWS_HOME"], os.environ["AWS_ENDPOINT_URL"]]
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "4566 ", "\u0664\u0665"])
+def test_a_port_that_is_none_is_named(tmp_path: Path, port: str):
+    os.environ.update(ENV="local", PAWPRINT_HOME=str(tmp_path), LOCALAWS_PORT=port)
+    with pytest.raises(Failure, match=r"LOCALAWS_PORT is .* from 1 to 65535"):
+        environment.current()
+
+
+def test_no_proxy_is_between_a_command_and_the_local_aws(tmp_path: Path, monkeypatch):
+    """Programs read the variable in lower case first."""
+    monkeypatch.setenv("no_proxy", "example.com")
+    os.environ.update(ENV="local", PAWPRINT_HOME=str(tmp_path), http_proxy="http://127.0.0.1:9")
+    environment.current()
+    assert urllib.request.proxy_bypass("127.0.0.1") and urllib.request.proxy_bypass("localhost")
+
+
+def test_targets_of_one_command_run_one_after_the_other(tmp_path: Path):
+    """`make -j data train promote` would train before the data are there."""
+    rules = [f"--eval={name}:; @echo {name} starts; sleep 0.1; echo {name} ends" for name in ("one", "two")]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    argv = ["make", "-j", "4", "--no-print-directory", *rules, "one", "two"]
+    said = subprocess.run(argv, cwd=environment.ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["one starts", "one ends", "two starts", "two ends"]
 
 
 def test_a_dress_rehearsal_is_named_in_commands_to_paste(tmp_path: Path):

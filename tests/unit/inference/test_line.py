@@ -7,12 +7,12 @@ from concurrent.futures import CancelledError, wait
 import numpy as np
 import pytest
 from classifier.contract import ApiError
-from line import Line
+from line import LARGE, Line
 
 WAIT = 30  # seconds until a test fails
 
 
-def as_array(item: bytes) -> np.ndarray:
+def as_array(item: bytes, weight=0, is_cancelled=None) -> np.ndarray:
     if item == b"broken":
         raise ApiError("undecodable_image", "The image cannot be decoded.")
     return np.frombuffer(item, np.uint8)
@@ -131,3 +131,72 @@ def test_a_request_that_waited_too_long_is_refused_and_not_computed(gate):
         line.submit(b"a").result(WAIT)
     assert refused.value.code == "overloaded"
     assert gate.batches == []
+
+
+class Decoder:
+    """Decodes b"large" until it is told to stop or opened, and anything else at once."""
+
+    def __init__(self) -> None:
+        self.entered, self.open, self.stopped = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def __call__(self, item: bytes, weight: int, is_cancelled) -> np.ndarray:
+        if item == b"large":
+            self.entered.release()
+            while not self.open.wait(0.001):
+                if is_cancelled():
+                    self.stopped.set()
+                    raise RuntimeError("given up")
+        return np.frombuffer(item, np.uint8)
+
+    @staticmethod
+    def weigh(item: bytes) -> int:
+        return 2 * LARGE if item == b"large" else 1
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_large_images_do_not_keep_ordinary_ones_waiting(gate, batch):
+    gate.open.set()
+    decoder = Decoder()
+    line = Line(decoder, gate, threads=1, batch=batch, weigh=decoder.weigh)
+    large = line.submit(b"large")
+    assert decoder.entered.acquire(timeout=WAIT)
+    assert line.submit(b"\1").result(WAIT)[0] == 2
+    assert not large.done()
+    decoder.open.set()
+    large.result(WAIT)
+
+
+def test_too_many_large_images_are_refused_and_ordinary_ones_are_not(gate):
+    gate.open.set()
+    decoder = Decoder()
+    line = Line(decoder, gate, threads=1, weigh=decoder.weigh)
+    large = line.submit(b"large")
+    with pytest.raises(ApiError) as refused:
+        line.submit(b"large")
+    assert refused.value.code == "overloaded"
+    assert line.submit(b"\1").result(WAIT)[0] == 2
+    decoder.open.set()
+    large.result(WAIT)
+    line.submit(b"large").result(WAIT)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_decoding_stops_when_the_caller_leaves(gate, batch):
+    gate.open.set()
+    decoder = Decoder()
+    line = Line(decoder, gate, threads=1, batch=batch, weigh=decoder.weigh)
+    left = line.submit(b"large")
+    assert decoder.entered.acquire(timeout=WAIT)
+    assert left.cancel()
+    assert decoder.stopped.wait(WAIT)
+    decoder.open.set()
+    line.submit(b"large").result(WAIT)  # its room is free again
+    assert gate.batches == [1]
+
+
+def test_a_refusal_by_weight_goes_to_the_caller_at_once(gate):
+    def weigh(item: bytes) -> int:
+        raise ApiError("too_many_pixels", "too large")
+
+    with pytest.raises(ApiError, match="too large"):
+        Line(as_array, gate, threads=1, weigh=weigh).submit(b"a")

@@ -39,9 +39,9 @@ def certificate(tmp_path, monkeypatch):
     )
     path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    fetch._tls.cache_clear()
+    fetch.tls.cache_clear()
     yield path
-    fetch._tls.cache_clear()
+    fetch.tls.cache_clear()
 
 
 @pytest.fixture

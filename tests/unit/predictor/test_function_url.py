@@ -111,7 +111,7 @@ def test_a_top_k_in_json_that_is_not_a_whole_number_is_400(predictor, value):
         '{"url": "https://a.example", "image": "aaaa"}',
         '{"image": "?"}',
         '{"image": ""}',
-        '{"image": "data:image/png;base64,iVBO"}',
+        '{"image": "data:image/png,iVBO"}',
         "[" * 100_000,
         "9" * 5000,
     ],
@@ -152,7 +152,6 @@ def test_an_image_at_the_limit_is_accepted(predictor):
         (b"GIF89a" + bytes(20), "image/gif"),
         (JPEG, "image/gif"),
         (JPEG, "text/plain"),
-        (JPEG, "application/x-www-form-urlencoded"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
     ],
 )

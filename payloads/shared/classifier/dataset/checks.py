@@ -5,14 +5,14 @@ it was trained on, and the accuracy is too high. `make data` stops in this case.
 prints a warning, and the report repeats it. Needs Pillow and NumPy only.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from classifier.dataset.folders import Dataset, read_ahead, read_image
+from classifier.dataset.folders import Dataset
+from classifier.images.decoding import decode
 
 # With fewer images in train, a model hardly learns the class. In the other splits, one image changes its score a lot.
 FEWEST = {"train": 5, "valid": 3, "test": 3}
@@ -56,7 +56,7 @@ Group = tuple[Photograph, ...]
 
 def find(dataset: Dataset, hashes: np.ndarray) -> list[Finding]:
     """The findings from the dataset's `hashes` and its numbers of images. Those that stop an upload are first."""
-    groups = _groups(dataset, _equal(hashes))
+    groups = _groups(dataset, equal(hashes))
     within = [group for group in groups if len(_splits(group)) == 1]
     return [
         *_across_splits(dataset, groups, "byte for byte", stops=True),
@@ -69,26 +69,19 @@ def find(dataset: Dataset, hashes: np.ndarray) -> list[Finding]:
 def find_lookalikes(dataset: Dataset, hashes: np.ndarray, thumbnails: Iterable[np.ndarray]) -> list[Finding]:
     """Photographs in several splits that look the same although their bytes differ: encoded again, or scaled.
 
-    `thumbnails` is the result of the function of that name. These may be two different photographs of one object, so
-    they do not stop an upload.
+    `thumbnails` has that of each image, in the order of the samples. These may be two different photographs of one
+    object, so they do not stop an upload.
     """
     firsts = np.sort(np.unique(_whole(hashes), return_index=True)[1])  # the hashes find copies with equal bytes
-    same = _alike(np.stack(list(thumbnails))[firsts])
+    same = alike(np.stack(list(thumbnails))[firsts])
     groups = _groups(dataset, [firsts[rows] for rows in same])
     return _across_splits(dataset, groups, "with the same look: encoded again, or scaled")
 
 
-def thumbnails(dataset: Dataset) -> Iterator[np.ndarray]:
-    """Every image decoded, as uint8 [SIDE, SIDE, 3], split by split. It takes about 1 ms per image.
-
-    Raises DatasetError, which names the file, if an image cannot be decoded.
-    """
-
-    def thumbnail(path: Path) -> np.ndarray:
-        small = Image.fromarray(read_image(path, 4 * SIDE))
-        return np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BOX))
-
-    return read_ahead(thumbnail, (path for split in dataset.splits.values() for path, _ in split.samples))
+def thumbnail(content: bytes) -> np.ndarray:
+    """An image decoded, as uint8 [SIDE, SIDE, 3]. It takes about 1 ms. Raises ApiError."""
+    small = Image.fromarray(decode(content, 4 * SIDE))
+    return np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
 # ---- findings -------------------------------------------------------------------------------------------------
@@ -167,7 +160,7 @@ def _whole(hashes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(hashes).view(f"V{hashes.shape[1]}").ravel()
 
 
-def _equal(hashes: np.ndarray) -> list[np.ndarray]:
+def equal(hashes: np.ndarray) -> list[np.ndarray]:
     """Groups of images with equal bytes, as numbers in order."""
     values = _whole(hashes)
     order = np.argsort(values, kind="stable")
@@ -177,7 +170,7 @@ def _equal(hashes: np.ndarray) -> list[np.ndarray]:
     return sorted((order[bounds[each] : bounds[each + 1]] for each in several), key=lambda rows: rows[0])
 
 
-def _alike(thumbnails: np.ndarray) -> list[list[int]]:
+def alike(thumbnails: np.ndarray) -> list[list[int]]:
     """Groups of rows whose thumbnails differ by at most SAME. `thumbnails` is uint8 [images, SIDE, SIDE, 3].
 
     Comparing every pair would take too long for a million images. Each image has a difference hash: 64 bits that tell

@@ -1,6 +1,6 @@
 """Check the layout of an ImageFolder of labelled photographs, and read its files.
 
-    root/{train,valid,test}/<class folder>/*.{jpg,jpeg,png,webp}
+    root/{train,valid,test}/<class folder>/*.{jpg,jpeg,jpe,jfif,png,webp}
 
 The checks need Pillow and NumPy only.
 """
@@ -23,9 +23,10 @@ from classifier.dataset.samples import Samples
 from classifier.images.decoding import decode
 
 SPLITS = ("train", "valid", "test")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
 
 Pixels = TypeVar("Pixels", np.ndarray, Image.Image)
+Result = TypeVar("Result")
 
 
 class DatasetError(Exception):
@@ -186,7 +187,7 @@ def read_image(path: Path, size: int, decoder: Callable[[bytes, int], np.ndarray
         raise DatasetError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def read_ahead(read: Callable[[Path], Pixels], paths: Iterable[Path], workers: int | None = None) -> Iterator[Pixels]:
+def read_ahead(read: Callable[[Path], Result], paths: Iterable[Path], workers: int | None = None) -> Iterator[Result]:
     """`read(path)` of each path, in order, by `workers` threads (None: one per processor).
 
     Each thread reads a few images ahead, so the memory does not grow with the number of images. Threads are enough,
@@ -194,7 +195,7 @@ def read_ahead(read: Callable[[Path], Pixels], paths: Iterable[Path], workers: i
     """
     workers = workers or os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future[Pixels]] = deque()
+        pending: deque[Future[Result]] = deque()
         for path in paths:
             pending.append(pool.submit(read, path))
             if len(pending) > 4 * workers:

@@ -9,6 +9,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from classifier.progress import progress
 
 class DiskSpaceError(Exception):
     """The disk is too small for the features. The message has the sizes and the way out."""
+
+
+ZEROS = bytes(1024 * 1024)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def allocate(images: int, width: int) -> np.ndarray:
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
             # Allocate everything now. If the disk becomes full later, a write to a mapped file is a SIGBUS.
-            os.posix_fallocate(file.fileno(), 0, size)
+            _reserve(file, size)
         except OSError as error:
             disk = os.statvfs(folder)
             free = disk.f_bavail * disk.f_frsize
@@ -47,6 +51,16 @@ def allocate(images: int, width: int) -> np.ndarray:
                 f"are free ({error.strerror}): set TMPDIR to a folder on a larger disk, or use an instance with one."
             ) from None
         return np.asarray(np.memmap(file, np.float32, "r+", shape=(max(images, 1), width)))[:images]
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Take the space on the disk. Raises OSError if there is none."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for start in range(0, size, len(ZEROS)):  # macOS
+        file.write(ZEROS[: size - start])
+    file.flush()
 
 
 def extract(

@@ -1,0 +1,71 @@
+"""Read the image of `{"url": "s3://bucket/key"}` with the function's own role.
+
+The role decides what may be read; by default it may read nothing. The address of S3 is that of the region, as the SDKs
+find it, so no name from the request is resolved.
+"""
+
+import http.client
+import os
+import re
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from urllib.parse import quote, urlsplit
+
+from classifier.contract import ApiError
+
+from predictor.deadline import Deadline
+from predictor.fetch import CONNECT_SECONDS, Fetched, broken_off, read_body, tls, too_slow
+from predictor.sagemaker_runtime import credentials_of, region_of
+from predictor.signature import signed
+
+SCHEME = "s3://"
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+LONGEST_KEY = 1024  # bytes
+
+
+def fetch_object(url: str, deadline: Deadline, environ: Mapping[str, str] = os.environ) -> Fetched:
+    """The object behind `url`. Raises ApiError 413, 415, 422 or 504, as fetch_image does."""
+    bucket, _, key = url.removeprefix(SCHEME).partition("/")
+    name = key.encode("utf-8", "replace")
+    if not BUCKET.fullmatch(bucket) or not 0 < len(name) <= LONGEST_KEY or {".", ".."} & set(key.split("/")):
+        raise ApiError("url_not_allowed", "The address is not s3://bucket/key.")
+    host, path = f"s3://{bucket}", f"/{bucket}/{quote(name, safe='/~')}"
+    try:
+        status, fetched = _get(path, host, deadline, environ)
+    except (OSError, http.client.HTTPException) as error:
+        if deadline.left() == 0:
+            raise too_slow(host) from error
+        raise ApiError("url_unreachable", "The download from S3 failed.") from error
+    if status in (403, 404) or fetched is None:
+        raise ApiError(
+            "url_unreachable",
+            f"The object cannot be read from {host} ({status}): it does not exist, is in another region, or the "
+            "function's role may not read it.",
+        )
+    return fetched
+
+
+def _get(path: str, host: str, deadline: Deadline, environ: Mapping[str, str]) -> tuple[int, Fetched | None]:
+    region = region_of(environ)
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    given = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+    parts = urlsplit(given or f"https://s3.{region}.{suffix}")
+    empty = sha256(b"").hexdigest()
+    headers = {"Host": parts.netloc, "X-Amz-Content-Sha256": empty}
+    sent = signed("GET", path, headers, b"", credentials_of(environ), region, "s3", datetime.now(UTC))
+    port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+    seconds = min(CONNECT_SECONDS, deadline.left())
+    with socket.create_connection((parts.hostname, port), timeout=seconds) as plain:
+        plain.settimeout(deadline.left())
+        sock = tls().wrap_socket(plain, server_hostname=parts.hostname) if parts.scheme == "https" else plain
+        with sock, broken_off(sock, deadline):
+            connection = http.client.HTTPConnection(parts.hostname or "", port)
+            connection.sock = sock
+            connection.request("GET", path, headers={**sent, "Connection": "close"})
+            with connection.getresponse() as response:
+                if response.status != 200:
+                    return response.status, None
+                content_type = response.headers.get("Content-Type", "")
+                return 200, Fetched(read_body(response, host, deadline), content_type, host)
