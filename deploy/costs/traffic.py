@@ -23,6 +23,7 @@ ANSWER_KB = 1.0  # the JSON of five classes has 0.5 KB, its headers the same
 IMAGE_KB = 100.0
 MOST_KB = 6 * 1024  # Lambda's limit of a request (Lambda quotas, "Invocation payload")
 MILLION = 1_000_000
+SERVERLESS, IN_FUNCTION = "serverless", "in-function"  # kinds of endpoint without instances
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,21 @@ def per_million(
     compute = usd(f"lambda.{processor}.on_provisioned" if warm else f"lambda.{processor}")
     data_gb = MILLION * (usage.image_kb + ANSWER_KB) / 1024**2
     logs_gb = MILLION * usage.logs_kb / 1024**2
+    kind = settings["endpoint"].get("kind", "instances")
     endpoint, warning = _endpoint(usage, hours, prices, settings["endpoint"])
     warm_price = _warm(hours, settings["predictor"], gigabytes, processor)
     listed = [
-        endpoint,
+        *([endpoint] if kind != IN_FUNCTION else []),
         *([TrafficLine("function", f"warm environments for {hours:,.0f} h", warm_price)] if warm else []),
         TrafficLine("function", "requests", MILLION * usd("lambda.request")),
         TrafficLine(
             "function", f"{usage.seconds * 1000:g} ms x {gigabytes:g} GB", MILLION * usage.seconds * gigabytes * compute
         ),
-        TrafficLine("endpoint", f"{data_gb:,.0f} GB in and out", data_gb * usd("sagemaker.data")),
+        *(
+            [TrafficLine("endpoint", f"{data_gb:,.0f} GB in and out", data_gb * usd("sagemaker.data"))]
+            if kind != IN_FUNCTION
+            else []
+        ),
         TrafficLine("logs", f"{logs_gb:,.1f} GB", logs_gb * usd("cloudwatch.logs")),
         TrafficLine("internet", "answers", MILLION * ANSWER_KB / 1024**2 * usd("transfer")),
     ]
@@ -110,7 +116,16 @@ def storage(usage: Usage) -> float:
 
 
 def _endpoint(usage: Usage, hours: float, prices: PriceList, endpoint: dict[str, Any]) -> tuple[TrafficLine, str]:
-    """As many instances as the scaling policy keeps at this rate: its target is invocations a minute per instance."""
+    """As many instances as the scaling policy keeps at this rate: its target is invocations a minute per instance.
+
+    Serverless inference is billed for its memory and the time of each request, without an instance.
+    """
+    if endpoint.get("kind") == SERVERLESS:
+        gigabytes = endpoint["serverless"]["memory_mb"] / 1024
+        each = usage.seconds * gigabytes * usd("sagemaker.serverless")
+        return TrafficLine(
+            "endpoint", f"{usage.seconds * 1000:g} ms x {gigabytes:g} GB, serverless", MILLION * each
+        ), ""
     scaling, kind = endpoint["scaling"], endpoint["instance_type"]
     least, most = scaling["min_instances"], scaling["max_instances"]
     wanted, warning = least, ""

@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from deploy import account_limits, console
 from deploy.doctor.check import CheckResult, Subject, bad, good, unsure
 
+INSTANCES = "instances"  # the kind of an endpoint that has some
+
 
 def endpoint(subject: Subject) -> CheckResult:
     """A new release starts before the old one ends, so an update needs the instances twice."""
     wanted = subject.settings["endpoint"]
+    if (without := wanted.get("kind", INSTANCES)) != INSTANCES:
+        return good(f"The endpoint needs no quota of instances (endpoint.kind = {without})")
     kind = wanted["instance_type"]
     count = max(wanted["initial_instance_count"], wanted["scaling"]["min_instances"])
     name = f"{kind} for endpoint usage"

@@ -208,6 +208,19 @@ def test_a_rate_beyond_the_fleet_is_a_warning():
     assert "need 10 instances" in warning and "max_instances is 2" in warning
 
 
+def test_an_endpoint_without_instances_costs_by_request_or_nothing():
+    usage = traffic.Usage.read(traffic.USAGE, rate=15)
+    serverless = {
+        "endpoint": {"kind": "serverless", "serverless": {"memory_mb": 4096}},
+        "predictor": {"provisioned": 0},
+    }
+    lines, _ = traffic.per_million(usage, [], TABLE, serverless)
+    assert lines[0].usd == pytest.approx(1e6 * 0.1 * 4 * 0.00002)
+    inside = {"endpoint": SETTINGS["endpoint"] | {"kind": "in-function"}, "predictor": {"provisioned": 0}}
+    lines, _ = traffic.per_million(usage, [], TABLE, inside)
+    assert [line for line in lines if line.part == "endpoint"] == []
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -178,6 +178,12 @@ def test_a_limit_is_compared_with_the_settings(check, account, mark, words, tmp_
     assert mark is Mark.GOOD or found.fix
 
 
+def test_an_endpoint_without_instances_needs_no_quota(tmp_path: Path):
+    subject = FakeSubject(tmp_path, FakeAccount(ml__m5__large_for_endpoint_usage=0))
+    subject.settings["endpoint"]["kind"] = "serverless"
+    assert limits.endpoint(subject).mark is Mark.GOOD
+
+
 def test_a_type_that_the_endpoint_refuses_is_not_proposed(tmp_path: Path):
     quotas = {f"ml__{kind}__large_for_endpoint_usage": count for kind, count in (("m5", 0), ("m6g", 2), ("c5", 2))}
     found = limits.endpoint(FakeSubject(tmp_path, FakeAccount(**quotas)))
