@@ -41,6 +41,8 @@ class Backend:
 
 def read(env: Environment) -> Backend | None:
     """The backend of an environment's settings. None keeps the state on this machine. Raises Failure."""
+    if "backend" not in env.tfvars.read_text():
+        return None  # without the parser, which takes longer than many commands
     given = settings.value(env.tfvars, "backend")
     if given is None:
         return None

@@ -35,7 +35,8 @@ def require_known_names(tfvars: Path) -> None:
 
 def value(tfvars: Path, name: str) -> Any:
     """A setting: of the file, or the default in terraform/variables.tf."""
-    return _plain(_load(tfvars).get(name, _declared()[name].get("default")))
+    given = _load(tfvars)
+    return _plain(given[name] if name in given else _declared()[name].get("default"))
 
 
 def effective(tfvars: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ locals {
 
 resource "aws_s3_bucket" "artifacts" {
   # checkov:skip=CKV2_AWS_62: nothing waits for new objects
+  # tf-nag AwsSolutions-S1: the setting artifacts.access_logs turns them on; they need a bucket of the account
   # checkov:skip=CKV_AWS_144: a copy in another region doubles the cost; versions protect against mistakes
   bucket        = local.bucket
   force_destroy = var.force_destroy

@@ -41,6 +41,7 @@ resource "terraform_data" "recipe" {
 resource "aws_instance" "training" {
   # checkov:skip=CKV_AWS_135: every type from the fourth generation on is EBS-optimised anyway; the others refuse it or charge for it
   # checkov:skip=CKV_AWS_126: metrics per minute cost money, and nothing here reads them
+  # tf-nag AwsSolutions-EC28: the same. AwsSolutions-EC29: nothing is lost with the instance, and a destroy must end it.
   ami                    = data.aws_ssm_parameter.ami.insecure_value # public, so the plan may show it
   instance_type          = var.instance_type
   subnet_id              = local.subnet_id

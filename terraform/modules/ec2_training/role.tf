@@ -26,6 +26,7 @@ resource "aws_iam_instance_profile" "training" {
   role = aws_iam_role.training.name
 }
 
+# tf-nag AwsSolutions-IAM5: a wildcard stands for the names below a prefix, or its statement gives the reason.
 resource "aws_iam_role_policy" "training" {
   name = "training"
   role = aws_iam_role.training.name

@@ -26,6 +26,7 @@ resource "aws_iam_role" "endpoint" {
   })
 }
 
+# tf-nag AwsSolutions-IAM5: a wildcard stands for the names below a prefix, or its statement gives the reason.
 resource "aws_iam_role_policy" "endpoint" {
   name = "endpoint"
   role = aws_iam_role.endpoint.name

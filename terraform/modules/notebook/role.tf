@@ -22,6 +22,7 @@ resource "aws_iam_role" "notebook" {
   })
 }
 
+# tf-nag AwsSolutions-IAM5: a wildcard stands for the names below a prefix, or its statement gives the reason.
 resource "aws_iam_role_policy" "notebook" {
   name = "notebook"
   role = aws_iam_role.notebook.name

@@ -18,6 +18,7 @@ resource "aws_iam_role" "predictor" {
   })
 }
 
+# tf-nag AwsSolutions-IAM5: a wildcard stands for the names below a prefix, or its statement gives the reason.
 resource "aws_iam_role_policy" "predictor" {
   name = "predictor"
   role = aws_iam_role.predictor.name

@@ -126,13 +126,15 @@ def test_a_statement_of_the_alias_is_found_by_its_identifier(account):
     assert found(account, plan) == []
     functions.publish_version(FunctionName="adopted")
     functions.create_alias(FunctionName="adopted", Name="live", FunctionVersion="1")
-    functions.add_permission(
-        FunctionName="adopted",
-        Qualifier="live",
-        StatementId="PublicFunctionUrl",
-        Action="lambda:InvokeFunctionUrl",
-        Principal="*",
-        FunctionUrlAuthType="NONE",
-    )
+    for statement in ("Another", "PublicFunctionUrl"):
+        assert found(account, plan) == []
+        functions.add_permission(
+            FunctionName="adopted",
+            Qualifier="live",
+            StatementId=statement,
+            Action="lambda:InvokeFunctionUrl",
+            Principal="*",
+            FunctionUrlAuthType="NONE",
+        )
     assert found(account, plan) == ["adopted:live/PublicFunctionUrl"]
     functions.delete_function(FunctionName="adopted")
