@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from classifier.contract import ApiError
+from classifier.images.budget import LIGHT_WORK
 
 CAPACITY = 64  # images in an instance; with a slow network, 20 per second, the last one waits three seconds
-LARGE = 80_000_000  # work of an image, see classifier.images.budget; half a second
+LARGE = LIGHT_WORK  # work of an image; half a second
 LARGE_CAPACITY = 300_000_000  # work of the large images in an instance; two seconds
 PATIENCE = 60.0  # seconds; by then SageMaker has answered the caller with a timeout
 

@@ -54,15 +54,6 @@ def work(data: bytes) -> int:
     return amount
 
 
-def check_size(width: int, height: int, channels: int) -> int:
-    """The work of a picture of any other format, for which the program knows only its size. Raises ApiError."""
-    _check_pixels(width, height)
-    amount = width * height * (TRANSPARENT_WORK if channels > 3 else channels) + ROW_WORK * height
-    if amount > MAX_WORK:
-        raise _too_much(f"The image has {width} x {height} pixels of {channels} channels, which is too much to decode.")
-    return amount
-
-
 def is_small_directory(tiff: bytes) -> bool:
     """Whether the values of a TIFF directory, in EXIF or in an MPO's index, are together about as long as `tiff`.
 
