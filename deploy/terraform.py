@@ -241,6 +241,8 @@ class Stack:
             if unfinished.exists(self.env) and (code := self._adopt(arguments)):
                 return code
             if code := self._run_briefly("plan", **arguments, out=str(planned)):
+                if "target" in arguments:  # Terraform refuses a part of the stack while others are to be renamed
+                    console.warn(f"If a new version renames resources, apply all of it first: {console.make('apply')}")
                 return code
             plan = self._show(planned)
             self._require(plan, deployment, "destroy" if "destroy" in arguments else "apply")

@@ -15,6 +15,7 @@ def main() -> int:
     package.build()
     note = sleeping.write(deployment)
     if code := stack.apply_sleep():
+        console.fail(f"The stack may be partly asleep. Again: {console.make('sleep')}. Back: {console.make('wake')}")
         return code
     idle_machines.stop(deployment)
     console.done(f"{deployment.name} is asleep since {note.since}: the URL answers 502. {sleeping.hint()}")

@@ -20,6 +20,9 @@ def main() -> int:
     package.build()
     sleeping.remove(deployment)
     if code := stack.apply_sleep():
+        console.fail(
+            f"The stack may be partly awake. Again: {console.make('wake')}, or all of it: {console.make('apply')}"
+        )
         return code
     idle_machines.restore(deployment, note)
     deployment = stack.require_deployment()
