@@ -93,7 +93,7 @@ promote: setup ## Put a model behind the URL, blue/green: MODEL=run|tuning-job|s
 	@$(PY) -m deploy.commands.promote $(call argument,MODEL)
 
 ##@ Use
-.PHONY: predict url page curl report notebook status logs permissions
+.PHONY: predict url page curl report notebook status logs permissions load-test
 predict: setup ## Classify with the function URL: IMAGE=file|url for JSON, IMAGE=folder|*.jpg|s3-uri for CSV; TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
@@ -110,6 +110,9 @@ permissions: setup ## Show which permissions each role used in the rehearsal; DE
 	@$(PY) -m deploy.commands.permissions $(if $(DETAILS),--details) $(if $(WRITE),--write) $(call option,NAME,name)
 status: setup ## Show the state of the deployment
 	@$(PY) -m deploy.commands.status
+load-test: setup ## Test how much the deployment answers, and recommend settings: RATE= DURATION=60s SHAPE=constant|ramp|spike|diurnal|file.csv TARGET=url|endpoint IMAGES=dir SLO='p99<300ms,errors<0.1%' CAP= WRITE=1
+	@$(PY) -m deploy.commands.load_test $(call option,RATE,rate) $(call option,DURATION,duration) $(call option,SHAPE,shape) \
+		$(call option,TARGET,target) $(call option,IMAGES,images) $(call option,SLO,slo) $(call option,CAP,cap) $(if $(WRITE),--write)
 logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
 	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
 

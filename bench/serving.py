@@ -5,8 +5,8 @@ model.
     make bench ONLY=serving/http       a part: http, ray, image, bare, latency or soak
     make bench ONLY=serving/soak       memory over 100,000 requests
 
-Server and client (`bench.load`: one thread, a few per cent of a processor) share the machine. The model is first
-trained on the photographs, once per version of the code. It is EfficientNet-Lite0 or the network in
+Server and client (`deploy.load.client`: one thread, a few per cent of a processor) share the machine. The model is
+first trained on the photographs, once per version of the code. It is EfficientNet-Lite0 or the network in
 PAWPRINT_BENCH_ARCH.
 """
 

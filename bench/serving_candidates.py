@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from bench.harness import PATHS, ROOT, BenchError
-from bench.load import Load, request
+from deploy.load.client import Load, request
 from deploy.setup import SERVING_IMAGE
 from localaws import images
 from localaws.ports import free_port

@@ -174,6 +174,8 @@ def instances_of(changes: list[dict], config: str | None, when: str) -> dict[str
         values = change.get(when) or {}
         if config in (None, values.get("name")):
             for variant in values.get("production_variants") or []:
+                if not variant.get("instance_type"):
+                    continue  # serverless
                 kind, count = variant["instance_type"], variant.get("initial_instance_count") or 1
                 counted[kind] = max(counted.get(kind, 0), count)
     return counted

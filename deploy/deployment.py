@@ -10,6 +10,8 @@ from deploy.environment import Environment
 
 T = TypeVar("T")
 
+INSTANCES, SERVERLESS, IN_FUNCTION = "instances", "serverless", "in-function"  # the kinds of endpoint
+
 
 class Output(Generic[T]):
     """One output of the stack, under its name in `terraform/outputs.tf`.
@@ -32,6 +34,10 @@ class Output(Generic[T]):
         if deployment is None:
             return self
         value = deployment.outputs.get(self.name)
+        if value is None and self.name.startswith("endpoint_") and deployment.endpoint_kind == IN_FUNCTION:
+            raise Failure(
+                f"There is no {self.what}, because the function has the model itself (endpoint.kind = in-function)."
+            )
         if value is None:
             raise Failure(
                 f"The {self.what} does not exist: the last apply did not finish. Run it again: {console.make('apply')}"
@@ -58,6 +64,7 @@ class Deployment:
     endpoint_config_name = Output[str]("endpoint configuration")
     endpoint_log_group = Output[str]("log group of the endpoint")
     release = Output[str]("stack")
+    model_data_url = Output[str]("stack")
     function_name = Output[str]("function")
     function_alias = Output[str]("alias of the function")
     function_url = Output[str]("function URL")
@@ -67,6 +74,11 @@ class Deployment:
     def __init__(self, env: Environment, outputs: dict[str, Any]):
         self.env = env
         self.outputs = outputs
+
+    @property
+    def endpoint_kind(self) -> str:
+        """One of the kinds of endpoint. A stack that was applied before there were kinds has instances."""
+        return self.outputs.get("endpoint_kind") or INSTANCES
 
     def has(self, *names: str) -> bool:
         """Whether these outputs exist."""

@@ -40,15 +40,15 @@ def connect(url: str, timeout: float = 60) -> http.client.HTTPConnection:
 
 
 class Signer:
-    """Signs requests to the function URL with the caller's credentials (Signature Version 4).
+    """Signs requests to the function URL, or to another service, with the caller's credentials (Signature Version 4).
 
     Raises Failure if there are no credentials. Temporary credentials are renewed when they expire.
     """
 
-    def __init__(self, region: str):
+    def __init__(self, region: str, service: str = "lambda"):
         import boto3
 
-        self._region = region
+        self._region, self._service = region, service
         self._credentials = boto3.Session().get_credentials()
         if self._credentials is None:
             raise Failure("The URL requires a signed request, and AWS credentials are missing. Log in first.")
@@ -59,7 +59,7 @@ class Signer:
         from botocore.awsrequest import AWSRequest
 
         request = AWSRequest(method=method, url=url, data=body, headers=headers)
-        SigV4Auth(self._credentials.get_frozen_credentials(), "lambda", self._region).add_auth(request)
+        SigV4Auth(self._credentials.get_frozen_credentials(), self._service, self._region).add_auth(request)
         return dict(request.headers.items())
 
 

@@ -55,8 +55,16 @@ def _of_plan(plan: dict[str, Any], client: Client, unfinished: bool) -> Iterator
 def _is_expected(plan: dict[str, Any], resource: dict[str, Any], unfinished: bool) -> bool:
     if resource["type"] == "aws_sagemaker_endpoint" and plan.get("variables", {}).get("asleep", {}).get("value"):
         return True  # the user asked for it, and `make wake` creates it again
+    if resource["type"] == "aws_sagemaker_endpoint" and _changes_kind(plan):
+        return True
     tainted = resource.get("action_reason") == "replace_because_tainted"
     return unfinished and tainted and resource["type"] != "aws_s3_bucket"
+
+
+def _changes_kind(plan: dict[str, Any]) -> bool:
+    """Whether the plan changes endpoint.kind. The function leaves the old endpoint before it is deleted."""
+    kind = plan.get("output_changes", {}).get("endpoint_kind", {})
+    return kind.get("after") is not None and kind.get("before") != kind.get("after")
 
 
 def buckets_of_plan(plan: dict[str, Any]) -> list[str]:

@@ -54,6 +54,8 @@ ALSO = (
     ),
     # The first scaling policy of an account for functions: Application Auto Scaling makes a role of its own.
     ("iam:CreateServiceLinkedRole", "role/aws-service-role/lambda.application-autoscaling.amazonaws.com/*"),
+    ("cloudwatch:GetMetricStatistics", "*"),  # this one and the next: `make load-test`
+    ("logs:FilterLogEvents", "log-group:/aws/lambda/{name}*"),
     ("lambda:PublishVersion", "function:{name}*"),
     ("lambda:UpdateAlias", "function:{name}*"),
     ("lambda:UpdateFunctionCode", "function:{name}*"),

@@ -39,6 +39,11 @@ def value(tfvars: Path, name: str) -> Any:
     return _plain(given[name] if name in given else _declared()[name].get("default"))
 
 
+def endpoint_kind(tfvars: Path) -> str:
+    """The kind of endpoint that the file asks for, one of deploy.deployment's."""
+    return str(value(tfvars, "endpoint").get("kind", '"instances"')).strip('"')
+
+
 def effective(tfvars: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Every setting as Terraform sees it: of `overrides`, or of the file, else the default; in objects too."""
     given = {name: _plain(value) for name, value in _load(tfvars).items()} | dict(overrides or {})

@@ -138,11 +138,11 @@ def prepare_serving() -> None:
     subprocess.run([python, "-m", "deploy.build.serving_runtime"], check=True, cwd=ROOT, env=environment)
 
 
-def locked_stanza(package: str) -> str:
-    """The lines of the lock that pin one package: `name==version \\` and its hashes."""
-    found = re.search(rf"^{package}==.*\\\n(?:.*\\\n)*.*", LOCK.read_text(), flags=re.MULTILINE)
+def locked_stanza(package: str, lock: Path = LOCK) -> str:
+    """The lines of a lock that pin one package: `name==version \\` and its hashes."""
+    found = re.search(rf"^{package}==.*\\\n(?:.*\\\n)*.*", lock.read_text(), flags=re.MULTILINE)
     if not found:
-        raise SystemExit(f"requirements.lock does not pin {package}. Make it again: make lock")
+        raise SystemExit(f"{lock.name} does not pin {package}. Make it again: make lock")
     return found.group(0) + "\n"
 
 

@@ -149,10 +149,19 @@ class Stack:
         with self._inputs() as arguments:
             return self._apply(arguments)
 
-    def apply_release(self, release: releases.Releases) -> int:
-        """Apply other releases to the endpoint only, as `apply` does. Returns Terraform's exit status."""
+    def apply_release(self, release: releases.Releases, target: str) -> int:
+        """Apply other releases to one part of the stack only, as `apply` does. Returns Terraform's exit status.
+
+        Raises Failure if the settings ask for another kind of endpoint than the stack has.
+        """
+        kind, wanted = self.deployment().endpoint_kind, settings.endpoint_kind(self.env.tfvars)
+        if kind != wanted:
+            raise Failure(
+                f"The endpoint's kind is {kind}, and {self.env.tfvars.name} now says {wanted}. Apply that first: "
+                f"{console.make('apply')}"
+            )
         with self._inputs(release) as arguments:
-            return self._apply({**arguments, "target": ["module.endpoint"]})
+            return self._apply({**arguments, "target": [target]})
 
     def apply_sleep(self) -> int:
         """Apply whether the stack is asleep (`deploy.sleeping`), and nothing else. Returns Terraform's exit status."""

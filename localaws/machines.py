@@ -5,8 +5,19 @@ A SageMaker type `ml.m5.large` is an EC2 `m5.large`: AWS lists the same processo
 """
 
 import functools
+from dataclasses import dataclass
 
 from localaws.supervisor import Child
+
+LAMBDA_MB_PER_PROCESSOR = 1769  # Lambda developer guide, "Configure Lambda function memory"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memory of a machine, and what kind of machine that is in words ("an ml.m5.large")."""
+
+    machine: str
+    limit: int  # bytes
 
 
 @functools.cache
@@ -41,14 +52,19 @@ def memory_bytes(instance_type: str) -> int | None:
     return found["MemoryInfo"]["SizeInMiB"] * 1024 * 1024 if found else None
 
 
-def out_of_memory(child: Child, instance_type: str) -> str | None:
-    """The words for a container that uses more memory than its instance has, None for one that does not. The system
-    there kills such a container, and so must the caller."""
+def memory_of(instance_type: str) -> Memory | None:
+    """The memory of an instance of a type, None for one that is not known."""
     limit = memory_bytes(instance_type)
-    if limit is None or not child.running:
+    return None if limit is None else Memory(f"an {instance_type}", limit)
+
+
+def out_of_memory(child: Child, memory: Memory | None) -> str | None:
+    """The words for a container that uses more memory than its machine has, None for one that does not. The system
+    there kills such a container, and so must the caller."""
+    if memory is None or not child.running:
         return None
-    used = child.memory_bytes(enough=limit)
-    if used <= limit:
+    used = child.memory_bytes(enough=memory.limit)
+    if used <= memory.limit:
         return None
-    sizes = f"{used / 1024**3:.1f} GiB, and an {instance_type} has {limit / 1024**3:.1f} GiB"
+    sizes = f"{used / 1024**3:.1f} GiB, and {memory.machine} has {memory.limit / 1024**3:.1f} GiB"
     return f"OutOfMemoryError: the container uses {sizes}. It is killed."

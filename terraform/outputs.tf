@@ -78,9 +78,14 @@ output "ec2_idle_minutes" {
   value       = var.ec2.idle_minutes
 }
 
+output "endpoint_kind" {
+  description = "The kind of the endpoint: instances, serverless or in-function."
+  value       = var.endpoint.kind
+}
+
 output "endpoint_name" {
-  description = "The endpoint."
-  value       = module.endpoint.name
+  description = "The endpoint. Null if the function has the model itself."
+  value       = one(module.endpoint[*].name)
 }
 
 output "endpoint_image" {
@@ -90,22 +95,27 @@ output "endpoint_image" {
 
 output "endpoint_variant" {
   description = "The endpoint variant: the only fleet of the endpoint."
-  value       = module.endpoint.variant
+  value       = one(module.endpoint[*].variant)
 }
 
 output "endpoint_config_name" {
   description = "The endpoint configuration of the current release: what the live endpoint must report after an apply."
-  value       = module.endpoint.config_name
+  value       = one(module.endpoint[*].config_name)
 }
 
 output "endpoint_log_group" {
   description = "The log group of the endpoint's containers."
-  value       = module.endpoint.log_group
+  value       = one(module.endpoint[*].log_group)
 }
 
 output "release" {
-  description = "The release that the endpoint serves."
+  description = "The release that is served."
   value       = local.releases.current
+}
+
+output "model_data_url" {
+  description = "The address of the archive of the current release."
+  value       = local.releases.models[local.releases.current].model_data_url
 }
 
 output "function_name" {

@@ -5,7 +5,7 @@ locals {
 
   # Terraform uploads the payloads that its resources read when they start. `make upload` uploads the payloads of jobs.
   uploads = {
-    for payload in ["bootstrap", "ec2", "notebook"] : payload => {
+    for payload in concat(["bootstrap", "ec2", "notebook"], local.in_function ? ["in-function"] : []) : payload => {
       key    = local.manifest[payload].key
       source = "${var.build_dir}/${local.manifest[payload].file}"
     }

@@ -46,10 +46,10 @@ module "notebook" {
     training_image         = local.images.training
     training_instance_type = var.training.instance_type
     serving_image          = local.images.endpoint
-    serving_environment    = module.endpoint.container_environment
+    serving_environment    = merge({}, module.endpoint[*].container_environment...)
     serving_instance_type  = var.endpoint.instance_type
-    endpoint_name          = var.name
-    endpoint_variant       = module.endpoint.variant
+    endpoint_name          = local.endpoint_name
+    endpoint_variant       = one(module.endpoint[*].variant)
     # Of the jobs and the trial endpoints that the notebook starts.
     subnet_ids         = local.training_network.subnet_ids
     security_group_ids = local.training_network.security_group_ids

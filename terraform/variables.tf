@@ -188,12 +188,17 @@ variable "ec2" {
 }
 
 variable "endpoint" {
-  description = "The endpoint: its image, instances, blue/green deployment and scaling policy. The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests."
+  description = "The endpoint: its kind, image, instances, blue/green deployment and scaling policy. The kind is instances, serverless (SageMaker serverless inference: containers that requests start) or in-function (no endpoint: the function has the model itself). The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests."
   type = object({
+    kind                   = optional(string, "instances")
     image                  = optional(string)
     instance_type          = optional(string, "ml.m5.large")
     initial_instance_count = optional(number, 1)
     startup_seconds        = optional(number, 240)
+    serverless = optional(object({
+      memory_mb       = optional(number, 6144)
+      max_concurrency = optional(number, 5)
+    }), {})
     deployment = optional(object({
       bake_seconds        = optional(number, 120)
       termination_seconds = optional(number, 60)
@@ -209,14 +214,19 @@ variable "endpoint" {
     }), {})
   })
   default = {}
+
+  validation {
+    condition     = contains(["instances", "serverless", "in-function"], var.endpoint.kind)
+    error_message = "The endpoint's kind must be instances, serverless or in-function."
+  }
 }
 
 variable "predictor" {
-  description = "The function and its URL. reserved limits the concurrent executions; null uses the unreserved executions of the account. provisioned is the number of warm environments. With scaling, a policy keeps this number between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) allow the function to fetch images from more addresses."
+  description = "The function and its URL. architecture, memory_mb and timeout_seconds have defaults for each kind of endpoint: arm64, 1024 and 30; timeout_seconds 70 for serverless, whose container may have to start; x86_64 and 2048 for in-function. reserved limits the concurrent executions; null uses the unreserved executions of the account. provisioned is the number of warm environments. With scaling, a policy keeps this number between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) allow the function to fetch images from more addresses."
   type = object({
-    architecture    = optional(string, "arm64")
-    memory_mb       = optional(number, 1024)
-    timeout_seconds = optional(number, 30)
+    architecture    = optional(string)
+    memory_mb       = optional(number)
+    timeout_seconds = optional(number)
     reserved        = optional(number)
     provisioned     = optional(number, 0)
     scaling = optional(object({

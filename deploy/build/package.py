@@ -18,13 +18,26 @@ from importlib.metadata import version
 from pathlib import Path
 
 from deploy import console
-from deploy.build import serving_runtime
+from deploy.build import function_runtime, serving_runtime
+from deploy.deployment import IN_FUNCTION, INSTANCES
 from deploy.environment import BUILD, ROOT
 
 PAYLOADS = ROOT / "payloads"
 CLASSIFIER = PAYLOADS / "shared" / "classifier"
 # The function never loads the model. It ships the contract and only modules that need nothing but the standard library.
 LAMBDA_MODULES = {"__init__.py", "contract.py"}
+# The function with the model inside also ships what reads the model's archive and answers with its graph.
+IN_FUNCTION_MODULES = LAMBDA_MODULES | {
+    "artifact.py",
+    "images/__init__.py",
+    "images/budget.py",
+    "images/decoding.py",
+    "images/in_flight.py",
+    "network/__init__.py",
+    "network/graph.py",
+    "network/runtime.py",
+}
+IN_FUNCTION_SERVING = {"inference.py", "line.py", "networks.py", "own_packages.py"}
 # Libraries make the bootstrap model too, so their versions are part of its name.
 BOOTSTRAP_LIBRARIES = (
     "torch",
@@ -37,10 +50,10 @@ BOOTSTRAP_LIBRARIES = (
 Members = list[tuple[str, Path]]
 
 
-def build() -> dict[str, dict[str, str]]:
+def build(kind: str = INSTANCES) -> dict[str, dict[str, str]]:
     """Bring every archive up to date and return the manifest: `{payload: {file, sha256, key}}`.
 
-    Unchanged archives are not written again. Raises CalledProcessError if the bootstrap model cannot be made.
+    Only the endpoint's kind in-function needs the function with the model's libraries, which takes seconds. Unchanged archives are not written again. Raises CalledProcessError if the bootstrap model cannot be made.
     """
     BUILD.mkdir(exist_ok=True)
     known = read_manifest()
@@ -51,6 +64,8 @@ def build() -> dict[str, dict[str, str]]:
         "notebook": pack_tar("notebook", members_below(PAYLOADS / "notebook"), known),
         "lambda": pack_zip("lambda", payload_members("lambda", only=LAMBDA_MODULES), known),
     }
+    if kind == IN_FUNCTION:
+        manifest["in-function"] = pack_zip("in-function", in_function_members(), known, zipfile.ZIP_DEFLATED)
     manifest["bootstrap"] = pack_bootstrap(manifest["inference"], known)
     if manifest != known:
         text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
@@ -86,6 +101,16 @@ def payload_members(payload: str, only: set[str] | None = None) -> Members:
 def serving_members() -> Members:
     """The serving code, the same everywhere: our code and the packages that the serving image lacks."""
     return sorted(payload_members("inference") + members_below(serving_runtime.folder()))
+
+
+def in_function_members() -> Members:
+    """The function with the model inside: its code, the serving code that the endpoint also runs, and the libraries."""
+    return sorted(
+        payload_members("lambda", only=IN_FUNCTION_MODULES)
+        + members_below(PAYLOADS / "in_function")
+        + members_below(PAYLOADS / "inference", only=IN_FUNCTION_SERVING)
+        + members_below(function_runtime.folder())
+    )
 
 
 def content_hash(members: Members, *more: str) -> str:
@@ -128,15 +153,19 @@ def pack_tar(payload: str, members: Members, known: dict) -> dict[str, str]:
     return made
 
 
-def pack_zip(payload: str, members: Members, known: dict) -> dict[str, str]:
-    """Write an uncompressed zip, because Lambda and Terraform compare the hash of the archive's bytes."""
+def pack_zip(
+    payload: str, members: Members, known: dict, compression: int = zipfile.ZIP_STORED
+) -> dict[str, str]:
+    """Write a zip. One that Terraform uploads from this machine is not compressed, because Lambda and Terraform compare
+    the hash of its bytes. One that Lambda reads from S3 is: there, the key names its contents."""
     made = entry(payload, content_hash(members), "zip")
     if known.get(payload) != made:
-        with zipfile.ZipFile(BUILD / made["file"], "w", zipfile.ZIP_STORED) as archive:
+        with zipfile.ZipFile(BUILD / made["file"], "w", compression) as archive:
             for name, path in members:
                 member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
                 member.external_attr = (0o100000 | mode(path)) << 16
                 member.create_system = 3
+                member.compress_type = compression
                 archive.writestr(member, path.read_bytes())
         console.done(f"packaged {made['file']} ({len(members)} files)")
     return made

@@ -81,9 +81,9 @@ def describe(image: images.Image, stanza: str) -> dict:
     return {"image": image.name, "python": image.python, "packages": brought | carried}
 
 
-def prune(packages: Path) -> None:
-    """Remove the files that match NEVER_LOADED."""
-    for pattern in NEVER_LOADED:
+def prune(packages: Path, unused: tuple[str, ...] = NEVER_LOADED) -> None:
+    """Remove the files that match a pattern of `unused`."""
+    for pattern in unused:
         for path in packages.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 

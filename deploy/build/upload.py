@@ -17,7 +17,7 @@ def upload(deployment: Deployment) -> dict[str, str]:
 
     Terraform uploads the bootstrap model and the notebook, because its resources need them.
     """
-    manifest = package.build()
+    manifest = package.build(deployment.endpoint_kind)
     s3 = deployment.client("s3")
     bucket = deployment.artifacts_bucket
     uris = {}

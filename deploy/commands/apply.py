@@ -1,8 +1,8 @@
-"""`make apply`: package the payloads, deploy the stack, then request one prediction from the endpoint."""
+"""`make apply`: package the payloads, deploy the stack, then request one prediction."""
 
 from __future__ import annotations
 
-from deploy import console, environment, idle_machines, sleeping, unfinished
+from deploy import console, environment, idle_machines, settings, sleeping, unfinished
 from deploy.build import package
 from deploy.doctor import examination
 from deploy.doctor.check import Subject
@@ -16,7 +16,7 @@ def main() -> int:
     with unfinished.explained(env, "apply"):
         env.require_access()
         examination.require_healthy(Subject(env, stack))
-        package.build()
+        package.build(settings.endpoint_kind(env.tfvars))
         if code := stack.apply():
             console.fail(f"Terraform failed. {unfinished.next_command(env, 'apply')}")
             return code
@@ -26,7 +26,7 @@ def main() -> int:
         console.done(f"{deployment.name} is deployed and stays asleep. {sleeping.hint()}")
         return 0
     endpoint_check.require_service(deployment, deployment.release)
-    console.done(f"{deployment.name} is deployed; the endpoint serves {deployment.release}")
+    console.done(f"{deployment.name} is deployed; it serves {deployment.release}")
     console.out.print(f"  {deployment.function_url}")
     return 0
 

@@ -14,7 +14,7 @@ from deploy.costs.idle import CostLine
 from deploy.costs.price_list import PriceList
 from deploy.costs.rates import AS_OF, an_hour
 from deploy.environment import ROOT
-from deploy.settings import effective
+from deploy.settings import effective, endpoint_kind
 from deploy.terraform import Stack
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     usage = traffic.Usage.read(options.usage or traffic.USAGE, options.rate, options.image_kb)
     env = environment.current()
     env.require_access()
-    package.build()
+    package.build(endpoint_kind(env.tfvars))
     stack = Stack(env)
     # Of the file alone, because what a dress rehearsal changes in it is not what AWS would bill.
     settings, plan = effective(env.tfvars), stack.planned()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy import console, environment, unfinished
+from deploy import console, environment, settings, unfinished
 from deploy.build import package
 from deploy.deployment import Deployment
 from deploy.sagemaker import jobs, trial_endpoints
@@ -13,7 +13,7 @@ def main() -> int:
     env = environment.current()
     with unfinished.explained(env, "destroy"):
         env.require_access()
-        package.build()
+        package.build(settings.endpoint_kind(env.tfvars))
         if code := Stack(env).destroy(prepare=stop_work):
             console.fail(f"Terraform failed. {unfinished.next_command(env, 'destroy')}")
         return code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy import console, environment
+from deploy import console, environment, settings
 from deploy.build import package
 from deploy.terraform import Stack
 
@@ -10,7 +10,7 @@ from deploy.terraform import Stack
 def main() -> int:
     env = environment.current()
     env.require_access()
-    package.build()
+    package.build(settings.endpoint_kind(env.tfvars))
     return Stack(env).plan()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy import console, environment, idle_machines, sleeping
+from deploy import console, environment, idle_machines, settings, sleeping
 from deploy.build import package
 from deploy.terraform import Stack
 
@@ -12,7 +12,7 @@ def main() -> int:
     env.require_access()
     stack = Stack(env)
     deployment = stack.require_deployment()
-    package.build()
+    package.build(settings.endpoint_kind(env.tfvars))
     note = sleeping.write(deployment)
     if code := stack.apply_sleep():
         console.fail(f"The stack may be partly asleep. Again: {console.make('sleep')}. Back: {console.make('wake')}")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from deploy import console, environment, sleeping
+from deploy import console, environment, own_model, sleeping
 from deploy.console import Failure
-from deploy.deployment import Deployment
+from deploy.deployment import IN_FUNCTION, Deployment
 from deploy.environment import Environment
 from deploy.sagemaker import jobs
 from deploy.terraform import Stack
@@ -25,7 +25,9 @@ def endpoint_row(deployment: Deployment) -> tuple[str, str, str]:
         return "endpoint", "missing", str(error)
     variants = endpoint.get("ProductionVariants", [])
     counts = ", ".join(
-        f"{variant.get('CurrentInstanceCount', 0)} of {variant.get('DesiredInstanceCount', 0)} instances"
+        f"serverless, {config['MemorySizeInMB']} MB, up to {config['MaxConcurrency']} requests at a time"
+        if (config := variant.get("CurrentServerlessConfig"))
+        else f"{variant.get('CurrentInstanceCount', 0)} of {variant.get('DesiredInstanceCount', 0)} instances"
         for variant in variants
     )
     # SageMaker keeps the reason of a change that it rolled back. It would mislead next to a healthy endpoint.
@@ -38,6 +40,13 @@ def endpoint_row(deployment: Deployment) -> tuple[str, str, str]:
     )
     details = [f"serves {serves}", counts, reason]
     return "endpoint", endpoint["EndpointStatus"], "; ".join(filter(None, details))
+
+
+def own_model_row(deployment: Deployment) -> tuple[str, str, str]:
+    live = own_model.live_url(deployment)
+    applied = live == deployment.model_data_url
+    serves = deployment.release if applied else f"{live or 'no model'}, which is not the model of the last apply"
+    return "model", "in function", f"the function has the model itself; serves {serves}"
 
 
 def function_row(deployment: Deployment) -> tuple[str, str, str]:
@@ -86,7 +95,9 @@ PARTS = (
 
 def rows(deployment: Deployment) -> Iterator[tuple[str, str, str]]:
     """Rows of name, status and details: the parts, the images and the last jobs."""
-    for what, needed, row in PARTS:
+    in_function = deployment.endpoint_kind == IN_FUNCTION
+    parts = (("model", ("function_name", "function_alias"), own_model_row), *PARTS[1:]) if in_function else PARTS
+    for what, needed, row in parts:
         if deployment.has(*needed):
             yield row(deployment)
         else:

@@ -17,7 +17,7 @@ def main() -> int:
     if settings.value(env.tfvars, "asleep"):
         raise Failure(f"{env.tfvars.name} sets asleep = true. Remove it, then {console.make('wake')}")
     note = sleeping.read(deployment)
-    package.build()
+    package.build(settings.endpoint_kind(env.tfvars))
     sleeping.remove(deployment)
     if code := stack.apply_sleep():
         console.fail(

@@ -13,6 +13,7 @@ from deploy.console import Failure
 from deploy.costs.idle import Resources, function_size, of_type
 from deploy.costs.price_list import HOSTING, PriceList
 from deploy.costs.rates import HOURS_A_MONTH, usd
+from deploy.deployment import IN_FUNCTION, SERVERLESS
 from deploy.environment import TERRAFORM
 
 USAGE = TERRAFORM / "infracost-usage.yml"
@@ -23,7 +24,6 @@ ANSWER_KB = 1.0  # the JSON of five classes has 0.5 KB, its headers the same
 IMAGE_KB = 100.0
 MOST_KB = 6 * 1024  # Lambda's limit of a request (Lambda quotas, "Invocation payload")
 MILLION = 1_000_000
-SERVERLESS, IN_FUNCTION = "serverless", "in-function"  # kinds of endpoint without instances
 
 
 @dataclass(frozen=True)

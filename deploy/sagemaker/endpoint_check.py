@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from deploy import console
+from deploy import console, own_model
 from deploy.console import Failure
-from deploy.deployment import Deployment
+from deploy.deployment import IN_FUNCTION, Deployment
+
+START_SECONDS = 240  # a container of an endpoint may take as long to become healthy
 
 
 def require_service(deployment: Deployment, release: str) -> None:
-    """Raise Failure unless the endpoint runs the applied configuration and answers."""
+    """Raise Failure unless the applied release is live and answers: on the endpoint, or in the function."""
     require_configuration(deployment)
-    ask_once(deployment, release)
+    if deployment.endpoint_kind == IN_FUNCTION:
+        own_model.ask_once(deployment, release, deployment.function_alias)
+    else:
+        ask_once(deployment, release)
 
 
 def require_configuration(deployment: Deployment) -> None:
-    """Raise Failure unless the endpoint runs the configuration that was applied.
+    """Raise Failure unless the endpoint runs the configuration that was applied, or the function the model.
 
     The Terraform provider treats an endpoint that rolled back as a success (its issues 46663 and 39099).
     """
+    if deployment.endpoint_kind == IN_FUNCTION:
+        own_model.require_configuration(deployment)
+        return
     sagemaker = deployment.client("sagemaker")
     live = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
     if live["EndpointStatus"] != "InService" or live["EndpointConfigName"] != deployment.endpoint_config_name:
@@ -43,14 +52,28 @@ def ask_once(deployment: Deployment, release: str) -> None:
 
     image = io.BytesIO()
     Image.new("RGB", (64, 64), (128, 128, 128)).save(image, format="JPEG")
-    runtime = deployment.client("sagemaker-runtime")
     try:
-        answer = runtime.invoke_endpoint(
-            EndpointName=deployment.endpoint_name, ContentType="image/jpeg", Body=image.getvalue()
-        )
-        json.loads(answer["Body"].read())["predictions"][0]["label"]
+        answer = _invoke(deployment, image.getvalue())
+        json.loads(answer)["predictions"][0]["label"]
     except (ClientError, ReadTimeoutError, ValueError, LookupError, TypeError) as error:
         raise Failure(f"{release} is in service but does not answer a test image: {error}\n{its_log()}") from error
+
+
+def _invoke(deployment: Deployment, image: bytes) -> bytes:
+    """The endpoint's answer. Waits for a serverless container that is still starting."""
+    runtime = deployment.client("sagemaker-runtime")
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            answer = runtime.invoke_endpoint(
+                EndpointName=deployment.endpoint_name, ContentType="image/jpeg", Body=image
+            )
+            return answer["Body"].read()
+        except ClientError as error:
+            starting = error.response["Error"]["Code"] == "ModelNotReadyException"
+            if not starting or time.monotonic() > deadline:
+                raise
+            time.sleep(deployment.env.poll_seconds(5))
 
 
 def its_log() -> str:

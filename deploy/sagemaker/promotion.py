@@ -5,7 +5,8 @@ default is the model trained last. If that was a trial, the default is the best 
 checked before anything changes, and copied to `releases/`, where no role of the stack can write. Then Terraform creates
 the SageMaker model and endpoint configuration of the new release and updates the endpoint. It keeps those of the old
 release, so a rollback is one more update. Afterwards the live configuration is read from SageMaker, and the endpoint
-must answer one request.
+must answer one request. A function that has the model itself gets the address of the new one: its new version
+must answer before the alias moves to it.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ from dataclasses import dataclass
 
 from classifier import artifact
 
-from deploy import console, runs
+from deploy import console, own_model, runs
 from deploy.build.upload import exists
 from deploy.console import Failure
-from deploy.deployment import Deployment
+from deploy.deployment import IN_FUNCTION, INSTANCES, SERVERLESS, Deployment
 from deploy.sagemaker import endpoint_check, releases
 from deploy.sagemaker.releases import Releases
 from deploy.terraform import Stack
 
 ARCHIVE = "model.tar.gz"
+# What a promotion applies, by the kind of endpoint. The function alone has no alias: it moves with its module.
+MODULES = {INSTANCES: "module.endpoint", SERVERLESS: "module.endpoint", IN_FUNCTION: "module.predictor"}
+FUNCTION = "module.predictor.aws_lambda_function.predictor"
 
 
 def find_model(deployment: Deployment, wanted: str | None) -> str:
@@ -109,8 +113,11 @@ def release_id(uri: str, etag: str) -> str:
 
 def switch(stack: Stack, old: Releases, new: Releases) -> None:
     """Apply the new releases to the endpoint. If that fails, apply the old ones again and raise Failure."""
+    kind = stack.deployment().endpoint_kind
     try:
-        if stack.apply_release(new):
+        if kind == IN_FUNCTION:
+            try_version(stack, new)
+        if stack.apply_release(new, MODULES[kind]):
             raise Failure(f"Terraform could not change the endpoint. {failure_reason(stack.deployment())}".strip())
         endpoint_check.require_service(stack.deployment(), new.current)
     except KeyboardInterrupt:
@@ -122,7 +129,7 @@ def switch(stack: Stack, old: Releases, new: Releases) -> None:
     except Failure as failure:
         stack.env.require_own_local_aws()  # without a local AWS there is no rollback: promote again when it runs
         console.warn(f"{new.current} failed on the endpoint; rolling back to {old.current}.")
-        if stack.apply_release(old):
+        if stack.apply_release(old, MODULES[kind]):
             raise Failure(
                 f"The rollback failed too. To read the endpoint's log: {console.make('logs WHAT=endpoint')}"
             ) from failure
@@ -132,8 +139,17 @@ def switch(stack: Stack, old: Releases, new: Releases) -> None:
         ) from failure
 
 
+def try_version(stack: Stack, new: Releases) -> None:
+    """Give the function the new model without moving its alias, and let it answer once. Raises Failure."""
+    if stack.apply_release(new, FUNCTION):
+        raise Failure("Terraform could not change the function.")
+    own_model.ask_once(stack.deployment(), new.current, own_model.LATEST)
+
+
 def failure_reason(deployment: Deployment) -> str:
     """SageMaker's reason for the failure of the last update. SageMaker keeps it after a rollback."""
+    if deployment.endpoint_kind == IN_FUNCTION:
+        return ""
     sagemaker = deployment.client("sagemaker")
     return sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name).get("FailureReason", "")
 
@@ -145,7 +161,9 @@ def serves(deployment: Deployment, uri: str) -> bool:
 
 
 def live_instance_count(deployment: Deployment) -> int | None:
-    """The endpoint's current number of instances. None if no instance works."""
+    """The endpoint's current number of instances. None if no instance works, or if there are none."""
+    if deployment.endpoint_kind != INSTANCES:
+        return None
     sagemaker = deployment.client("sagemaker")
     endpoint = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
     return next((variant["CurrentInstanceCount"] for variant in endpoint.get("ProductionVariants", [])), None) or None

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 
 from classifier import artifact
 
-from deploy.deployment import Deployment
+from deploy import own_model
+from deploy.deployment import IN_FUNCTION, Deployment
 
 KEY = "deployments/releases.json"
 BOOTSTRAP = "bootstrap"  # the release that Terraform always serves from the archive of this build
@@ -72,7 +73,10 @@ def write(deployment: Deployment, releases: Releases) -> None:
 
 
 def live(deployment: Deployment) -> Releases:
-    """The release that the endpoint serves now, read from SageMaker."""
+    """The release that is served now, read from SageMaker or, if the function has the model itself, from Lambda."""
+    if deployment.endpoint_kind == IN_FUNCTION:
+        release = Release(own_model.live_url(deployment))
+        return Releases(current=deployment.release, models={deployment.release: release})
     sagemaker = deployment.client("sagemaker")
     endpoint = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
     config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
@@ -80,5 +84,5 @@ def live(deployment: Deployment) -> Releases:
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
     container = model["PrimaryContainer"]
     expected = container.get("Environment", {}).get(artifact.EXPECTED)
-    release = Release(container["ModelDataUrl"], variant["InitialInstanceCount"], expected)
+    release = Release(container["ModelDataUrl"], variant.get("InitialInstanceCount"), expected)
     return Releases(current=deployment.release, models={deployment.release: release})

@@ -48,15 +48,15 @@ def has_gpu() -> bool:
 
 
 class GraphNetwork:
-    """One image at a time, on the number of streams that OpenVINO chooses. On processors a batch is not faster
-    (docs/adr/0012)."""
+    """One image at a time, on the number of streams that OpenVINO chooses for its `hint`. On processors a batch is not
+    faster (docs/adr/0012)."""
 
     batch, wait = 1, 0.0
 
-    def __init__(self, folder: Path, card: ModelCard):
+    def __init__(self, folder: Path, card: ModelCard, hint: str = "THROUGHPUT"):
         network = graph.load(folder)
         network.reshape([1, card.input_size, card.input_size, 3])  # a fixed shape runs faster
-        self._compiled = graph.compile_for("THROUGHPUT", network)
+        self._compiled = graph.compile_for(hint, network)
         # One thread more than streams: it decodes while the streams compute, or waits for the interpreter.
         self.threads = 1 + self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._thread = threading.local()  # an OpenVINO request has one caller at a time, so each thread has its own

@@ -1,6 +1,7 @@
 """The function's entry point, `handler.handler`. It reads the environment variables once, at the start.
 
-    ENDPOINT_NAME        the SageMaker endpoint to call (required)
+    ENDPOINT_NAME        the SageMaker endpoint to call (required, unless MODEL_DATA_URL is set)
+    MODEL_DATA_URL       the archive of the model to load into the function itself (the package of that kind only)
     URL_ALLOW_HTTP       "true" to fetch {"url"} over http as well as https; default "false"
     URL_ALLOW_NETWORKS   comma-separated networks (10.0.0.0/8) that are allowed although they are not public
     LOG_LEVEL            DEBUG, INFO (default: a line per request), WARNING or ERROR (failures only)
@@ -14,20 +15,28 @@ from collections.abc import Mapping
 
 from predictor.endpoint import Endpoint
 from predictor.log import LEVELS
-from predictor.service import Predictor
+from predictor.service import ClassifyingModel, Predictor
 from predictor.urls import Policy
 
 
 def from_environment(environ: Mapping[str, str]) -> Predictor:
     """The predictor for these variables. Raises ValueError, which names the wrong variable."""
     return Predictor(
-        Endpoint(_required(environ, "ENDPOINT_NAME")),
+        _model(environ),
         Policy(
             allow_http=_one_of(environ, "URL_ALLOW_HTTP", ("false", "true"), default="false") == "true",
             allow_networks=_networks(environ, "URL_ALLOW_NETWORKS"),
         ),
         log_level=_one_of(environ, "LOG_LEVEL", LEVELS, default="INFO"),
     )
+
+
+def _model(environ: Mapping[str, str]) -> ClassifyingModel:
+    if environ.get("MODEL_DATA_URL"):
+        import own_model  # with OpenVINO and NumPy, which only this package has
+
+        return own_model.from_environment(environ)
+    return Endpoint(_required(environ, "ENDPOINT_NAME"))
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

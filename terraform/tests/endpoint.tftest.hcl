@@ -16,6 +16,7 @@ variables {
   asleep                 = false
   image                  = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1.4"
   instance_type          = "ml.m5.large"
+  serverless             = null
   gpu                    = false
   initial_instance_count = 1
   startup_seconds        = 240
@@ -571,4 +572,57 @@ run "verifies_a_model" {
     condition     = strcontains(aws_iam_role_policy.endpoint.policy, "arn:aws:s3:::the-bucket/models/*")
     error_message = "A release of an older version must still be readable."
   }
+}
+
+run "serverless" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    serverless = { memory_mb = 4096, max_concurrency = 7 }
+  }
+
+  assert {
+    condition = alltrue([for config in aws_sagemaker_endpoint_configuration.release :
+      config.production_variants[0].serverless_config[0].memory_size_in_mb == 4096 && config.production_variants[0].serverless_config[0].max_concurrency == 7
+    ])
+    error_message = "The containers must have the memory and the concurrency that were asked for."
+  }
+
+  assert {
+    condition     = length(aws_appautoscaling_target.instances) == 0 && length(aws_sagemaker_endpoint.endpoint[0].deployment_config) == 0
+    error_message = "A serverless endpoint has no instances that could be scaled or replaced blue/green."
+  }
+
+  assert {
+    condition     = alltrue([for model in aws_sagemaker_model.release : !model.enable_network_isolation])
+    error_message = "Serverless inference does not support network isolation."
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint.endpoint[0].name == "pawprint-serverless" && aws_cloudwatch_metric_alarm.server_errors.dimensions.EndpointName == "pawprint-serverless"
+    error_message = "SageMaker converts no instances to serverless, so the endpoint must be another one."
+  }
+
+  assert {
+    condition     = output.config_name != run.releases.config_name
+    error_message = "Another kind must be another configuration."
+  }
+}
+
+run "refuses_a_size_that_serverless_inference_does_not_have" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    serverless = { memory_mb = 8192, max_concurrency = 7 }
+  }
+
+  expect_failures = [var.serverless]
 }

@@ -259,7 +259,7 @@ run "role" {
   }
 
   assert {
-    condition = [for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement : statement.Resource] == [
+    condition = flatten([for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement : statement.Resource]) == [
       "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/pawprint",
       "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/pawprint-predictor:*",
     ]
@@ -267,7 +267,7 @@ run "role" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.predictor.policy).Statement[0].Action == "sagemaker:InvokeEndpoint"
+    condition     = jsondecode(aws_iam_role_policy.predictor.policy).Statement[0].Action == ["sagemaker:InvokeEndpoint"]
     error_message = "The function may do nothing with the endpoint but ask it."
   }
 }
@@ -454,4 +454,101 @@ run "in_a_given_network_with_a_kms_key" {
     condition     = contains([for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement : statement.Sid], "ConnectToTheSubnets")
     error_message = "The role must be able to connect to the subnets."
   }
+}
+
+run "own_model" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    endpoint     = null
+    package      = null
+    architecture = "x86_64"
+    memory_mb    = 2048
+    own_model = {
+      releases = {
+        current = "run-2"
+        models = {
+          run-1 = { model_data_url = "s3://the-bucket/models/run-1/output/model.tar.gz" }
+          run-2 = { model_data_url = "s3://the-bucket/models/run-2/output/model.tar.gz" }
+        }
+      }
+      access = {
+        bucket         = "the-bucket"
+        arn            = "arn:aws:s3:::the-bucket"
+        key_statements = [{ Sid = "UseTheKey", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = "arn:aws:kms:eu-west-1:123456789012:key/k" }]
+      }
+      package = "payloads/in-function/1.zip"
+    }
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.s3_bucket == "the-bucket" && aws_lambda_function.predictor.s3_key == "payloads/in-function/1.zip" && aws_lambda_function.predictor.filename == null
+    error_message = "Lambda must read the package with the libraries from S3."
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.environment[0].variables.MODEL_DATA_URL == "s3://the-bucket/models/run-2/output/model.tar.gz"
+    error_message = "The function must load the current release."
+  }
+
+  assert {
+    condition     = !contains(keys(aws_lambda_function.predictor.environment[0].variables), "ENDPOINT_NAME")
+    error_message = "A function with a model of its own must call no endpoint."
+  }
+
+  assert {
+    condition = flatten([for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement :
+      statement.Resource if contains(statement.Action, "s3:GetObject")
+    ]) == ["arn:aws:s3:::the-bucket/models/run-1/output/model.tar.gz", "arn:aws:s3:::the-bucket/models/run-2/output/model.tar.gz"]
+    error_message = "The function must be able to read the archives of its releases only."
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.predictor.policy, "sagemaker:") && !strcontains(aws_iam_role_policy.predictor.policy, "kms:GenerateDataKey")
+    error_message = "A function with a model of its own must not invoke endpoints, and must only decrypt."
+  }
+}
+
+run "refuses_an_endpoint_and_a_model" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    package      = null
+    architecture = "x86_64"
+    own_model = {
+      releases = { current = "run-1", models = { run-1 = { model_data_url = "s3://the-bucket/models/run-1/output/model.tar.gz" } } }
+      access   = { bucket = "the-bucket", arn = "arn:aws:s3:::the-bucket", key_statements = [] }
+      package  = "payloads/in-function/1.zip"
+    }
+  }
+
+  expect_failures = [var.own_model]
+}
+
+run "refuses_a_model_on_arm" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    endpoint = null
+    package  = null
+    own_model = {
+      releases = { current = "run-1", models = { run-1 = { model_data_url = "s3://the-bucket/models/run-1/output/model.tar.gz" } } }
+      access   = { bucket = "the-bucket", arn = "arn:aws:s3:::the-bucket", key_statements = [] }
+      package  = "payloads/in-function/1.zip"
+    }
+  }
+
+  expect_failures = [var.architecture]
 }

@@ -43,7 +43,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = module.endpoint.config_name == output.endpoint_config_name && output.endpoint_config_name != ""
+    condition     = module.endpoint[0].config_name == output.endpoint_config_name && output.endpoint_config_name != ""
     error_message = "The output must be the configuration that the live endpoint has to report."
   }
 
@@ -191,6 +191,52 @@ run "aws_stack" {
     condition     = output.endpoint_config_name == run.local_stack.endpoint_config_name
     error_message = "The rehearsal must put the same model behind the same kind of instance."
   }
+}
+
+run "serverless" {
+  command = plan
+
+  variables {
+    endpoint = { kind = "serverless" }
+  }
+
+  assert {
+    condition     = output.endpoint_kind == "serverless" && output.endpoint_name == "pawprint-serverless" && local.endpoint_name == output.endpoint_name
+    error_message = "The endpoint must be one of its own, and the notebook must know its name."
+  }
+
+  assert {
+    condition     = local.function_defaults.timeout_seconds == 70
+    error_message = "The function must wait for the start of a container."
+  }
+}
+
+run "in_function" {
+  command = plan
+
+  variables {
+    endpoint = { kind = "in-function" }
+  }
+
+  assert {
+    condition     = length(module.endpoint) == 0 && output.endpoint_name == null && output.endpoint_config_name == null
+    error_message = "A function with a model of its own needs no endpoint."
+  }
+
+  assert {
+    condition     = output.release == "bootstrap" && module.artifacts.keys["in-function"] == local.manifest["in-function"].key
+    error_message = "The function must load the bootstrap model, and its package must be in the bucket."
+  }
+}
+
+run "refuses_another_kind" {
+  command = plan
+
+  variables {
+    endpoint = { kind = "async" }
+  }
+
+  expect_failures = [var.endpoint]
 }
 
 run "refuses_a_long_name" {

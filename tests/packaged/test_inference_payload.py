@@ -22,7 +22,7 @@ from classifier import artifact
 from classifier.contract import MAX_IMAGE_BYTES, read_answer, read_error
 from PIL import Image
 
-from bench.load import Load, request
+from deploy.load.client import Load, request
 from tests.packaged.serving_image import Container, container
 from tests.unit.classifier.pictures import encoded, noisy_square
 

@@ -50,10 +50,11 @@ def require_each(use: str, total: str, used: Mapping[str, int], wanted: Mapping[
 
 
 def of_variants(variants: Iterable[Any]) -> Counter[str]:
-    """The instances that variants ask for, by type."""
+    """The instances that variants ask for, by type. Serverless variants have none."""
     counted: Counter[str] = Counter()
     for variant in variants:
-        counted[variant.instance_type] += variant.count
+        if not variant.serverless:
+            counted[variant.instance_type] += variant.count
     return counted
 
 

@@ -15,6 +15,9 @@ NO_MODEL = 'Could not find model "{arn}".'
 _S3_HOST = re.compile(
     r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3(?:[.-](?:dualstack\.)?[a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(\.cn)?"
 )
+# What a variant has for instances only, and what a model may not have for a serverless variant.
+INSTANCE_MEMBERS = ("InstanceType", "InitialInstanceCount", "InferenceAmiVersion", "AcceleratorType")
+EXCLUDED_FROM_SERVERLESS = {"EnableNetworkIsolation": "network isolation", "VpcConfig": "a VPC configuration"}
 NO_CONFIG = 'Could not find endpoint configuration "{arn}".'
 
 
@@ -68,13 +71,40 @@ class MetadataOperations(Operations):
 
     def _check_variant(self, variant: dict[str, Any]) -> None:
         self.find("model", variant.get("ModelName", ""), NO_MODEL)
-        if "InstanceType" not in variant:
+        if "ServerlessConfig" in variant:
+            self._check_serverless(variant)
+        elif "InstanceType" in variant:
+            variant.setdefault("InitialInstanceCount", 1)
+        else:
             raise InvalidRequest(
-                f"Production variant {variant['VariantName']} has no InstanceType: "
-                "the local AWS supports instance-based endpoints, not serverless ones."
+                f"Production variant {variant['VariantName']} has neither an InstanceType nor a ServerlessConfig."
             )
-        variant.setdefault("InitialInstanceCount", 1)
         variant.setdefault("InitialVariantWeight", 1.0)
+
+    def _check_serverless(self, variant: dict[str, Any]) -> None:
+        """Raise ValidationException for a serverless variant that breaks a documented rule.
+
+        Sources: ProductionVariantServerlessConfig in the API reference, and "Feature exclusions" of serverless
+        inference in the developer guide. The words are not quoted anywhere.
+        """
+        name, config = variant["VariantName"], variant["ServerlessConfig"]
+        if given := [each for each in INSTANCE_MEMBERS if each in variant]:
+            raise InvalidRequest(f"Production variant {name} has a ServerlessConfig and {given[0]}: give one of them.")
+        if config["MemorySizeInMB"] % 1024:
+            raise InvalidRequest(
+                f"MemorySizeInMB of production variant {name} is {config['MemorySizeInMB']}. Valid values are 1024, "
+                "2048, 3072, 4096, 5120 and 6144."
+            )
+        if config.get("ProvisionedConcurrency", 0) > config["MaxConcurrency"]:
+            raise InvalidRequest(f"ProvisionedConcurrency of production variant {name} is above its MaxConcurrency.")
+        if config.get("ProvisionedConcurrency"):
+            raise NotRunHere("The local AWS keeps no containers warm for serverless variants: set no concurrency.")
+        if len(self.request["ProductionVariants"]) > 1:
+            raise InvalidRequest("A serverless endpoint has one production variant.")
+        model = self.find("model", variant["ModelName"], NO_MODEL).request
+        for member, words in EXCLUDED_FROM_SERVERLESS.items():
+            if model.get(member):
+                raise InvalidRequest(f"Serverless inference does not support {words}. Model: {variant['ModelName']}.")
 
     def describe_endpoint_config(self) -> ActionResult:
         config = self.find("endpoint-config", self.request["EndpointConfigName"], NO_CONFIG)

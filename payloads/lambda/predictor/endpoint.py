@@ -31,6 +31,8 @@ NOT_ALLOWED = {
 class Endpoint:
     """One endpoint with a client, which keeps its connection between requests."""
 
+    log_field = "endpoint_ms"
+
     def __init__(self, name: str):
         self._name = name
         self._client = from_environment()

@@ -1,11 +1,10 @@
 """Answer events: the routes of the function URL, the direct invoke, and their common part."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from classifier.contract import ApiError, check_image, decode_base64
 
 from predictor.deadline import Deadline
-from predictor.endpoint import Endpoint
 from predictor.events import error_response, in_its_form, is_http, json_response, no_content, read_http
 from predictor.fetch import fetch_image
 from predictor.log import RequestLog
@@ -18,11 +17,21 @@ ANSWER_SECONDS = 0.5  # reserved, so that the function can still answer "too slo
 FETCH_SECONDS = 10.0  # for a {"url"}, but at most half of the time left
 
 
+class ClassifyingModel(Protocol):
+    """What answers a question about an image: the endpoint, or a model in the function itself."""
+
+    log_field: str  # the name of its milliseconds in the log
+
+    def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline) -> dict:
+        """`{"predictions": [...], "model": {...}}`. Raises ApiError."""
+        ...
+
+
 class Predictor:
     """Answers every event and never raises, so no stack trace leaves the function."""
 
-    def __init__(self, endpoint: Endpoint, policy: Policy, log_level: str):
-        self._endpoint = endpoint
+    def __init__(self, model: ClassifyingModel, policy: Policy, log_level: str):
+        self._model = model
         self._policy = policy
         self._log_level = log_level
 
@@ -112,8 +121,8 @@ class Predictor:
             log.set(host=fetched.host)
         log.set(bytes=len(image))
         actual_type = check_image(image, content_type)
-        with log.timed("endpoint_ms"):
-            return self._endpoint.predict(image, actual_type, top_k, deadline)
+        with log.timed(self._model.log_field):
+            return self._model.predict(image, actual_type, top_k, deadline)
 
 
 def _failure(event: object, error: ApiError, request_id: str) -> dict:

@@ -38,6 +38,8 @@ REQUIRED = (
     f"{CODE}/serve_app.py",
     f"{CODE}/classifier/__init__.py",
 )
+# What serving needs besides its own code. `pack` puts them first, so that a reader of these need not read the rest.
+SERVED = (CARD, "graph.xml", "graph.bin")
 MAX_BYTES = 8 * 1024**3  # unpacked; graph and weights of torchvision's largest networks are 5 GB
 _CHUNK = 1024 * 1024
 
@@ -128,14 +130,14 @@ def check_serving(archive: Path) -> None:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Pack a folder as .tar.gz, sorted and without times and owners, so the same files give the same bytes."""
+    """Pack a folder as .tar.gz, SERVED first, without times and owners, so the same files give the same bytes."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     with (
         archive.open("wb") as raw,
         gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for name in _names(folder):
+        for name in sorted(_names(folder), key=lambda name: (name not in SERVED, name)):
             member = tarfile.TarInfo(name)
             member.size = (folder / name).stat().st_size
             with (folder / name).open("rb") as content:
@@ -213,28 +215,53 @@ def extract(archive: Path, folder: Path) -> None:
         _write(content, folder / name)
 
 
-def _members(archive: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """(name, content in chunks) of each file of a .tar.gz, in order. Read the content before the next file."""
+def extract_graph(archive: IO[bytes], name: str, folder: Path) -> ModelCard:
+    """Unpack the files SERVED of a .tar.gz stream into `folder`, and check them. Returns the card.
+
+    The stream is read only up to the last of them. `name` is that of the archive in errors. Raises ArtifactError.
+    """
+    left = set(SERVED)
+    for member, content in _members(archive, name):
+        if member in left:
+            _write(content, folder / member)
+            left.remove(member)
+        if not left:
+            break
+    if left:
+        raise ArtifactError(f"{name} lacks {', '.join(sorted(left))}.")
+    card = read_card(folder)
+    for member in SERVED:
+        if member != CARD and _sha256(folder / member) != card.files.get(member):
+            raise ArtifactError(f"{member} in {name} is corrupt: its hash differs from that in {CARD}.")
+    return card
+
+
+def _members(archive: Path | IO[bytes], name: str = "") -> Iterator[tuple[str, Iterator[bytes]]]:
+    """(name, content in chunks) of each file of a .tar.gz, in order. Read the content before the next file.
+
+    `name` is that of an archive that is a stream.
+    """
     total = 0
-    with _archive_errors(archive), gzip.open(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
+    source = name or archive
+    with _archive_errors(source), gzip.open(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
         for member in tar:
-            name = PurePosixPath(member.name)
+            path = PurePosixPath(member.name)
             if member.isdir():
                 continue
-            if not member.isfile() or name.is_absolute() or ".." in name.parts or "\\" in member.name:
-                raise ArtifactError(f"{archive} contains {member.name!r}, which is a link or is outside the folder.")
+            if not member.isfile() or path.is_absolute() or ".." in path.parts or "\\" in member.name:
+                raise ArtifactError(f"{source} contains {member.name!r}, which is a link or is outside the folder.")
             total += member.size
             if total > MAX_BYTES:
-                raise ArtifactError(f"{archive} unpacks to more than {MAX_BYTES // 1024**3} GiB.")
+                raise ArtifactError(f"{source} unpacks to more than {MAX_BYTES // 1024**3} GiB.")
             content = tar.extractfile(member)
             assert content is not None  # it is a regular file
-            yield str(name), _chunks(content, archive)
+            yield str(path), _chunks(content, source)
         while unpacked.read(_CHUNK):  # up to the checksum at the end, which other readers check
             pass
 
 
 @contextmanager
-def _archive_errors(archive: Path) -> Generator[None]:
+def _archive_errors(archive: object) -> Generator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -243,7 +270,7 @@ def _archive_errors(archive: Path) -> Generator[None]:
         raise ArtifactError(f"{archive} is not a .tar.gz, or is truncated or corrupt: {error}.") from None
 
 
-def _chunks(file: IO[bytes], source: Path) -> Iterator[bytes]:
+def _chunks(file: IO[bytes], source: object) -> Iterator[bytes]:
     with _archive_errors(source):
         while chunk := file.read(_CHUNK):
             yield chunk

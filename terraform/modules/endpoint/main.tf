@@ -3,6 +3,9 @@
 # exists. A configuration that is in use is never changed or deleted.
 
 locals {
+  # SageMaker never converts instances to serverless. Another name lets the new kind start before the old one ends.
+  name = var.serverless == null ? var.name : "${var.name}-serverless"
+
   # The adapter of AWS's Ray Serve image calls Ray Serve, or the address in this variable: the server that the replica
   # runs itself (payloads/inference/serve_app.py, docs/adr/0013).
   container_environment = { RAYSERVE_BACKEND_URL = "http://127.0.0.1:9000" }
@@ -21,8 +24,10 @@ locals {
 
   model_names = {
     for release, model in var.releases.models :
-    release => "${var.name}-${substr(sha256(jsonencode(concat([release, model.model_data_url, var.image, local.environments[release]], local.place))), 0, 12)}"
+    release => "${var.name}-${substr(sha256(jsonencode(concat([release, model.model_data_url, var.image, local.environments[release]], local.place, local.serverless))), 0, 12)}"
   }
+
+  serverless = var.serverless == null ? [] : ["serverless"]
 
   instance_counts = {
     for release, model in var.releases.models :
@@ -30,10 +35,16 @@ locals {
   }
 
   # The name is a hash of everything that SageMaker cannot change in place, so a changed configuration has a new name.
-  config_names = {
+  config_contents = {
     for release, model_name in local.model_names :
-    release => "${var.name}-${substr(sha256(jsonencode(concat([model_name, local.variant, var.instance_type, local.instance_counts[release], var.startup_seconds], var.kms_key_arn[*]))), 0, 12)}"
+    release => (
+      var.serverless == null
+      ? jsonencode(concat([model_name, local.variant, var.instance_type, local.instance_counts[release], var.startup_seconds], var.kms_key_arn[*]))
+      : jsonencode([model_name, local.variant, var.serverless])
+    )
   }
+
+  config_names = { for release, contents in local.config_contents : release => "${var.name}-${substr(sha256(contents), 0, 12)}" }
 }
 
 resource "aws_sagemaker_model" "release" {
@@ -44,7 +55,8 @@ resource "aws_sagemaker_model" "release" {
 
   # The model needs its archive only. A model that was trained on a user's photographs cannot call any address.
   # modelmoat SMK-001 asks for a VPC: the setting `network` gives it one, and isolation closes its network in any case.
-  enable_network_isolation = true
+  # Serverless inference does not support isolation.
+  enable_network_isolation = var.serverless == null
 
   dynamic "vpc_config" {
     for_each = var.network[*]
@@ -73,19 +85,28 @@ resource "aws_sagemaker_endpoint_configuration" "release" {
   for_each = var.releases.models
 
   name        = local.config_names[each.key]
-  kms_key_arn = var.kms_key_arn
+  kms_key_arn = var.serverless == null ? var.kms_key_arn : null # of the instances' volumes
 
   production_variants {
     variant_name           = local.variant
     model_name             = aws_sagemaker_model.release[each.key].name
-    instance_type          = var.instance_type
-    initial_instance_count = local.instance_counts[each.key]
+    instance_type          = var.serverless == null ? var.instance_type : null
+    initial_instance_count = var.serverless == null ? local.instance_counts[each.key] : null
     initial_variant_weight = 1
 
     # The default host of a GPU instance has drivers too old for the CUDA of the image.
-    inference_ami_version = var.gpu ? "al2-ami-sagemaker-inference-gpu-3-1" : null
+    inference_ami_version = var.gpu && var.serverless == null ? "al2-ami-sagemaker-inference-gpu-3-1" : null
 
-    container_startup_health_check_timeout_in_seconds = var.startup_seconds
+    container_startup_health_check_timeout_in_seconds = var.serverless == null ? var.startup_seconds : null
+
+    dynamic "serverless_config" {
+      for_each = var.serverless[*]
+
+      content {
+        memory_size_in_mb = serverless_config.value.memory_mb
+        max_concurrency   = serverless_config.value.max_concurrency
+      }
+    }
   }
 
   lifecycle {
@@ -96,27 +117,35 @@ resource "aws_sagemaker_endpoint_configuration" "release" {
 resource "aws_sagemaker_endpoint" "endpoint" {
   count = var.asleep ? 0 : 1
 
-  name                 = var.name
+  name                 = local.name
   endpoint_config_name = aws_sagemaker_endpoint_configuration.release[var.releases.current].name
 
-  deployment_config {
-    blue_green_update_policy {
-      termination_wait_in_seconds = var.deployment.termination_seconds
+  # SageMaker's deployment guardrails are for instances.
+  dynamic "deployment_config" {
+    for_each = var.serverless == null ? [var.deployment] : []
 
-      traffic_routing_configuration {
-        type                     = "ALL_AT_ONCE"
-        wait_interval_in_seconds = var.deployment.bake_seconds
+    content {
+      blue_green_update_policy {
+        termination_wait_in_seconds = deployment_config.value.termination_seconds
+
+        traffic_routing_configuration {
+          type                     = "ALL_AT_ONCE"
+          wait_interval_in_seconds = deployment_config.value.bake_seconds
+        }
       }
-    }
 
-    auto_rollback_configuration {
-      alarms {
-        alarm_name = aws_cloudwatch_metric_alarm.server_errors.alarm_name
+      auto_rollback_configuration {
+        alarms {
+          alarm_name = aws_cloudwatch_metric_alarm.server_errors.alarm_name
+        }
       }
     }
   }
 
   lifecycle {
+    # If the kind changes, the function calls the new endpoint, or has the model itself, before this one ends.
+    create_before_destroy = true
+
     # SageMaker may roll an update back and be in service again, which the provider reports as success (its issue
     # 46663). The provider then reads the old configuration. Stop here, before Terraform deletes that configuration.
     postcondition {
@@ -137,11 +166,11 @@ moved {
 # During a deployment, this alarm restores the old fleet. A caller's bad photograph is a 4xx and does not count.
 resource "aws_cloudwatch_metric_alarm" "server_errors" {
   alarm_name        = "${var.name}-endpoint-server-errors"
-  alarm_description = "The endpoint ${var.name} answers with server errors. During a deployment this rolls it back."
+  alarm_description = "The endpoint ${local.name} answers with server errors. During a deployment this rolls it back."
 
   namespace           = "AWS/SageMaker"
   metric_name         = "Invocation5XXErrors"
-  dimensions          = { EndpointName = var.name, VariantName = local.variant }
+  dimensions          = { EndpointName = local.name, VariantName = local.variant }
   statistic           = "Sum"
   period              = 60
   evaluation_periods  = 1
@@ -152,7 +181,7 @@ resource "aws_cloudwatch_metric_alarm" "server_errors" {
 
 resource "aws_cloudwatch_log_group" "endpoint" {
   # checkov:skip=CKV_AWS_338: log_retention_days decides; keeping lines costs money
-  name              = "/aws/sagemaker/Endpoints/${var.name}"
+  name              = "/aws/sagemaker/Endpoints/${local.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
 }

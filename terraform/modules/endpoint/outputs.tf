@@ -1,11 +1,11 @@
 output "name" {
   description = "The endpoint's name, also while it is asleep. The output is known when the endpoint is in service."
-  value       = coalesce(one(aws_sagemaker_endpoint.endpoint[*].name), var.name)
+  value       = coalesce(one(aws_sagemaker_endpoint.endpoint[*].name), local.name)
 }
 
 output "arn" {
   description = "The endpoint's ARN."
-  value       = "arn:${var.account.partition}:sagemaker:${var.account.region}:${var.account.id}:endpoint/${coalesce(one(aws_sagemaker_endpoint.endpoint[*].name), var.name)}"
+  value       = "arn:${var.account.partition}:sagemaker:${var.account.region}:${var.account.id}:endpoint/${coalesce(one(aws_sagemaker_endpoint.endpoint[*].name), local.name)}"
 }
 
 output "variant" {

@@ -9,7 +9,8 @@ resource "terraform_data" "instance_type" {
 }
 
 resource "aws_appautoscaling_target" "instances" {
-  count = var.asleep ? 0 : 1
+  # Requests start and end the containers of a serverless variant.
+  count = var.asleep || var.serverless != null ? 0 : 1
 
   service_namespace  = "sagemaker"
   scalable_dimension = "sagemaker:variant:DesiredInstanceCount"
@@ -28,7 +29,7 @@ moved {
 }
 
 resource "aws_appautoscaling_policy" "instances" {
-  count = var.asleep ? 0 : 1
+  count = length(aws_appautoscaling_target.instances)
 
   name               = "${var.name}-instances"
   policy_type        = "TargetTrackingScaling"

@@ -65,6 +65,27 @@ variable "instance_type" {
   }
 }
 
+variable "serverless" {
+  description = "Serverless inference in place of instances: the memory of a container, and the requests that are answered at a time. Null uses instances."
+  type        = object({ memory_mb = number, max_concurrency = number })
+  nullable    = true
+
+  validation {
+    condition     = var.serverless == null || var.network == null
+    error_message = "SageMaker serverless inference supports no VPC, so it cannot be in a given network. Use another kind of endpoint, or no network."
+  }
+
+  validation {
+    condition     = contains([1024, 2048, 3072, 4096, 5120, 6144], try(var.serverless.memory_mb, 1024))
+    error_message = "The memory of serverless inference must be 1024, 2048, 3072, 4096, 5120 or 6144 MB: SageMaker has no other sizes."
+  }
+
+  validation {
+    condition     = try(var.serverless.max_concurrency, 1) >= 1 && try(var.serverless.max_concurrency, 1) <= 200
+    error_message = "The concurrency of serverless inference must be from 1 to 200 requests: those are SageMaker's limits."
+  }
+}
+
 variable "gpu" {
   description = "Whether instances of that type have a GPU, which needs a host with newer drivers."
   type        = bool

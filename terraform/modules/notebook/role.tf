@@ -115,7 +115,7 @@ resource "aws_iam_role_policy" "notebook" {
         Sid      = "AskTheLiveEndpoint"
         Effect   = "Allow"
         Action   = ["sagemaker:DescribeEndpoint", "sagemaker:InvokeEndpoint"]
-        Resource = "${local.sagemaker}:endpoint/${var.name}"
+        Resource = "${local.sagemaker}:endpoint/${coalesce(var.deployment.endpoint_name, var.name)}"
       },
       {
         Sid       = "PassTheTrainingRole"

@@ -1,8 +1,20 @@
-# A function behind a URL that sends a photograph to the endpoint. Each change publishes a version, and the alias moves
+# A function behind a URL that sends a photograph to the endpoint, or to the model that it has itself. Each change publishes a version, and the alias moves
 # to it. The URL, the warm environments and every caller use the alias and never a version.
 
 locals {
   function = "${var.name}-predictor"
+
+  release = try(var.own_model.releases.models[var.own_model.releases.current], null)
+
+  # Another release is another value, so Lambda publishes another version, and the alias moves to it.
+  model = (
+    var.own_model == null
+    ? { ENDPOINT_NAME = var.endpoint.name }
+    : merge(
+      { MODEL_DATA_URL = local.release.model_data_url },
+      local.release.sha256 == null ? {} : { MODEL_SHA256 = local.release.sha256 }, # the function verifies it
+    )
+  )
 }
 
 resource "aws_lambda_function" "predictor" {
@@ -12,11 +24,15 @@ resource "aws_lambda_function" "predictor" {
   # tf-nag AwsSolutions-L1: the rehearsal and the tests run this Python; a newer one comes with them
   # modelmoat VPC-001 asks for a VPC: the setting `network` gives it one.
   function_name = local.function
-  description   = "Classifies an image with the endpoint ${var.endpoint.name}."
+  description   = var.endpoint == null ? "Classifies an image with a model of its own." : "Classifies an image with the endpoint ${var.endpoint.name}."
   role          = aws_iam_role.predictor.arn
 
+  # The package with the model's libraries is larger than the 50 MB that the API takes, so Lambda reads it from S3. Its
+  # key names its contents.
   filename         = var.package
-  source_code_hash = filebase64sha256(var.package)
+  source_code_hash = var.package == null ? null : filebase64sha256(var.package)
+  s3_bucket        = one(var.own_model[*].access.bucket)
+  s3_key           = one(var.own_model[*].package)
   handler          = "handler.handler"
   runtime          = "python3.13"
   architectures    = [var.architecture]
@@ -39,12 +55,11 @@ resource "aws_lambda_function" "predictor" {
   }
 
   environment {
-    variables = {
-      ENDPOINT_NAME      = var.endpoint.name
+    variables = merge(local.model, {
       URL_ALLOW_HTTP     = tostring(var.url_allow_http)
       URL_ALLOW_NETWORKS = join(",", var.url_allow_networks)
       LOG_LEVEL          = var.log_level
-    }
+    })
   }
 
   # Otherwise Lambda creates the log group with the first line, and the group has no retention and is not destroyed.

@@ -1,4 +1,5 @@
-# The function may invoke one endpoint and write its own log.
+# The function may write its own log, and invoke one endpoint or read its models: those of all releases, because
+# environments of the previous version may still start while the alias moves.
 
 locals {
   log_group_arn = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group:${aws_cloudwatch_log_group.predictor.name}"
@@ -25,26 +26,38 @@ resource "aws_iam_role_policy" "predictor" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat([
-      {
+    Statement = concat(
+      [for endpoint in var.endpoint[*] : {
         Sid      = "AskTheEndpoint"
         Effect   = "Allow"
-        Action   = "sagemaker:InvokeEndpoint"
-        Resource = var.endpoint.arn
-      },
-      {
+        Action   = ["sagemaker:InvokeEndpoint"]
+        Resource = [endpoint.arn]
+      }],
+      [for own in var.own_model[*] : {
+        Sid      = "ReadItsModels"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
+        Resource = [for model in values(own.releases.models) : replace(model.model_data_url, "s3://", "arn:${var.account.partition}:s3:::")]
+      }],
+      [for statement in flatten(var.own_model[*].access.key_statements) : {
+        Sid      = statement.Sid
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt"]
+        Resource = [statement.Resource]
+      }],
+      [{
         Sid      = "WriteLogs"
         Effect   = "Allow"
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-        Resource = "${local.log_group_arn}:*"
-      },
-      ], try(var.network.statements, []), [
-      for key in var.kms_key_arn[*] : {
-        Sid      = "DecryptItsEnvironment"
-        Effect   = "Allow"
-        Action   = "kms:Decrypt"
-        Resource = key
-      }
+        Resource = ["${local.log_group_arn}:*"]
+      }],
+      try(var.network.statements, []), [
+        for key in var.kms_key_arn[*] : {
+          Sid      = "DecryptItsEnvironment"
+          Effect   = "Allow"
+          Action   = "kms:Decrypt"
+          Resource = key
+        }
     ])
   })
 }

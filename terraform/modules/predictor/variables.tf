@@ -9,13 +9,40 @@ variable "account" {
 }
 
 variable "endpoint" {
-  description = "The endpoint that the function invokes: its name and its ARN."
+  description = "The endpoint that the function invokes: its name and its ARN. Null if the function has the model itself."
   type        = object({ name = string, arn = string })
+  nullable    = true
+}
+
+variable "own_model" {
+  description = "The model inside of the function: the releases, access to the bucket that has their archives, and the key of the function's package with the model's libraries. Null if the function invokes an endpoint."
+  type = object({
+    releases = object({ current = string, models = map(object({ model_data_url = string, initial_instance_count = optional(number), sha256 = optional(string) })) })
+    access = object({
+      bucket         = string
+      arn            = string
+      key_statements = list(object({ Sid = string, Effect = string, Action = list(string), Resource = string }))
+    })
+    package = string
+  })
+  default  = null
+  nullable = true
+
+  validation {
+    condition     = (var.own_model == null) != (var.endpoint == null)
+    error_message = "The function needs either an endpoint to invoke or a model of its own."
+  }
 }
 
 variable "package" {
-  description = "The zip archive with the function's code."
+  description = "The zip archive with the function's code. Null with a model of its own, whose package is in S3."
   type        = string
+  nullable    = true
+
+  validation {
+    condition     = (var.package == null) == (var.own_model != null)
+    error_message = "The function needs the archive of its code, and with a model of its own the package in S3 in its place."
+  }
 }
 
 variable "architecture" {
@@ -26,6 +53,11 @@ variable "architecture" {
     condition     = contains(["arm64", "x86_64"], var.architecture)
     error_message = "The architecture must be arm64 or x86_64: Lambda has no other."
   }
+
+  validation {
+    condition     = var.own_model == null || var.architecture == "x86_64"
+    error_message = "A function with a model of its own must run on x86_64: the package has OpenVINO for it."
+  }
 }
 
 variable "memory_mb" {
@@ -35,6 +67,11 @@ variable "memory_mb" {
   validation {
     condition     = var.memory_mb >= 128 && var.memory_mb <= 10240
     error_message = "The memory must be from 128 to 10240 MB: those are Lambda's limits."
+  }
+
+  validation {
+    condition     = var.own_model == null || var.memory_mb >= 1024
+    error_message = "A function with a model of its own needs at least 1024 MB: the libraries, the model and a photograph of 50 megapixels."
   }
 }
 

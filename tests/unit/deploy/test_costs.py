@@ -202,6 +202,20 @@ def test_a_million_predictions_cost_the_instances_that_the_policy_keeps():
     assert warning == ""
 
 
+def test_the_other_kinds_of_endpoint_cost_by_the_call_or_nothing():
+    usage = traffic.Usage.read(traffic.USAGE)
+
+    def parts(kind: str) -> dict[str, float]:
+        asked = SETTINGS | {"endpoint": SETTINGS["endpoint"] | {"kind": kind, "serverless": {"memory_mb": 2048}}}
+        lines, warning = traffic.per_million(usage, [], TABLE, asked)
+        assert warning == ""
+        return {each.what: each.usd for each in lines if each.part == "endpoint"}
+
+    serverless = next(usd for what, usd in parts("serverless").items() if "serverless" in what)
+    assert serverless == pytest.approx(1e6 * 2 * usage.seconds * 0.00002)
+    assert sum(parts("in-function").values()) == 0
+
+
 def test_a_rate_beyond_the_fleet_is_a_warning():
     usage = traffic.Usage.read(traffic.USAGE, rate=100)
     _, warning = traffic.per_million(usage, [], TABLE, SETTINGS)

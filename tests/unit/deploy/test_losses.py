@@ -44,6 +44,14 @@ def test_what_else_is_lost_is_named(account, kind: str, before: dict, words: str
     assert words in lost
 
 
+def test_an_endpoint_of_another_kind_is_no_loss_because_the_function_has_left_it(account):
+    plan = planned("aws_sagemaker_endpoint", ["delete"], name="e")
+    plan["output_changes"] = {"endpoint_kind": {"before": "instances", "after": "in-function"}}
+    assert losses.of_plan(plan, account.client) == []
+    plan["output_changes"]["endpoint_kind"]["before"] = "in-function"
+    assert len(losses.of_plan(plan, account.client)) == 1
+
+
 @pytest.mark.parametrize("unfinished", [True, False])
 def test_what_an_interrupted_apply_was_creating_is_no_loss(account, unfinished: bool):
     plan = planned("aws_sagemaker_notebook_instance", ["delete", "create"], name="n", volume_size=5)

@@ -58,7 +58,7 @@ def test_the_effective_settings_have_the_defaults_that_a_file_leaves_out(tmp_pat
     found = settings.effective(file, {"notebook": {"idle_minutes": 0}})
     assert found["region"] == "eu-west-1"
     assert found["predictor"]["reserved"] == 7
-    assert found["predictor"]["memory_mb"] == 1024
+    assert found["predictor"]["log_level"] == "INFO"
     assert found["endpoint"]["scaling"]["max_instances"] == 2
     assert found["ec2"]["packages"] == ["python3.12", "python3.12-pip"]
     assert found["notebook"] == {"instance_type": "ml.t3.medium", "volume_gb": 5, "platform": None, "idle_minutes": 0}

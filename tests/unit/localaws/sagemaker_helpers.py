@@ -78,7 +78,8 @@ class SageMaker:
         self.api.create_model(
             ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE, EnableNetworkIsolation=isolated
         )
-        asked = {"InitialInstanceCount": count, "InstanceType": "ml.m7i.large", **variant}
+        instances = {"InitialInstanceCount": count, "InstanceType": "ml.m7i.large"}
+        asked = {**({} if "ServerlessConfig" in variant else instances), **variant}
         self.api.create_endpoint_config(
             EndpointConfigName=name, ProductionVariants=[{"VariantName": "main", "ModelName": name, **asked}]
         )

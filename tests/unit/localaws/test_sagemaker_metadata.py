@@ -105,7 +105,7 @@ def test_an_endpoint_configuration_keeps_every_property_of_its_variants(sagemake
     ("change", "message"),
     [
         ({"ModelName": "nobody"}, "Could not find model"),
-        ({"InstanceType": None, "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}}, "not serverless"),
+        ({"InstanceType": None}, "neither an InstanceType nor a ServerlessConfig"),
     ],
 )
 def test_a_variant_that_cannot_run_is_refused(sagemaker, change, message):

@@ -10,7 +10,7 @@ from moto.sagemaker.models import sagemaker_backends
 
 from localaws.context import ACCOUNT_ID, context
 from localaws.services.sagemaker import limits
-from localaws.services.sagemaker.endpoints.container import Variant
+from localaws.services.sagemaker.endpoints.container import Serverless, Variant
 from localaws.services.sagemaker.endpoints.endpoint import EndpointDeployment, HostedEndpoint
 from localaws.services.sagemaker.metadata import NO_CONFIG, NO_MODEL, containers_of
 from localaws.services.sagemaker.records import InvalidRequest, Operations, now
@@ -48,6 +48,7 @@ class EndpointOperations(Operations):
         policy = request.get("DeploymentConfig")
         _check_policy(policy or {})
         deployment = self._deployment(request["EndpointConfigName"])
+        _check_kind(endpoint.deployment, deployment)
         if request.get("RetainAllVariantProperties"):
             excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties") or []}
             deployment = _retaining(deployment, endpoint.deployment, excluded)
@@ -66,6 +67,8 @@ class EndpointOperations(Operations):
                     f'The variant name(s) "{name}" is/are not present within endpoint configuration '
                     f'"{endpoint.deployment.config_name}".'
                 )
+            if variants[name].serverless and ("DesiredInstanceCount" in wanted or "ServerlessUpdateConfig" in wanted):
+                raise InvalidRequest(f'The variant "{name}" is serverless: it has no instances that could be counted.')
             count = wanted.get("DesiredInstanceCount", variants[name].count)
             if count < 1:
                 raise InvalidRequest("DesiredInstanceCount must be at least 1.")
@@ -105,13 +108,31 @@ class EndpointOperations(Operations):
                     model_data_url=container["ModelDataUrl"],
                     environment=container.get("Environment") or {},
                     isolated=bool(model.request.get("EnableNetworkIsolation")),
-                    count=asked["InitialInstanceCount"],
+                    count=asked.get("InitialInstanceCount", 1),
                     weight=asked["InitialVariantWeight"],
                     instance_type=asked.get("InstanceType") or "",
                     role_arn=model.request.get("ExecutionRoleArn") or "",
+                    serverless=_serverless(asked.get("ServerlessConfig")),
                 )
             )
         return EndpointDeployment(config_name, tuple(variants), now())
+
+
+def _serverless(config: dict[str, Any] | None) -> Serverless | None:
+    return Serverless(config["MemorySizeInMB"], config["MaxConcurrency"]) if config else None
+
+
+def _check_kind(old: EndpointDeployment, new: EndpointDeployment) -> None:
+    """Raise ValidationException for an update of instances to serverless.
+
+    Source: "Feature exclusions" of serverless inference in the SageMaker developer guide. The reverse is allowed.
+    """
+    becomes = [each.name for each in new.variants if each.serverless]
+    if becomes and not any(each.serverless for each in old.variants):
+        raise InvalidRequest(
+            f"The endpoint has instances, and the variant {becomes[0]} of the new configuration is serverless: an "
+            "instance-based endpoint cannot be converted to a serverless one. Create a new endpoint."
+        )
 
 
 def _check_policy(policy: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import math
 import secrets
 import shutil
 import signal
@@ -34,6 +35,14 @@ class HostingError(Exception):
 
 
 @dataclass(frozen=True)
+class Serverless:
+    """The ServerlessConfig of a variant: the memory of a container, and how many requests it serves at once."""
+
+    memory_mb: int
+    max_concurrency: int
+
+
+@dataclass(frozen=True)
 class Variant:
     """A production variant as deployed: the model it serves and how many instances were asked for."""
 
@@ -46,6 +55,23 @@ class Variant:
     weight: float
     instance_type: str = ""  # states from before these fields exist read as ""
     role_arn: str = ""
+    serverless: Serverless | None = None
+
+    @property
+    def processors(self) -> int:
+        """The processors of a container, 0 if its type is not known. A serverless one has "more vCPUs" with more
+        memory; AWS gives no numbers. Here it has Lambda's, one for each 1,769 MB, because it "integrates with" it."""
+        if self.serverless:
+            return math.ceil(self.serverless.memory_mb / machines.LAMBDA_MB_PER_PROCESSOR)
+        return machines.processors(self.instance_type)
+
+    @property
+    def machine(self) -> machines.Memory | None:
+        """The memory of a container, None if its type is not known."""
+        if self.serverless:
+            name = f"a serverless container of {self.serverless.memory_mb} MB"
+            return machines.Memory(name, self.serverless.memory_mb * 1024 * 1024)
+        return machines.memory_of(self.instance_type)
 
     def role(self, region: str) -> ServiceRole:
         """What the instances act for."""
@@ -108,6 +134,8 @@ class HostingInstance:
         self.healthy = False
         self.in_flight = 0
         self.failed_pings = 0
+        self.setup_seconds = 0.0  # of the request that it serves: what its cold start took
+        self.unclaimed = False  # the request that started it has given up
         self._folder = folder
         self._port_file = folder / f"{self.id}.port"
         self._scratch: Path | None = None
@@ -138,7 +166,7 @@ class HostingInstance:
         credentials = service_roles.credentials_address(lambda: role)
         environment = context().child_environment(region, credentials=credentials, **given)
         contract = chosen.image.contract if chosen.image else None
-        argv = [chosen.python, "-I", str(SANDBOX), "--processors", str(machines.processors(variant.instance_type))]
+        argv = [chosen.python, "-I", str(SANDBOX), "--processors", str(variant.processors)]
         if variant.isolated:  # it may connect to nothing, and has nothing to connect with
             argv.append("--isolated")
             environment = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
@@ -163,9 +191,9 @@ class HostingInstance:
         if self.child is not None:
             context().supervisor.stop(self.child, STOP_SECONDS)
 
-    def end_if_out_of_memory(self, instance_type: str) -> None:
-        """Kill the container if it uses more memory than its instance has, as the system there does."""
-        if self.child is not None and (words := machines.out_of_memory(self.child, instance_type)):
+    def end_if_out_of_memory(self, variant: Variant) -> None:
+        """Kill the container if it uses more memory than its machine has, as the system there does."""
+        if self.child is not None and (words := machines.out_of_memory(self.child, variant.machine)):
             with self.log.open("a") as log:
                 log.write(f"{words}\n")
             self.child.send(signal.SIGKILL)

@@ -20,12 +20,21 @@ from localaws.services.iam.service_roles import ServiceDenied
 from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import HostingError, Variant
 from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
+from localaws.services.sagemaker.endpoints.serverless import ServerlessFleet
 from localaws.services.sagemaker.records import Record, now, table_of
 
 INTERRUPTED = "The local AWS was stopped during this change of the endpoint. Make the change again."
 ALARM_POLL_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
+
+Fleet = InstanceFleet | ServerlessFleet
+
+
+def fleet_of(endpoint: str, region: str, variant: Variant) -> Fleet:
+    """A fleet for a variant: of instances, or of containers that requests start."""
+    kind = ServerlessFleet if variant.serverless else InstanceFleet
+    return kind(endpoint, region, variant, state.touch)
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class HostedEndpoint(Record):
         self._enter("Creating")
 
     def _prepare(self) -> None:
-        self.fleets: dict[str, InstanceFleet] = {}
+        self.fleets: dict[str, Fleet] = {}
         self._scaling_to: tuple[Variant, ...] | None = None
         self._changing = threading.Lock()
         self._abandoned = threading.Event()
@@ -91,22 +100,29 @@ class HostedEndpoint(Record):
                 "ResolvedImage": variant.image,
                 "ResolutionTime": deployment.resolved,
             }
+            if variant.serverless:
+                asked = variant.serverless
+                config = {"MemorySizeInMB": asked.memory_mb, "MaxConcurrency": asked.max_concurrency}
+                size = {"CurrentServerlessConfig": config, "DesiredServerlessConfig": config}
+            else:
+                current = fleet.healthy_count if fleet else 0
+                size = {"CurrentInstanceCount": current, "DesiredInstanceCount": self.desired_count(variant.name)}
             described.append(
                 {
                     "VariantName": variant.name,
                     "DeployedImages": [image],
                     "CurrentWeight": variant.weight,
                     "DesiredWeight": variant.weight,
-                    "CurrentInstanceCount": fleet.healthy_count if fleet else 0,
-                    "DesiredInstanceCount": self.desired_count(variant.name),
+                    **size,
                 }
             )
         return described
 
     def desired_count(self, variant: str) -> int | None:
-        """How many instances a variant was last asked to have; None without such a variant in service."""
+        """How many instances a variant was last asked to have; None without such a variant in service, or if it is
+        serverless."""
         variants = self._scaling_to or (self.deployment.variants if self.deployment else ())
-        return next((each.count for each in variants if each.name == variant), None)
+        return next((each.count for each in variants if each.name == variant and not each.serverless), None)
 
     def is_changing_to(self, config_name: str) -> bool:
         changing = self.status in ("Creating", "Updating")
@@ -114,7 +130,7 @@ class HostedEndpoint(Record):
 
     # --- serving ---
 
-    def choose(self, target: str | None) -> InstanceFleet | None:
+    def choose(self, target: str | None) -> Fleet | None:
         """The fleet for one request: the variant asked for, or one by weight. None if no variant serves."""
         fleets = dict(self.fleets)
         if target is not None:
@@ -139,9 +155,7 @@ class HostedEndpoint(Record):
         with self._changing:
             if self._abandoned.is_set():  # deleted before this thread began
                 return
-            fleets = {
-                each.name: InstanceFleet(self.name, self.region, each, state.touch) for each in deployment.variants
-            }
+            fleets = {each.name: fleet_of(self.name, self.region, each) for each in deployment.variants}
             try:
                 for fleet in fleets.values():
                     fleet.start()

@@ -29,6 +29,19 @@ MAX_RESTART_DELAY = 30.0
 log = logging.getLogger(__name__)
 
 
+def healthy_seconds() -> float:
+    """How long a container may take until it is healthy."""
+    return float(os.environ.get("LOCALAWS_HEALTHY_SECONDS") or HEALTHY_SECONDS)
+
+
+def unhealthy_reason(variant: Variant, said: str | None) -> str:
+    """SageMaker's words for a container that does not become healthy, with the last words of the container."""
+    return (
+        f"The primary container for production variant {variant.name} did not pass the ping health check. "
+        f"Please check CloudWatch logs for this endpoint." + (f" The container's last words: {said}" if said else "")
+    )
+
+
 class InstanceFleet:
     """The instances of one variant of one deployment of an endpoint."""
 
@@ -60,7 +73,7 @@ class InstanceFleet:
 
     def wait_healthy(self, abandoned: threading.Event) -> None:
         """Wait until as many instances as desired are healthy. Raises HostingError when that cannot be."""
-        deadline = time.monotonic() + float(os.environ.get("LOCALAWS_HEALTHY_SECONDS") or HEALTHY_SECONDS)
+        deadline = time.monotonic() + healthy_seconds()
         while self.healthy_count < self.desired:
             if abandoned.is_set():
                 raise HostingError("The deployment was abandoned.")
@@ -182,7 +195,7 @@ class InstanceFleet:
                 with self._condition:
                     watched = list(self._instances)
                 for instance in watched:
-                    instance.end_if_out_of_memory(self.variant.instance_type)
+                    instance.end_if_out_of_memory(self.variant)
             due = time.monotonic() >= next_ping
             if due:
                 next_ping = time.monotonic() + PING_INTERVAL_SECONDS
@@ -209,8 +222,4 @@ class InstanceFleet:
     def _unhealthy_reason(self) -> str:
         with self._condition:
             said = self._failure or next((line for each in self._instances if (line := logs.last_error(each.log))), "")
-        return (
-            f"The primary container for production variant {self.variant.name} did not pass the ping health check. "
-            f"Please check CloudWatch logs for this endpoint."
-            + (f" The container's last words: {said}" if said else "")
-        )
+        return unhealthy_reason(self.variant, said)

@@ -6,16 +6,20 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from localaws import errors
 from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker.endpoints import usage
 from localaws.services.sagemaker.endpoints.container import HostingInstance
-from localaws.services.sagemaker.endpoints.fleet import INVOCATION_SECONDS, InstanceFleet
+from localaws.services.sagemaker.endpoints.endpoint import Fleet, HostedEndpoint
+from localaws.services.sagemaker.endpoints.fleet import INVOCATION_SECONDS
+from localaws.services.sagemaker.endpoints.serverless import NotReady, ServerlessFleet, StartFailed, TooManyRequests
 from localaws.services.sagemaker.records import table_of
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
+MAX_SERVERLESS_BYTES = 4 * 1024 * 1024  # "Invoke a serverless endpoint" in the SageMaker developer guide: 4 MB
 _PATH = re.compile(r"^/endpoints/([^/]+)/invocations$")
 _REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 _CUSTOM = "X-Amzn-SageMaker-Custom-Attributes"
@@ -52,36 +56,73 @@ def _invoke(environ: dict[str, Any]) -> Answer:
     fleet = endpoint.choose(target)
     if fleet is None and target is not None and endpoint.fleets:
         return _refused("ValidationError", f"Endpoint {name} has no variant {target} in service.")
-    headers = _request_headers(environ)
+    if isinstance(fleet, ServerlessFleet) and len(body) > MAX_SERVERLESS_BYTES:
+        words = f"The body has {len(body)} bytes; a serverless endpoint takes at most {MAX_SERVERLESS_BYTES}."
+        return _refused("ValidationError", words)
+    try:
+        return _serve(endpoint, fleet, target, EndpointRequest(name, region, body, _request_headers(environ), began))
+    except TooManyRequests:  # the words are not documented; those of an instance's throttling have no message at all
+        return _refused("ThrottlingException", "Rate exceeded")
+    except NotReady:
+        words = "The resources of the serverless variant are still being provisioned. Wait and try the request again."
+        return _refused("ModelNotReadyException", words, 429)
+
+
+@dataclass(frozen=True)
+class EndpointRequest:
+    """One request to an endpoint; `began` is when it arrived, on the monotonic clock."""
+
+    endpoint: str
+    region: str
+    body: bytes
+    headers: dict[str, str]
+    began: float
+
+
+def _serve(endpoint: HostedEndpoint, fleet: Fleet | None, target: str | None, request: EndpointRequest) -> Answer:
+    """The answer of a fleet, and its metrics. Raises TooManyRequests and NotReady."""
     handed_over = time.monotonic()
-    answer = _ask(fleet, body, headers, name, region) if fleet else None
+    answer, setup = _ask(fleet, request) if fleet else (None, 0.0)
     while answer is None and (successor := endpoint.choose(target)) not in (None, fleet):
         fleet = successor  # an update has put it in the other's place between the choice and the request
-        answer = _ask(fleet, body, headers, name, region)
+        answer, setup = _ask(fleet, request)
     if fleet is not None:
         end, status = time.monotonic(), answer[0] if answer else 503
-        watched = (region, name, fleet.variant.name, fleet.healthy_count)
-        usage.answered(*watched, status, end - handed_over, end - began)
+        variant = (request.region, request.endpoint, fleet.variant.name)
+        if isinstance(fleet, ServerlessFleet):
+            usage.answered_serverless(*variant, status, end - handed_over - setup, end - request.began, setup)
+        else:
+            usage.answered(*variant, fleet.healthy_count, status, end - handed_over, end - request.began)
     if answer is None:
-        return _refused("ServiceUnavailable", f"Endpoint {name} has no healthy instance at the moment.", 503)
-    return answer if answer[0] == 200 else _model_error(answer, fleet, name, region)
+        words = f"Endpoint {request.endpoint} has no healthy instance at the moment."
+        return _refused("ServiceUnavailable", words, 503)
+    return answer if answer[0] == 200 else _model_error(answer, fleet, request.endpoint, request.region)
 
 
-def _ask(fleet: InstanceFleet, body: bytes, headers: dict[str, str], endpoint: str, region: str) -> Answer | None:
-    """A container's own answer, with status 0 where it gave none; None where no instance could be reached.
+def _ask(fleet: Fleet, request: EndpointRequest) -> tuple[Answer | None, float]:
+    """A container's own answer, with status 0 where it gave none, and the seconds of a cold start before it. The answer
+    is None where no instance could be reached.
 
     An instance that refuses the connection has not seen the request, so another one gets it. One that ends in the
-    middle may have acted on it: that is an error, as on AWS.
+    middle may have acted on it: that is an error, as on AWS. Raises TooManyRequests and NotReady.
     """
     tried: set[str] = set()
+    variant = fleet.variant.name
     while True:
-        with fleet.instance(tried) as instance:
-            if instance is None:
-                return None
-            usage.asked(region, endpoint, fleet.variant.name, instance.in_flight)
-            with contextlib.suppress(ConnectionRefusedError):
-                return _exchange(instance, fleet.variant.name, body, headers)
-            tried.add(instance.id)
+        try:
+            with fleet.instance(tried) as instance:
+                if instance is None:
+                    return None, 0.0
+                if isinstance(fleet, ServerlessFleet):
+                    usage.asked_serverless(request.region, request.endpoint, variant, fleet.utilization)
+                else:
+                    usage.asked(request.region, request.endpoint, variant, instance.in_flight)
+                with contextlib.suppress(ConnectionRefusedError):
+                    return _exchange(instance, variant, request.body, request.headers), instance.setup_seconds
+                tried.add(instance.id)
+        except StartFailed as failure:
+            words = f"The container did not start. Its last words: {failure}"
+            return (0, {"log-stream": variant}, words.encode()), 0.0
 
 
 def _exchange(instance: HostingInstance, variant: str, body: bytes, headers: dict[str, str]) -> Answer:
@@ -120,7 +161,7 @@ def _request_headers(environ: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if value}
 
 
-def _model_error(answer: Answer, fleet: InstanceFleet, endpoint: str, region: str) -> Answer:
+def _model_error(answer: Answer, fleet: Fleet | None, endpoint: str, region: str) -> Answer:
     """SageMaker's wrapping of what a container answered: 424 with the original status and message in it."""
     status, headers, body = answer
     original = body.decode("utf-8", "replace")

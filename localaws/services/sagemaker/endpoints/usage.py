@@ -2,7 +2,8 @@
 
 Sources: "Metrics for monitoring Amazon SageMaker AI with Amazon CloudWatch" and "Edit a scaling policy" in the
 SageMaker developer guide. A variant without traffic has metrics with the value zero, so that its fleet scales in. The
-number of concurrent requests is a high-resolution metric.
+number of concurrent requests is a high-resolution metric. "Alarms and logs for tracking metrics from serverless
+endpoints" lists all metrics of a serverless variant; of these, MemoryUtilization is not recorded here.
 """
 
 from collections.abc import Iterable
@@ -10,14 +11,18 @@ from collections.abc import Iterable
 from localaws import clock
 from localaws.services.cloudwatch.metrics import Metric, minute_of, store
 from localaws.services.sagemaker.endpoints.endpoint import HostedEndpoint
+from localaws.services.sagemaker.endpoints.serverless import ServerlessFleet
 
 NAMESPACE = "AWS/SageMaker"
 CONCURRENT = "ConcurrentRequestsPerModel"
+SERVERLESS_USE = "ServerlessConcurrentExecutionsUtilization"
 ZERO_WITHOUT_TRAFFIC = ("Invocations", "InvocationsPerInstance")
 UNITS = {
     "ModelLatency": "Microseconds",
     "OverheadLatency": "Microseconds",
+    "ModelSetupTime": "Microseconds",
     "InvocationsPerInstance": "None",
+    SERVERLESS_USE: "None",
     **dict.fromkeys(("Invocations", "Invocation4XXErrors", "Invocation5XXErrors", CONCURRENT), "Count"),
 }
 MOST_MINUTES = 60  # that are filled at once, if the clock of the alarms was late
@@ -35,15 +40,33 @@ def answered(
 
     `model_s` is what the container took of `total_s`.
     """
-    values = {
+    values = {**_outcome(status, model_s, total_s), "InvocationsPerInstance": 1 / max(1, instances)}
+    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], values, UNITS)
+
+
+def asked_serverless(region: str, endpoint: str, variant: str, utilization: float) -> None:
+    """A request goes to a container, and with it this share of MaxConcurrency is in use."""
+    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], {SERVERLESS_USE: utilization}, UNITS)
+
+
+def answered_serverless(
+    region: str, endpoint: str, variant: str, status: int, model_s: float, total_s: float, setup_s: float
+) -> None:
+    """A request has been answered by a serverless variant; `setup_s` of `total_s` were its cold start, 0 for none."""
+    values = _outcome(status, model_s, total_s)
+    if setup_s:
+        values["ModelSetupTime"] = setup_s * 1e6
+    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], values, UNITS)
+
+
+def _outcome(status: int, model_s: float, total_s: float) -> dict[str, float]:
+    return {
         "Invocations": 1,
-        "InvocationsPerInstance": 1 / max(1, instances),
         "Invocation4XXErrors": int(400 <= status < 500),
         "Invocation5XXErrors": int(status == 0 or status >= 500),
         "ModelLatency": model_s * 1e6,
         "OverheadLatency": (total_s - model_s) * 1e6,
     }
-    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], values, UNITS)
 
 
 def measure(endpoints: Iterable[HostedEndpoint], since: float, now: float) -> None:
@@ -52,6 +75,8 @@ def measure(endpoints: Iterable[HostedEndpoint], since: float, now: float) -> No
     ended = min(MOST_MINUTES, round((minute_of(now) - minute_of(since)) / width))
     for endpoint in endpoints:
         for name, fleet in list(endpoint.fleets.items()):
+            if isinstance(fleet, ServerlessFleet):  # it needs no zeros: nothing scales it
+                continue
             dimensions = _dimensions(endpoint.name, name)
             for in_flight in fleet.in_flight():
                 store.record(

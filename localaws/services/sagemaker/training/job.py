@@ -223,7 +223,7 @@ class TrainingJob(Record):
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + MEMORY_INTERVAL_SECONDS
                 for host, child in children.items():
-                    if words := machines.out_of_memory(child, host.instance_type):
+                    if words := machines.out_of_memory(child, machines.memory_of(host.instance_type)):
                         container.say(host, words)
                         killed[host] = words
                         child.send(signal.SIGKILL)

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench.load import Load, LoadError, request
+from deploy.load.client import Load, LoadError, request
 
 
 class Answers:
@@ -17,6 +17,7 @@ class Answers:
     def __init__(self) -> None:
         self.received: list[bytes] = []
         self.status = 200
+        self.closes = 0  # connections to close without an answer
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.arrived = threading.Semaphore(0)
@@ -36,6 +37,10 @@ def port(answers) -> Iterator[int]:
             answers.received.append(self.rfile.read(int(self.headers["content-length"])))
             answers.arrived.release()
             assert answers.may_answer.wait(30)
+            if answers.closes:
+                answers.closes -= 1
+                self.close_connection = True
+                return
             self.send_response(answers.status)
             self.send_header("content-length", "100000")
             self.end_headers()
@@ -95,3 +100,49 @@ def test_an_answer_other_than_200_ends_the_load(loaded, answers):
     answers.status = 503
     with pytest.raises(LoadError, match="503"):
         loaded.count(5)
+
+
+# --- an open loop that takes every answer ---
+
+
+def test_an_open_loop_reports_every_answer_with_its_status(loaded, answers):
+    answers.status = 429
+    got = []
+    loaded.follow([0.0, 0.01, 0.02, 0.03], got.append)
+    assert [each.status for each in got] == [429] * 4
+    assert sorted(each.due for each in got) == pytest.approx([0.0, 0.01, 0.02, 0.03])
+    assert all(each.due <= each.sent <= each.ended for each in got)
+
+
+def test_a_cap_on_connections_that_holds_requests_back_is_reported(loaded, answers):
+    answers.may_answer.clear()
+
+    def let_go() -> None:
+        for _ in range(3):
+            answers.arrived.acquire(timeout=30)
+        threading.Event().wait(0.2)
+        answers.may_answer.set()
+
+    helper = threading.Thread(target=let_go)
+    helper.start()
+    got = []
+    bound = loaded.follow([0.0] * 4, got.append)
+    helper.join()
+    assert bound >= 0.1
+    assert sum(each.sent - each.due >= 0.1 for each in got) == 1  # the fourth had no connection
+    assert loaded.follow([0.0] * 3, got.append) == 0
+
+
+def test_a_lost_connection_is_an_answer_without_a_status_and_is_replaced(loaded, answers):
+    answers.closes = 1
+    got = []
+    loaded.follow([0.0], got.append)
+    loaded.follow([0.0, 0.0, 0.0], got.append)
+    assert sorted(each.status for each in got) == [0, 200, 200, 200]
+
+
+def test_a_closed_loop_takes_every_answer_too(loaded, answers):
+    answers.status = 503
+    got = loaded.busy(0.1)
+    assert len(got) >= 3
+    assert {each.status for each in got} == {503}

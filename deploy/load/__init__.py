@@ -1,0 +1,1 @@
+"""Load tests: a client, shapes of load, what AWS measured meanwhile, recommendations and a report."""
