@@ -188,7 +188,7 @@ variable "ec2" {
 }
 
 variable "endpoint" {
-  description = "The endpoint: its image, instances, blue/green deployment and scaling policy. The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests."
+  description = "The endpoint: its image, instances, blue/green deployment and scaling policy. The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests. With min_instances = max_instances the fleet does not scale, as ml.t* types must not."
   type = object({
     image                  = optional(string)
     instance_type          = optional(string, "ml.m5.large")

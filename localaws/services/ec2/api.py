@@ -44,6 +44,8 @@ class LocalEC2Backend(EC2Backend):
             template = self._get_template_from_args(settings["launch_template"]).data
             instance_type = template.get("InstanceType") or instance_type
         spot = bool(settings.get("instance_market_options")) or settings.get("lifecycle") == "spot"
+        if image_id and not image_id.startswith("resolve:ssm:"):
+            self.describe_images(ami_ids=[image_id])  # raises InvalidAMIID.NotFound
         limits.require(self.all_instances(), instance_type, count, spot)
         reservation = super().run_instances(image_id, count, user_data, security_group_names, **settings)
         for instance in reservation.instances:
