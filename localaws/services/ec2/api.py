@@ -56,6 +56,11 @@ class LocalEC2Backend(EC2Backend):
 class LocalEC2Response(EC2Response):
     """One request to EC2."""
 
+    def create_tags(self) -> ActionResult:
+        for tag in self._get_param("Tags", []):
+            tag.setdefault("Value", "")  # API reference of CreateTags: without a value, an empty one
+        return super().create_tags()
+
     def run_instances(self) -> ActionResult:
         answer = super().run_instances()
         for instance in answer.result.instances:

@@ -39,7 +39,11 @@ def documented() -> list[str]:
     return shown[1].splitlines()
 
 
-@pytest.mark.parametrize("service", STORIES)
+# The stories of SageMaker train, tune, serve and start a notebook: they wait for their processes.
+BY_COST = [pytest.param(each, marks=pytest.mark.slow if each == "sagemaker" else ()) for each in STORIES]
+
+
+@pytest.mark.parametrize("service", BY_COST)
 def test_a_service_conforms_and_the_document_has_its_counts(conforming: Server, service: str, documented: list[str]):
     outcome = run(service, conforming.port)
     assert outcome.faults == (), "\n".join(outcome.faults)
