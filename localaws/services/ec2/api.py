@@ -53,6 +53,16 @@ class LocalEC2Backend(EC2Backend):
         return reservation
 
 
+    def modify_security_group_rules(self, group_id: str, rules: dict[str, dict[str, Any]]) -> None:
+        """moto wants ports of every rule. One of all protocols (-1) has none, and takes none on AWS."""
+        of_all = [name for name, each in rules.items() if each.get("IpProtocol") == "-1"]
+        with_ports = {name: {"FromPort": -1, "ToPort": -1, **rules[name]} for name in of_all}
+        super().modify_security_group_rules(group_id, {**rules, **with_ports})
+        group = self.get_security_group_by_name_or_id(group_id)
+        for rule in (group.get_rule(name) for name in of_all):
+            rule.from_port = rule.to_port = None
+
+
 class LocalEC2Response(EC2Response):
     """One request to EC2."""
 

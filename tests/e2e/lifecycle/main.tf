@@ -156,7 +156,7 @@ resource "aws_s3_object" "model" {
 
 resource "aws_cloudwatch_log_group" "function" {
   name              = "/aws/lambda/${var.name}"
-  retention_in_days = var.generation
+  retention_in_days = var.generation == 1 ? 1 : 3
 }
 
 resource "aws_lambda_function" "function" {
@@ -182,7 +182,7 @@ resource "aws_lambda_alias" "function" {
 resource "aws_lambda_provisioned_concurrency_config" "function" {
   function_name                     = aws_lambda_function.function.function_name
   qualifier                         = aws_lambda_alias.function.name
-  provisioned_concurrent_executions = var.generation
+  provisioned_concurrent_executions = 1 # Lambda refuses a change while the alias moves to another version
 }
 
 resource "aws_lambda_function_url" "function" {
@@ -202,12 +202,14 @@ resource "aws_lambda_permission" "function" {
 
 resource "aws_cloudformation_stack" "function" {
   name = "${var.name}-stack"
+  tags = { generation = var.generation }
+
   template_body = jsonencode({
     Description = local.text
     Resources = {
       Group = {
         Type       = "AWS::Logs::LogGroup"
-        Properties = { LogGroupName = "/${var.name}/stack", RetentionInDays = var.generation }
+        Properties = { LogGroupName = "/${var.name}/stack", RetentionInDays = 1 }
       }
     }
   })
