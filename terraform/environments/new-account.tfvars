@@ -1,5 +1,5 @@
 # AWS, with the limits of an account that was opened recently. `make plan ENV=aws` names what such an account does not
-# allow. These values are allowed: `make apply ENV=new-account`. A test applies them with LOCALAWS_ACCOUNT=new.
+# allow. `make plan ENV=new-account REHEARSE=1` with LOCALAWS_ACCOUNT=new accepts these values.
 #
 # No training job runs there until AWS raises a quota. `make plan` says how to request it.
 # allowed_account_ids = ["..."]

@@ -29,6 +29,15 @@ def model_fn(folder):
 def transform_fn(model, body, content_type, accept):
     return "{}", "application/json"
 """
+# Types of the private network, of logs of requests, and of the role for CI: no test here has their lifecycle.
+NOT_COVERED = {
+    "aws_iam_openid_connect_provider",
+    "aws_iam_policy",
+    "aws_iam_role_policy_attachment",
+    "aws_s3_bucket_logging",
+    "aws_vpc_endpoint",
+    "aws_vpc_security_group_ingress_rule",
+}
 # The identifier for `terraform import`, if it is not the attribute `id`.
 IMPORT_BY = {
     "aws_appautoscaling_policy": "{service_namespace}/{resource_id}/{scalable_dimension}/{name}",
@@ -109,7 +118,7 @@ def types_of_the_stack() -> set[str]:
 
 def test_the_configuration_has_every_type_of_the_stack():
     text = (Path(__file__).parent / "lifecycle" / "main.tf").read_text()
-    assert types_of_the_stack() <= set(re.findall(r'^resource "(aws_\w+)"', text, re.M))
+    assert types_of_the_stack() - set(re.findall(r'^resource "(aws_\w+)"', text, re.M)) == NOT_COVERED
 
 
 def test_each_type_is_made_changed_imported_replaced_and_destroyed(configuration: Configuration):

@@ -52,7 +52,6 @@ class LocalEC2Backend(EC2Backend):
             instance.boot()
         return reservation
 
-
     def modify_security_group_rules(self, group_id: str, rules: dict[str, dict[str, Any]]) -> None:
         """moto wants ports of every rule. One of all protocols (-1) has none, and takes none on AWS."""
         of_all = [name for name, each in rules.items() if each.get("IpProtocol") == "-1"]
