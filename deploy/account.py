@@ -36,7 +36,10 @@ class AccountReader:
         return self._listed[service].get(name)
 
     def alternatives(self, service: str, name: str, wanted: int) -> list[str]:
-        """The instance types of which the account may have as many, for the use that a quota's name ends with."""
+        """The instance types of which the account may have as many, for the use that a quota's name ends with.
+
+        Only those whose processors the stack's images and packages are made for.
+        """
         _, _, use = name.partition(" for ")
         found = self._listed.get(service, {}) if use else {}
         enough = [each for each, quota in found.items() if each.endswith(f" for {use}") and quota["Value"] >= wanted]
@@ -76,12 +79,12 @@ class AccountReader:
 
     @cached_property
     def free_tier_types(self) -> list[str]:
-        """The EC2 types that the free plan starts. Raises LimitsUnreadable."""
+        """The EC2 types that the free plan starts, those with Graviton left out. Raises LimitsUnreadable."""
         eligible = [{"Name": "free-tier-eligible", "Values": ["true"]}]
         pages = self._ask("ec2").get_paginator("describe_instance_types")
         with readable("types of the free tier"):
             found = [each for page in pages.paginate(Filters=eligible) for each in page["InstanceTypes"]]
-        return sorted(each["InstanceType"] for each in found)
+        return sorted(kind for each in found if not OTHER_PROCESSORS.match(f"ml.{(kind := each['InstanceType'])}"))
 
     def _ask(self, service: str) -> Any:
         return self.client(service, self.region)

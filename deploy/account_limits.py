@@ -7,6 +7,7 @@ still refuses an apply if other stacks of the account use up a quota.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from deploy.console import Failure
 CONSOLE = "https://console.aws.amazon.com/servicequotas/home/services/{service}/quotas"
 SHOWN_TYPES = 5
 ALL_ENDPOINTS = "Number of instances across active endpoints"
+# SageMaker does not scale burstable instances: terraform/modules/endpoint validates it.
+FIXED_SIZE = ", and for ml.t* also endpoint.scaling = { min_instances = 1, max_instances = 1 }"
 UNRESERVED_MINIMUM = 100  # executions that AWS keeps unreserved, if the account has as many
 
 
@@ -134,13 +137,20 @@ def instance(changes: list[dict], account: AccountReader) -> Iterator[str]:
         if account.is_on_free_plan and kind not in account.free_tier_types:
             yield (
                 f"ec2.instance_type = {kind}: the account is on AWS's free plan, which starts only "
-                f"{', '.join(account.free_tier_types)}. Set ec2.instance_type to one of these, or upgrade the account: "
+                f"{', '.join(account.free_tier_types)}. Set ec2.instance_type to {compute_optimised(account)}, or "
+                "upgrade the account: "
                 "aws freetier upgrade-account-plan --account-plan-type PAID --region us-east-1"
             )
             continue
         processors = account.instance_type(kind)["VCpuInfo"]["DefaultVCpus"]
         name = f"Running On-Demand {family_of(kind)} instances"
         yield from over(account, "ec2.instance_type", name, processors, processors, "ec2", f"{kind} needs {processors}")
+
+
+def compute_optimised(account: AccountReader) -> str:
+    """The types of the free tier that the stack's instance may have: terraform/modules/ec2_training validates it."""
+    fitting = [each for each in account.free_tier_types if re.match(r"c[0-9]+(?!g)", each)]
+    return " or ".join(fitting) or "one of these"
 
 
 def family_of(instance_type: str) -> str:
@@ -200,8 +210,9 @@ def over(
     need = need or f"the plan needs {wanted}"
     others = account.alternatives(service, name, wanted)
     which = f" ({', '.join(others[:SHOWN_TYPES])}{', …' if len(others) > SHOWN_TYPES else ''})" if others else ""
+    hint = FIXED_SIZE if setting.startswith("endpoint") and any(each.startswith("ml.t") for each in others) else ""
     yield (
-        f"{setting}: {name!r} is {found['Value']:g}, and {need}. Set {setting} to a type with a quota{which}, or "
+        f"{setting}: {name!r} is {found['Value']:g}, and {need}. Set {setting} to a type with a quota{which}{hint}, or "
         f"request an increase. {increase(found, enough)}"
     )
 

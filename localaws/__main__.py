@@ -1,4 +1,4 @@
-"""Start and stop the local AWS: `python -m localaws up | down | restart | status | serve | operations`.
+"""Start and stop the local AWS: `python -m localaws up | down | restart | status | serve | operations | conformance`.
 
 LOCALAWS_PORT (4566) and LOCALAWS_HOME (.local/localaws in the repository) say where. The log is `server.log` there.
 """
@@ -143,7 +143,7 @@ def status(home: Path, port: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["up", "down", "restart", "status", "serve", "operations"])
+    parser.add_argument("command", choices=["up", "down", "restart", "status", "serve", "operations", "conformance"])
     command = parser.parse_args().command
     home, port = configured_home(), configured_port()
     if command == "serve":
@@ -153,6 +153,10 @@ def main() -> None:
         return
     if command == "operations":
         print(table())
+    if command == "conformance":
+        from localaws.conformance.run import report
+
+        print(report())
     if command in ("down", "restart"):
         print(down(home))
     if command in ("up", "restart"):

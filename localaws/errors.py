@@ -1,5 +1,6 @@
 """Errors in the shape that each AWS service gives them, for requests that moto leaves without a proper answer."""
 
+import contextlib
 import json
 import re
 from http import HTTPStatus
@@ -23,7 +24,11 @@ Answer = tuple[int, dict[str, str], bytes]
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]*/([a-z0-9-]+)/aws4_request")
 CBOR = "smithy-rpc-v2-cbor"
 CBOR_HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
-_CONTENT_TYPES = {"rest-json": "application/json", "json": "application/x-amz-json-1.1"}
+_CONTENT_TYPES = {
+    "rest-json": "application/json",
+    "json": "application/x-amz-json-1.1",
+    "rest-xml": "application/xml",
+}
 _REST = ("rest-json", "rest-xml")
 # A message may quote a character that XML 1.0 has no way to write (its production 2, Char).
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -110,7 +115,7 @@ def answer(service: str, code: str, message: str, status: int = 400, protocol: s
     if protocol == CBOR:
         return status, {**identified, **CBOR_HEADERS}, cbor_map({"__type": code, "message": message})
     headers = {**identified, "Content-Type": _CONTENT_TYPES.get(protocol, "text/xml")}
-    if protocol in _CONTENT_TYPES:
+    if protocol in ("rest-json", "json"):
         body = json.dumps(members(service, code, message))
         return status, {**headers, "X-Amzn-Errortype": code}, body.encode()
     error = f"<Code>{escape(code)}</Code><Message>{escape(_NOT_XML.sub(REPLACEMENT, message))}</Message>"
@@ -153,6 +158,23 @@ def relabelled(service: str, environ: dict[str, Any], headers: list[tuple[str, s
     """The headers with the content type of the protocol that a request speaks."""
     kept = [(name, value) for name, value in headers if name.lower() != "content-type"]
     return [*kept, ("Content-Type", _CONTENT_TYPES.get(protocol_of(service, environ), "text/xml"))]
+
+
+def as_json(service: str, headers: list[tuple[str, str]], body: bytes) -> tuple[list[tuple[str, str]], list[bytes]]:
+    """An answer of a service that speaks JSON, in AWS's form: its content type, and no members that are null."""
+    kind = f"application/x-amz-json-{get_service_model(service).metadata.get('jsonVersion', '1.1')}"
+    if b"null" in body:
+        with contextlib.suppress(ValueError):
+            body = json.dumps(_without_null(json.loads(body))).encode()
+    own = ("content-type", "content-length")
+    kept = [(name, value) for name, value in headers if name.lower() not in own]
+    return [*kept, ("Content-Type", kind), ("Content-Length", str(len(body)))], [body]
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_null(each) for name, each in value.items() if each is not None}
+    return [_without_null(each) for each in value] if isinstance(value, list) else value
 
 
 def status_line(status: int) -> str:

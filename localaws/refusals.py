@@ -190,7 +190,7 @@ def _unreadable(service: str, protocol: str, error: Unreadable) -> Refused:
             told = "Provided max-keys not an integer or within integer range"
         return Refused("InvalidArgument", told)
     if protocol == "ec2":
-        return Refused("InvalidParameterValue", told)
+        return Refused("UnknownParameter" if error.kind == "unknown" else "InvalidParameterValue", told)
     if protocol == "query":
         return Refused("MalformedInput", told)
     if service == "lambda" and error.kind == "json":

@@ -42,7 +42,7 @@ WANTED = {
 
 
 class Unreadable(Exception):
-    """A request that a service cannot read: `kind` is json, type, xml or empty. Its text is Amazon's."""
+    """A request that a service cannot read: `kind` is json, type, xml, empty or unknown. Its text is Amazon's."""
 
     def __init__(self, kind: str, words: str, name: str = "", value: str = ""):
         super().__init__(words)
@@ -187,8 +187,37 @@ def _read_form(service: str, protocol: str, environ: dict[str, Any]) -> ApiReque
         return None
     operation = get_service_model(service).operation_model(name)
     shape = operation.input_shape
-    params = {} if shape is None else read_form(shape, _tree(form), protocol)
+    tree = _tree(form)
+    params = {} if shape is None else read_form(shape, tree, protocol)
+    if protocol == "ec2" and (name := _unknown(shape, tree)):
+        raise Unreadable("unknown", f"The parameter {name} is not recognized", name)
     return ApiRequest(service, operation, protocol, params or {})
+
+
+# Fields of a form that belong to no operation: its name, and what older clients and presigned addresses sign with.
+OF_EVERY_FORM = ("Action", "Version", "AWSAccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "Timestamp")
+
+
+def _unknown(shape: Shape | None, tree: Any) -> str:
+    """The first field of a form of EC2 that its shape does not have, "" if there is none.
+
+    Of `BlockDeviceMapping.1.VolumeType` EC2 names `VolumeType` (chef/knife-ec2 #444; also appoxy/aws #32).
+    """
+    if not isinstance(tree, dict):
+        return ""
+    if shape is None or shape.type_name == "structure":
+        members = {} if shape is None else shape.members
+        names = {form_name(each, member, "ec2"): each for member, each in members.items()}
+        for name, inside in tree.items():
+            if name in OF_EVERY_FORM or name.startswith("X-Amz-") or not name:
+                continue
+            if name not in names:
+                return name
+            if found := _unknown(names[name], inside):
+                return found
+    elif shape.type_name == "list":
+        return next((found for each in _numbered(shape, tree) if (found := _unknown(shape.member, each))), "")
+    return ""
 
 
 def _tree(form: Mapping[str, str]) -> dict[str, Any]:
@@ -365,8 +394,10 @@ def read_xml(shape: Shape, node: ElementTree.Element) -> Any:
     """The value of a shape in an XML element."""
     if shape.type_name == "structure":
         found: dict[str, Any] = {}
+        known = set()
         for member, each in shape.members.items():
             name = each.serialization.get("name", member)
+            known |= {name, each.member.serialization.get("name") if each.type_name == "list" else name}
             if each.type_name == "list" and each.serialization.get("flattened"):
                 name = each.member.serialization.get("name") or name
                 children = [read_xml(each.member, child) for child in node if _tag(child) == name]
@@ -381,6 +412,8 @@ def read_xml(shape: Shape, node: ElementTree.Element) -> Any:
                 for key, text in node.attrib.items():
                     if key.rpartition("}")[2] == wanted:
                         found[member] = text
+        if unknown := next((_tag(child) for child in node if _tag(child) not in known), None):
+            raise Unreadable("xml", f"{unknown} is not in the schema")  # S3 refuses it: aws/aws-sdk-cpp #1848
         return found
     if shape.type_name == "list":
         return [read_xml(shape.member, child) for child in node]

@@ -80,7 +80,36 @@ def _descriptions(params: Params) -> Iterator[str]:
             yield (each.get("SecurityGroupRule") or each).get("Description") or ""
 
 
+INSTANCE_ID, IMAGE_ID = re.compile(r"i-([0-9a-f]{8}|[0-9a-f]{17})"), re.compile(r"(ami-|resolve:ssm:).+")
+
+
+def _instance_ids(params: Params) -> str | None:
+    given = [*(params.get("InstanceIds") or []), *filter(None, [params.get("InstanceId")])]
+    wrong = next((each for each in given if not INSTANCE_ID.fullmatch(each)), None)
+    return None if wrong is None else f'Invalid id: "{wrong}"'
+
+
+def _image_id(params: Params) -> str | None:
+    given = params.get("ImageId") or "ami-"
+    return None if given == "ami-" or IMAGE_ID.fullmatch(given) else f'Invalid id: "{given}" (expecting "ami-...")'
+
+
 EC2 = (
+    Rule(
+        (
+            "DescribeInstances",
+            "DescribeInstanceStatus",
+            "StartInstances",
+            "StopInstances",
+            "RebootInstances",
+            "TerminateInstances",
+            "GetConsoleOutput",
+        ),
+        "InvalidInstanceID.Malformed",
+        _instance_ids,
+        "oliverlloyd/jmeter-ec2 #36",
+    ),
+    Rule(("RunInstances",), "InvalidAMIID.Malformed", _image_id, "hashicorp/terraform #22172"),
     Rule(
         ("CreateSecurityGroup",),
         "InvalidParameterValue",
@@ -104,6 +133,26 @@ EC2 = (
         "InvalidParameterValue",
         _rule_descriptions,
         "AWS's message as many runs of terraform and of the CLI show it; cfn-lint #173",
+    ),
+)
+
+# --- S3 ---
+
+GRANT = re.compile(r'\s*(id|uri|emailAddress)\s*=\s*("[^"]*"|[^"]*)\s*', re.IGNORECASE)
+
+
+def _grants(params: Params) -> str | None:
+    given = [value for name, value in params.items() if name.startswith("Grant") and isinstance(value, str)]
+    formed = all(GRANT.fullmatch(each) for value in given for each in value.split(","))
+    return None if formed else "Argument format not recognized"
+
+
+S3 = (
+    Rule(
+        ("CreateBucket", "PutBucketAcl", "PutObject", "PutObjectAcl", "CopyObject", "CreateMultipartUpload"),
+        "InvalidArgument",
+        _grants,
+        f"API reference of PutObject: each grantee is a type and a value. {NOT_QUOTED}",
     ),
 )
 
@@ -357,5 +406,6 @@ RULES: dict[str, dict[str, list[Rule]]] = {
     "cloudwatch": _by_operation(CLOUDWATCH),
     "ec2": _by_operation(EC2),
     "lambda": _by_operation(LAMBDA),
+    "s3": _by_operation(S3),
     "sagemaker": _by_operation(SAGEMAKER),
 }

@@ -151,6 +151,8 @@ class Application:
                 return _send(errors.unsupported(service, None, environ), environ, start_response)
             body = [text]
             given["headers"] = errors.relabelled(service, environ, given["headers"])  # Flask's label for what has none
+        if errors.protocol_of(service, environ) == "json":
+            given["headers"], body = errors.as_json(service, given["headers"], b"".join(body))
         passive = browser_guard.PASSIVE if service == "s3" else []
         start_response(given["status"], [*given["headers"], *passive])
         return body

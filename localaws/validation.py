@@ -129,12 +129,20 @@ def compiled(operation: OperationModel) -> Member | None:
     return _operations[named]
 
 
-def _compile(service: str, shape: Shape, known: dict[str, Member]) -> Member:
-    if shape.name in known:  # shapes may contain themselves
-        return known[shape.name]
+def compiled_output(operation: OperationModel) -> Member | None:
+    """The constraints of an operation's output; None if it has no output."""
+    shape = operation.output_shape
+    return None if shape is None else _compile(operation.service_model.service_name, shape, {})
+
+
+def _compile(service: str, shape: Shape, known: dict[tuple[str, str], Member]) -> Member:
+    # Shapes may contain themselves. Members of one shape have their own names on the wire, which messages need.
+    named = shape.name, repr(sorted(shape.serialization.items()))
+    if named in known:
+        return known[named]
     corrected, _ = CORRECTIONS.get((service, shape.name), ({}, ""))
     given = {**shape.metadata, **corrected}
-    member = known[shape.name] = Member(shape, least=given.get("min"), most=given.get("max"))
+    member = known[named] = Member(shape, least=given.get("min"), most=given.get("max"))
     if isinstance(shape, StructureShape):
         member.required = frozenset(given.get("required", ()))
         member.members = {name: _compile(service, each, known) for name, each in shape.members.items()}

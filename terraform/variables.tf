@@ -188,7 +188,7 @@ variable "ec2" {
 }
 
 variable "endpoint" {
-  description = "The endpoint: its kind, image, instances, blue/green deployment and scaling policy. The kind is instances, serverless (SageMaker serverless inference: containers that requests start) or in-function (no endpoint: the function has the model itself). The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests."
+  description = "The endpoint: its kind, image, instances, blue/green deployment and scaling policy. The kind is instances, serverless (SageMaker serverless inference: containers that requests start) or in-function (no endpoint: the function has the model itself). The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests. With min_instances = max_instances the fleet does not scale, as ml.t* types must not."
   type = object({
     kind                   = optional(string, "instances")
     image                  = optional(string)

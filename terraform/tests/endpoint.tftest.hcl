@@ -437,6 +437,39 @@ run "refuses_to_watch_for_ever" {
   expect_failures = [var.deployment]
 }
 
+run "a_fleet_of_a_fixed_size_does_not_scale" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    instance_type = "ml.t2.medium"
+    scaling       = { min_instances = 1, max_instances = 1, metric = "SageMakerVariantInvocationsPerInstance", target = 1, scale_in_cooldown = 0, scale_out_cooldown = 0 }
+  }
+
+  assert {
+    condition     = length(aws_appautoscaling_target.instances) == 0 && length(aws_appautoscaling_policy.instances) == 0
+    error_message = "A fleet of a fixed size must have no scalable target, because SageMaker refuses one on burstable instances."
+  }
+}
+
+run "refuses_to_scale_burstable_instances" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    instance_type = "ml.t2.medium"
+    scaling       = { min_instances = 1, max_instances = 2, metric = "SageMakerVariantInvocationsPerInstance", target = 1, scale_in_cooldown = 0, scale_out_cooldown = 0 }
+  }
+
+  expect_failures = [var.scaling]
+}
+
 run "refuses_crossed_bounds" {
   command = plan
 

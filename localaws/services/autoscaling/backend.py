@@ -54,6 +54,8 @@ class LocalAutoscalingBackend(ApplicationAutoscalingBackend):
     # --- targets ---
 
     def register_scalable_target(self, namespace: str, r_id: str, dimension: str, **settings: Any) -> Any:
+        if kind := scalable.burstable(self.region_name, r_id):
+            raise AWSValidationException(f"Automatic scaling is not supported for burstable instances such as {kind}.")
         registered = self.targets.get(dimension, {}).get(r_id)
         low, high = settings.get("min_capacity"), settings.get("max_capacity")
         if registered is not None:  # what a request leaves out stays as it was registered

@@ -40,6 +40,20 @@ def look(region: str, resource_id: str) -> ResourceState | None:
     return ResourceState(count, settled, settled, endpoint.failure_reason if settled else None)
 
 
+def burstable(region: str, resource_id: str) -> str | None:
+    """The type of an endpoint's instances if SageMaker does not scale it, else None.
+
+    Source: SageMaker guide, "Configure model auto scaling with the console", and aws/aws-cdk #22886: all ml.t types.
+    """
+    if not resource_id.startswith("endpoint/"):
+        return None
+    endpoint, name = _variant(region, resource_id)
+    variants = endpoint.deployment.variants if endpoint else ()
+    return next(
+        (each.instance_type for each in variants if each.name == name and each.instance_type[:4] == "ml.t"), None
+    )
+
+
 def set_capacity(region: str, resource_id: str, wanted: int) -> str | None:
     """Change a capacity as its own API would; what that said against it, or None."""
     try:

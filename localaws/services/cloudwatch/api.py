@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.cloudwatch import urls
-from moto.cloudwatch.exceptions import InvalidParameterCombination, InvalidParameterValue, ValidationError
+from moto.cloudwatch.exceptions import (
+    CloudWatchException,
+    InvalidParameterCombination,
+    InvalidParameterValue,
+    ValidationError,
+)
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult, EmptyResult
 
@@ -24,6 +29,13 @@ from localaws.services.cloudwatch.metrics import Bucket, Metric, store
 
 MAX_DATAPOINTS = 1440  # of GetMetricStatistics
 HIGH_RESOLUTION = 1  # the StorageResolution of a high-resolution metric
+
+
+class UnknownToken(CloudWatchException):
+    """A token that no listing has given."""
+
+    code = "InvalidNextToken"
+    message = "The next token specified is invalid."
 
 
 class LocalCloudWatchResponse(CloudWatchResponse):
@@ -70,6 +82,8 @@ class LocalCloudWatchResponse(CloudWatchResponse):
 
     def get_metric_data(self) -> ActionResult:
         params = self._get_params()
+        if params.get("NextToken"):  # every answer is whole: no token was ever given
+            raise UnknownToken
         start, end = _moment(params["StartTime"]), _moment(params["EndTime"])
         if start >= end:
             raise ValidationError("The parameter EndTime must be greater than StartTime.")
@@ -108,6 +122,30 @@ class LocalCloudWatchResponse(CloudWatchResponse):
         except InvalidToken:
             raise InvalidParameterValue("Invalid nextToken") from None
         return ActionResult({"Metrics": shown, **({"NextToken": following} if following else {})})
+
+    def describe_alarms(self) -> ActionResult:
+        """The alarms that meet all conditions. Without `AlarmTypes` there are no composite alarms, as on AWS."""
+        asked = self._get_params()
+        names, prefix, state_value = asked.get("AlarmNames"), asked.get("AlarmNamePrefix"), asked.get("StateValue")
+        action, kinds = asked.get("ActionPrefix") or "", asked.get("AlarmTypes") or ["MetricAlarm"]
+        found = [
+            each
+            for name, each in sorted(self.cloudwatch_backend.alarms.items())
+            if (not names or name in names)
+            and name.startswith(prefix or "")
+            and state_value in (None, each.state_value)
+            and (not action or any(arn.startswith(action) for arn in _actions(each)))
+            and ("MetricAlarm" if each.rule is None else "CompositeAlarm") in kinds
+        ]
+        try:
+            shown, following = page(found, asked.get("NextToken"), asked.get("MaxRecords") or 50)
+        except InvalidToken:
+            raise UnknownToken from None
+        result: dict[str, Any] = {
+            "MetricAlarms": [each for each in shown if each.rule is None],
+            "CompositeAlarms": [each for each in shown if each.rule is not None],
+        }
+        return ActionResult({**result, "NextToken": following} if following else result)
 
     def put_metric_alarm(self) -> ActionResult:
         self._check_expressions(self._get_param("Metrics") or [])
@@ -156,6 +194,10 @@ def _answered(query: MetricQuery, asked: dict[str, Any], points: list[tuple[floa
         "Values": [value for _, value in points],
         "StatusCode": "Complete",
     }
+
+
+def _actions(alarm: Any) -> list[str]:
+    return [*(alarm.alarm_actions or []), *(alarm.ok_actions or []), *(alarm.insufficient_data_actions or [])]
 
 
 def _dimensions(asked: Iterable[dict[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -44,15 +44,31 @@ class LocalEC2Backend(EC2Backend):
             template = self._get_template_from_args(settings["launch_template"]).data
             instance_type = template.get("InstanceType") or instance_type
         spot = bool(settings.get("instance_market_options")) or settings.get("lifecycle") == "spot"
+        if image_id and not image_id.startswith("resolve:ssm:"):
+            self.describe_images(ami_ids=[image_id])  # raises InvalidAMIID.NotFound
         limits.require(self.all_instances(), instance_type, count, spot)
         reservation = super().run_instances(image_id, count, user_data, security_group_names, **settings)
         for instance in reservation.instances:
             instance.boot()
         return reservation
 
+    def modify_security_group_rules(self, group_id: str, rules: dict[str, dict[str, Any]]) -> None:
+        """moto wants ports of every rule. One of all protocols (-1) has none, and takes none on AWS."""
+        of_all = [name for name, each in rules.items() if each.get("IpProtocol") == "-1"]
+        with_ports = {name: {"FromPort": -1, "ToPort": -1, **rules[name]} for name in of_all}
+        super().modify_security_group_rules(group_id, {**rules, **with_ports})
+        group = self.get_security_group_by_name_or_id(group_id)
+        for rule in (group.get_rule(name) for name in of_all):
+            rule.from_port = rule.to_port = None
+
 
 class LocalEC2Response(EC2Response):
     """One request to EC2."""
+
+    def create_tags(self) -> ActionResult:
+        for tag in self._get_param("Tags", []):
+            tag.setdefault("Value", "")  # API reference of CreateTags: without a value, an empty one
+        return super().create_tags()
 
     def run_instances(self) -> ActionResult:
         answer = super().run_instances()

@@ -89,6 +89,7 @@ RESOURCES: dict[str, dict[str, str]] = {
         "PutRolePolicy GetRolePolicy DeleteRolePolicy ListRolePolicies AttachRolePolicy DetachRolePolicy "
         "ListAttachedRolePolicies ListInstanceProfilesForRole PutRolePermissionsBoundary "
         "DeleteRolePermissionsBoundary TagRole UntagRole ListRoleTags",
+        "role/aws-service-role/{AWSServiceName}/*": "CreateServiceLinkedRole",
         "instance-profile/{InstanceProfileName}": "CreateInstanceProfile GetInstanceProfile DeleteInstanceProfile "
         "AddRoleToInstanceProfile RemoveRoleFromInstanceProfile TagInstanceProfile UntagInstanceProfile "
         "ListInstanceProfileTags",

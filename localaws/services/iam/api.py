@@ -44,6 +44,10 @@ class STSAccessDenied(ServiceException):
     code = "AccessDenied"
 
 
+class STSMalformedPolicy(ServiceException):
+    code = "MalformedPolicyDocument"
+
+
 class LocalIAMResponse(IamResponse):
     """One request to IAM."""
 
@@ -94,6 +98,17 @@ class LocalTokenResponse(TokenResponse):
     """One request to STS."""
 
     def assume_role(self) -> ActionResult:
+        """Keys of a session. The root may assume any role here, which AWS refuses: but not one that does not exist."""
+        role, policy = self._get_param("RoleArn"), self._get_param("Policy")
+        if identities.trust_of(role) is None:
+            caller = self._caller()
+            name = caller.arn if caller else f"arn:aws:iam::{ACCOUNT_ID}:root"
+            raise STSAccessDenied(f"User: {name} is not authorized to perform: sts:AssumeRole on resource: {role}")
+        try:
+            if policy:
+                identities.parsed(policy)
+        except PolicyError as error:
+            raise STSMalformedPolicy(str(error)) from None
         answer = super().assume_role()
         session = answer.result["Credentials"]
         session.policy_arns = tuple(each["arn"] for each in self._get_param("PolicyArns") or [])

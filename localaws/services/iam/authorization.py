@@ -126,7 +126,7 @@ def _policies(caller: Caller, permission: Permission) -> Policies:
     service = permission.action.partition(":")[0]
     if permission.action.startswith("sts:AssumeRole"):
         return replace(own, resource=identities.trust_of(permission.resource), trust=True)
-    policy_of = _resource_policies.get(service)
+    policy_of = _resource_policies.get(service) if permission.resource != "*" else None  # no resource, no policy
     return replace(own, resource=policy_of(permission.resource)) if policy_of else own
 
 

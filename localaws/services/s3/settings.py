@@ -68,9 +68,9 @@ def _answered(answer: Callable) -> Callable:
         name = next((each for each in (*CONFIGURATIONS, PAYMENT) if each in request.args), None)
         if name is None or request.method not in ("GET", "PUT", "DELETE") or not self.bucket_name:
             return answer(self, request, full_url)
-        bucket = self.backend.get_bucket(self.bucket_name)
         self.data["Action"] = request.method.title() + f"Bucket{name.title()}"
-        self._authenticate_and_authorize_s3_action(bucket_name=self.bucket_name)
+        self._authenticate_and_authorize_s3_action(bucket_name=self.bucket_name)  # before it is known if there is one
+        bucket = self.backend.get_bucket(self.bucket_name)
         settings = vars(bucket).setdefault("localaws_settings", BucketSettings())
         try:
             status, body = settings.answer(request.method, name, request.args.get("id"), self.body or b"")

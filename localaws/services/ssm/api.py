@@ -81,9 +81,10 @@ class LocalSSMBackend(SimpleSystemManagerBackend):
     def _targets(self, request: dict[str, Any]) -> list[LocalInstance]:
         """The instances a request names. One named by its identifier must be online; of targets, those that are."""
         online = {each.id: each for each in self.instances() if PING[each.state] == "Online"}
-        named = list(dict.fromkeys(request.get("InstanceIds") or []))
+        named = request.get("InstanceIds") or []
         if offline := [instance_id for instance_id in named if instance_id not in online]:
             raise InvalidInstanceId(offline, self.account_id)
+        _require_different(named)
         chosen = [online[instance_id] for instance_id in named]
         targets = request.get("Targets") or []
         for target in targets:
@@ -178,7 +179,9 @@ class LocalSSMResponse(SimpleSystemManagerResponse):
     def get_command_invocation(self) -> ActionResult:
         command = self.ssm_backend.command(self._get_param("CommandId"))
         invocation = command.invocations.get(self._get_param("InstanceId"))
-        if invocation is None or self._get_param("PluginName", PLUGIN) != PLUGIN:
+        if self._get_param("PluginName", PLUGIN) != PLUGIN:
+            raise SSMException("InvalidPluginName", "The plugin name isn't valid.")
+        if invocation is None:
             raise SSMException(
                 "InvocationDoesNotExist", "The command ID and managed node ID you specified didn't match."
             )
@@ -198,6 +201,7 @@ class LocalSSMResponse(SimpleSystemManagerResponse):
     def cancel_command(self) -> EmptyResult:
         command = self.ssm_backend.command(self._get_param("CommandId"))
         chosen = self._get_param("InstanceIds") or list(command.invocations)
+        _require_different(chosen)
         for instance_id in chosen:
             if instance_id not in command.invocations:
                 raise InvalidInstanceId([instance_id], self.current_account)
@@ -221,6 +225,11 @@ class LocalSSMResponse(SimpleSystemManagerResponse):
             and PING[instance.state] in wanted.get("PingStatus", PING.values())
         ]
         return self._paged("InstanceInformationList", answers)
+
+
+def _require_different(instance_ids: list[str]) -> None:
+    if twice := next((each for each in instance_ids if instance_ids.count(each) > 1), None):
+        raise SSMException("DuplicateInstanceId", f"The instance {twice} is named more than once.")
 
 
 def _information(instance: LocalInstance) -> dict[str, Any]:

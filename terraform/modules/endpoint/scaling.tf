@@ -1,6 +1,12 @@
 # The fleet follows its load between two bounds. Its current count is state of the endpoint and not an attribute here. A
 # promotion uses it as the new release's initial count, so it does not shrink a busy endpoint.
 
+# A fleet whose bounds are equal has nothing to scale, and no scalable target. SageMaker's burstable types need this.
+# A serverless variant has no fleet: requests start and end its containers.
+locals {
+  scales = !var.asleep && var.serverless == null && var.scaling.min_instances < var.scaling.max_instances
+}
+
 # SageMaker refuses to change the instance type of a variant that is a scalable target: "must be deregistered as
 # scalable target". A change of the type replaces the target: Terraform deletes it before it updates the endpoint, and
 # creates it afterwards.
@@ -9,8 +15,7 @@ resource "terraform_data" "instance_type" {
 }
 
 resource "aws_appautoscaling_target" "instances" {
-  # Requests start and end the containers of a serverless variant.
-  count = var.asleep || var.serverless != null ? 0 : 1
+  count = local.scales ? 1 : 0
 
   service_namespace  = "sagemaker"
   scalable_dimension = "sagemaker:variant:DesiredInstanceCount"
@@ -29,7 +34,7 @@ moved {
 }
 
 resource "aws_appautoscaling_policy" "instances" {
-  count = length(aws_appautoscaling_target.instances)
+  count = local.scales ? 1 : 0
 
   name               = "${var.name}-instances"
   policy_type        = "TargetTrackingScaling"

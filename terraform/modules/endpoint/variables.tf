@@ -122,7 +122,7 @@ variable "deployment" {
 }
 
 variable "scaling" {
-  description = "The scaling policy: the bounds of the fleet, and the metric per instance that the policy keeps at the target."
+  description = "The scaling policy: the bounds of the fleet, and the metric per instance that the policy keeps at the target. With equal bounds there is no policy."
   type = object({
     min_instances      = number
     max_instances      = number
@@ -135,6 +135,12 @@ variable "scaling" {
   validation {
     condition     = var.scaling.min_instances >= 1 && var.scaling.min_instances <= var.scaling.max_instances
     error_message = "The fleet must keep at least one instance and its minimum must not exceed its maximum."
+  }
+
+  # SageMaker guide, "Configure model auto scaling with the console": no burstable performance instances.
+  validation {
+    condition     = var.scaling.min_instances == var.scaling.max_instances || !startswith(var.instance_type, "ml.t")
+    error_message = "An endpoint on burstable instances (ml.t2 and others) must have a fixed number of them, because SageMaker does not scale them. Set min_instances and max_instances to the same number."
   }
 
   validation {

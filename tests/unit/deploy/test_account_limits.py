@@ -84,6 +84,11 @@ def check(account: FakeAccount, *changes: dict, **outputs: str) -> None:
 
 
 NO_ENDPOINT = FakeAccount(ml__m5__large_for_endpoint_usage=0)
+ONE_BURSTABLE = FakeAccount(
+    ml__m5__large_for_endpoint_usage=0,
+    ml__t2__medium_for_endpoint_usage=2,
+    ml__m6g__large_for_endpoint_usage=2,  # Graviton: the endpoint's module refuses it
+)
 TWO = FakeAccount(ml__m5__large_for_endpoint_usage=2)
 NO_NOTEBOOK = FakeAccount(ml__t3__medium_for_notebook_instance_usage=0)
 TEN = FakeAccount(concurrent=10)
@@ -101,6 +106,9 @@ TEN = FakeAccount(concurrent=10)
         (TEN, [UNRESERVED, PROVISIONED], ["predictor.provisioned = 1"]),
         (FakeAccount(concurrent=1000, reserved=895), [RESERVED], ["105 are unreserved", "at least 100"]),
         (FakeAccount(plan="FREE"), [INSTANCE], ["c7i.xlarge", "free plan", "c7i-flex.large, t3.micro"]),
+        (FakeAccount(plan="FREE"), [INSTANCE], ["Set ec2.instance_type to c7i-flex.large, or upgrade"]),
+        (ONE_BURSTABLE, [config("new", 1), ENDPOINT], ["to a type with a quota (ml.t2.medium), and for ml.t* also"]),
+        (ONE_BURSTABLE, [config("new", 1), ENDPOINT], ["endpoint.scaling = { min_instances = 1, max_instances = 1 }"]),
         (FakeAccount(**{STANDARD: 2}), [INSTANCE], [STANDARD, "is 2", "c7i.xlarge needs 4"]),
     ],
 )

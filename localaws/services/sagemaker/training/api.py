@@ -71,6 +71,14 @@ class TrainingOperations(Operations):
 
 def check(request: dict[str, Any]) -> None:
     """Raise ValidationException for a request that cannot be run here. Its members keep to the model already."""
+    if request.get("ServerlessJobConfig"):
+        raise InvalidRequest(
+            "The local AWS has no serverless training jobs: set ResourceConfig, not ServerlessJobConfig."
+        )
+    # The model requires none of these, because a serverless job has none.
+    for name in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
+        if name not in request:
+            raise InvalidRequest(f"{name} is required for a training job that is not serverless.")
     algorithm = request["AlgorithmSpecification"]
     if algorithm.get("AlgorithmName"):
         raise InvalidRequest("The local AWS has no algorithms of AWS: give a TrainingImage instead of AlgorithmName.")

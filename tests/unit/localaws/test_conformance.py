@@ -1,0 +1,140 @@
+"""What is made from AWS's service models: every operation that runs, what it refuses, and the errors that it declares.
+
+The server is one of this module's own, because the listings of a service are checked too.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from moto.core.utils import get_service_model
+
+from localaws.conformance.answers import read
+from localaws.conformance.checks import runs
+from localaws.conformance.refusals import read_refusal
+from localaws.conformance.run import HEAD, STORIES, run
+from localaws.conformance.wire import RawAnswer
+from localaws.context import REPOSITORY
+from localaws.operations import SERVICES
+from tests.unit.localaws.conftest import Server
+
+DATED = {"date": "Sun, 29 Nov 2026 00:00:00 GMT", "x-amzn-requestid": "a"}
+JSON = {**DATED, "content-type": "application/x-amz-json-1.1"}
+XML = {**DATED, "content-type": "text/xml"}
+
+
+@pytest.fixture(scope="module")
+def conforming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("conformance")).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def documented() -> list[str]:
+    document = (REPOSITORY / "docs" / "LOCALAWS.md").read_text()
+    shown = re.search(r"<!-- conformance:.*?-->\n(.*)\n<!-- /conformance -->", document, re.S)
+    assert shown is not None
+    return shown[1].splitlines()
+
+
+# The stories of SageMaker train, tune, serve and start a notebook: they wait for their processes.
+BY_COST = [pytest.param(each, marks=pytest.mark.slow if each == "sagemaker" else ()) for each in STORIES]
+
+
+@pytest.mark.parametrize("service", BY_COST)
+def test_a_service_conforms_and_the_document_has_its_counts(conforming: Server, service: str, documented: list[str]):
+    outcome = run(service, conforming.port)
+    assert outcome.faults == (), "\n".join(outcome.faults)
+    assert outcome.row() in documented, "print it again: python -m localaws conformance"
+
+
+def test_each_service_that_runs_something_is_in_the_table(documented: list[str]):
+    assert [service for service in SERVICES if runs(service)] == list(STORIES)
+    assert documented[:2] == HEAD.splitlines()
+    assert [row.split()[1] for row in documented[2:]] == list(STORIES)
+
+
+# --- the checks find what is wrong ---
+
+ALIAS = {"Name": "live", "FunctionVersion": "1"}
+TARGET = {
+    "ServiceNamespace": "lambda",
+    "ResourceId": "a",
+    "ScalableDimension": "lambda:function:ProvisionedConcurrency",
+}
+WHOLE = {**TARGET, "MinCapacity": 1, "MaxCapacity": 2, "RoleARN": "a" * 20, "CreationTime": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"Wrong": 1}, ".ScalableTargets[].Wrong is not in the model"),
+        ({"SuspendedState": None}, ".ScalableTargets[].SuspendedState is null"),
+        ({"MinCapacity": "1"}, ".ScalableTargets[].MinCapacity is not of the type integer: '1'"),
+        ({"CreationTime": "2026-11-29"}, ".ScalableTargets[].CreationTime is not of the type timestamp: '2026-11-29'"),
+        ({"ServiceNamespace": "none"}, "ScalableTargets.1.member.ServiceNamespace is 'none'"),
+    ],
+)
+def test_a_wrong_member_of_json_is_found(change: dict, fault: str):
+    operation = get_service_model("application-autoscaling").operation_model("DescribeScalableTargets")
+    right = {"ScalableTargets": [WHOLE]}
+    assert read(operation, "json", RawAnswer(200, JSON, json.dumps(right).encode()))[1] == []
+    wrong = {"ScalableTargets": [{**WHOLE, **change}]}
+    found = read(operation, "json", RawAnswer(200, JSON, json.dumps(wrong).encode()))[1]
+    assert len(found) == 1
+    assert found[0].startswith(fault)
+
+
+def test_a_required_member_that_is_missing_is_found():
+    operation = get_service_model("application-autoscaling").operation_model("DescribeScalableTargets")
+    without = {name: value for name, value in WHOLE.items() if name != "RoleARN"}
+    answer = RawAnswer(200, JSON, json.dumps({"ScalableTargets": [without]}).encode())
+    assert read(operation, "json", answer)[1] == ["ScalableTargets.1.member.RoleARN is None: Member must not be null"]
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("<IsTruncated>yes</IsTruncated>", ".IsTruncated is not true or false: 'yes'"),
+        ("<Wrong>a</Wrong>", ".Wrong is not in the model"),
+        ("<Marker>a</Marker><Marker>b</Marker>", ".Marker is there 2 times"),
+        (
+            "<EvaluationResults><item/></EvaluationResults>",
+            ".EvaluationResults.item is not in the model, which has member",
+        ),
+    ],
+)
+def test_a_wrong_element_of_xml_is_found(body: str, fault: str):
+    operation = get_service_model("iam").operation_model("SimulateCustomPolicy")
+    text = "<SimulateCustomPolicyResponse><SimulateCustomPolicyResult>{}</SimulateCustomPolicyResult>"
+    text += "<ResponseMetadata><RequestId>a</RequestId></ResponseMetadata></SimulateCustomPolicyResponse>"
+    assert read(operation, "query", RawAnswer(200, XML, text.format("").encode()))[1] == []
+    found = read(operation, "query", RawAnswer(200, XML, text.format(body).encode()))[1]
+    assert any(each.startswith(fault) for each in found), found
+
+
+def test_a_wrong_status_or_header_is_found():
+    operation = get_service_model("lambda").operation_model("CreateAlias")
+    body = json.dumps(ALIAS).encode()
+    headers = {**DATED, "content-type": "application/json"}
+    assert read(operation, "rest-json", RawAnswer(201, headers, body))[1] == []
+    assert read(operation, "rest-json", RawAnswer(200, headers, body))[1][0].startswith("the status is 200, not 201")
+    undated = {name: value for name, value in headers.items() if name != "date"}
+    assert read(operation, "rest-json", RawAnswer(201, undated, body))[1] == ["the header date is missing"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "fault"),
+    [
+        (200, {}, {}, "is not refused: 200 b'{}'"),
+        (400, {"x-amzn-errortype": "ResourceNotFoundException"}, {"Message": "a"}, "has the status 400"),
+        (404, {"x-amzn-errortype": "ResourceNotFoundException"}, {}, "has no message"),
+        (404, {}, {"Message": "a"}, "has no code"),
+    ],
+)
+def test_a_wrong_refusal_is_found(status: int, headers: dict, body: dict, fault: str):
+    operation = get_service_model("lambda").operation_model("GetAlias")
+    answer = RawAnswer(status, {**DATED, "content-type": "application/json", **headers}, json.dumps(body).encode())
+    assert any(each.startswith(fault) for each in read_refusal(operation, "rest-json", answer).faults)
