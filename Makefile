@@ -126,11 +126,13 @@ local-reset: setup ## Stop it and delete its state, datasets and models included
 	@$(PY) -m deploy.commands.local_reset
 
 ##@ Development
-.PHONY: test test-all test-fast coverage test-terraform bench lint fmt docs lock sbom audit scan clean
+.PHONY: test test-all test-soak test-fast coverage test-terraform bench lint fmt docs lock sbom audit scan clean
 test: setup lint ## Run lint, Terraform contracts, unit, packaged and end-to-end tests, except the slow ones
-	@$(PYTEST_ALL) -m "not slow"
+	@$(PYTEST_ALL) -m "not slow and not soak"
 test-all: setup lint ## Run the slow tests too: dogs, the EC2 instance, the notebook, ENV=local
-	@$(PYTEST_ALL)
+	@$(PYTEST_ALL) -m "not soak"
+test-soak: setup ## Deploy stacks for half an hour: an operator's accidents, each kind of endpoint, a new account, each resource type
+	@$(PYTEST_ALL) -m soak
 test-fast: setup ## Run the unit tests
 	@$(PY) -m pytest tests/unit -q -n 2
 coverage: setup ## Run the unit tests, print the coverage of each file, and fail below the floor in pyproject.toml

@@ -10,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parent.parent
 DOGS = ROOT.parent / "shared" / "data" / "dogs"
 END_TO_END = "tests/e2e/"
+SHARE_A_DEPLOYMENT = {"test_main_job.py", "test_hostile_requests.py", "test_notebook.py"}
 
 # Generated examples take longer on a busy machine; what they find does not change.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,10 +32,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class ByFile(LoadScopeScheduling):
-    """Tests that share expensive fixtures stay on one worker: those of a file, and the whole end-to-end tier."""
+    """Tests that share an expensive fixture stay on one worker: those of a file, and the files of one deployment."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return END_TO_END if nodeid.startswith(END_TO_END) else nodeid.split("::")[0]
+        file = nodeid.split("::")[0]
+        return END_TO_END if file.startswith(END_TO_END) and Path(file).name in SHARE_A_DEPLOYMENT else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:

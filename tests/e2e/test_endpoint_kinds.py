@@ -12,7 +12,7 @@ import pytest
 from localaws.ports import free_port
 from tests.e2e.deployment import ORDINARY, Deployment, checkout
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture

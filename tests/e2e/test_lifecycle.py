@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.unit.localaws.conftest import Server
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 SERVE = """
 def model_fn(folder):

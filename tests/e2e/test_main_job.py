@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from classifier import artifact
 
 from tests.conftest import ROOT
+from tests.e2e import permissions
 from tests.e2e.deployment import Deployment
 
 CURL = "curl -sS --aws-sigv4"
@@ -277,6 +279,55 @@ def test_a_broken_folder_is_named_before_anything_is_uploaded(deployment: Deploy
     assert result.returncode != 0
     assert "cut.jpg" in result.stdout
     assert "Nothing was uploaded" in result.stdout
+
+
+def test_each_permission_that_was_used_is_needed_and_named(deployment: Deployment):
+    """A replay of the recorded pairs through the real gate, not a second run of the steps: see `permissions`."""
+    address = f"http://127.0.0.1:{deployment.port}/_localaws/permissions"
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        principals = json.loads(answer.read())["principals"]
+    ours = {arn: each["used"] for arn, each in principals.items() if "pawprint" in arn or arn.endswith("user/deployer")}
+
+    swept = [permissions.sweep(deployment.client, deployment.port, arn, used) for arn, used in ours.items() if used]
+
+    faults = [fault for each in swept for fault in each.faults]
+    assert faults == [], "\n".join(faults)
+    not_tried = {action for each in swept for _, action in each.not_tried}
+    assert all(action.startswith(permissions.NOT_OPERATIONS) for action in not_tried), not_tried
+    assert sum(len(each.tried) for each in swept) > 100
+
+
+@pytest.mark.slow
+def test_a_role_without_one_permission_fails_the_step_that_needs_it(deployment: Deployment):
+    """Real runs of the function, of a training job and of an endpoint."""
+    iam, sagemaker = deployment.client("iam"), deployment.client("sagemaker")
+    outputs = json.loads(deployment.make("output"))
+    function = deployment.client("lambda").get_function(FunctionName=outputs["function_name"])["Configuration"]
+    with permissions.without(iam, function["Role"], "sagemaker:InvokeEndpoint"):
+        assert deployment.run("predict").returncode != 0
+    denied = "is not authorized to perform: {} on resource: "
+    assert denied.format("sagemaker:InvokeEndpoint") in deployment.make("logs", "WHAT=lambda")
+
+    with permissions.without(iam, outputs["training_role_arn"], "s3:GetObject"):
+        failed = deployment.run("train")
+    assert failed.returncode != 0
+    assert denied.format("s3:GetObject") in failed.stdout
+
+    served = sagemaker.describe_endpoint(EndpointName=outputs["endpoint_name"])
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=served["EndpointConfigName"])
+    model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+    other = {"EndpointName": "without-a-permission"}
+    with permissions.without(iam, model["ExecutionRoleArn"], "s3:GetObject"):
+        sagemaker.create_endpoint(**other, EndpointConfigName=served["EndpointConfigName"])
+
+        def it_has_settled() -> bool:
+            return sagemaker.describe_endpoint(**other)["EndpointStatus"] != "Creating"
+
+        wait_until(it_has_settled)
+    described = sagemaker.describe_endpoint(**other)
+    sagemaker.delete_endpoint(**other)
+    assert described["EndpointStatus"] == "Failed"
+    assert denied.format("s3:GetObject") in described["FailureReason"]
 
 
 def test_destroy_leaves_no_resource_and_down_no_process_and_apply_works_again(deployment: Deployment):

@@ -18,7 +18,7 @@ from localaws.ports import free_port
 from tests.e2e.deployment import ORDINARY, Deployment, checkout
 from tests.e2e.terminal import CTRL_C, Terminal
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")

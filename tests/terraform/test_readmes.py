@@ -89,6 +89,6 @@ def test_the_predictor_example_plans_a_closed_url_that_may_ask_the_given_endpoin
     asked = [
         statement["Resource"]
         for statement in json.loads(resources["aws_iam_role_policy"]["policy"])["Statement"]
-        if statement["Action"] == "sagemaker:InvokeEndpoint"
+        if "sagemaker:InvokeEndpoint" in statement["Action"]
     ]
-    assert asked == ["arn:aws:sagemaker:eu-west-1:123456789012:endpoint/somebody-elses"]
+    assert asked == [["arn:aws:sagemaker:eu-west-1:123456789012:endpoint/somebody-elses"]]
