@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from python_terraform import IsFlagged, Terraform
+from python_terraform import IsFlagged
 
 from deploy import (
     account_limits,
@@ -40,9 +36,7 @@ from deploy.costs.price_list import PriceList
 from deploy.deployment import Deployment
 from deploy.environment import TERRAFORM, Environment
 from deploy.sagemaker import releases
-
-# The lines of an apply that are printed: each completed change, slow changes, and the totals.
-PROGRESS = re.compile(r"module\.\S+: ((?!Read)\w+ complete|Still)|Plan: |No changes|(Apply|Destroy) complete")
+from deploy.terraform_program import TerraformProgram
 
 
 class Stack:
@@ -51,36 +45,34 @@ class Stack:
     def __init__(self, env: Environment):
         self.env = env
         env.home.chmod(0o700)  # the state contains every value of the stack
-        os.environ["TF_DATA_DIR"] = str(env.home / "terraform")
-        os.environ["TF_IN_AUTOMATION"] = "1"
-        venv = str(Path(sys.executable).parent)
-        os.environ["PATH"] = os.pathsep.join([*os.environ["PATH"].split(os.pathsep), venv])
         self._backend = backend.read(env)
-        self._folder = backend.working_folder(env, self._backend)
-        self._terraform = Terraform(working_dir=str(self._folder))
+        self._terraform = TerraformProgram(backend.working_folder(env, self._backend), env.home)
 
     def init(self) -> None:
         """Initialise providers and state. If that was done for the same files, return at once."""
         stamp = self.env.home / "terraform" / ".initialised"
+        folder = self._terraform.folder
         wanted = package.content_hash(
-            [(path.name, path) for path in (self._folder / ".terraform.lock.hcl", self._folder / "terraform.tf")]
+            [(path.name, path) for path in (folder / ".terraform.lock.hcl", folder / "terraform.tf")]
         )
-        modules = sorted(path.name for path in (self._folder / "modules").iterdir() if path.is_dir())
+        modules = sorted(path.name for path in (folder / "modules").iterdir() if path.is_dir())
         wanted = f"{wanted} {' '.join(modules)} {self._backend or ''}".rstrip()
         if stamp.is_file() and stamp.read_text() == wanted:
             return
         if self._backend:
             backend.require_migrated(self._state)
         console.step("Preparing Terraform")
-        place = {} if self._backend else {"backend_config": {"path": str(self._state)}}
-        self._init(self._terraform, reconfigure=IsFlagged, **place)
+        if self._backend:
+            self._init_shared(reconfigure=IsFlagged)
+        else:
+            self._terraform.init(reconfigure=IsFlagged, backend_config={"path": str(self._state)})
         stamp.write_text(wanted)
 
-    def _init(self, terraform: Terraform, **arguments: Any) -> None:
-        code, _, err = terraform.cmd("init", input=False, no_color=IsFlagged, **arguments)
-        if code:
-            create = f"\nTo create the bucket of the state: {console.make('backend')}" if self._backend else ""
-            raise Failure(f"Terraform could not be initialised:\n{err.strip()}{create}")
+    def _init_shared(self, **arguments: Any) -> None:
+        try:
+            self._terraform.init(**arguments)
+        except Failure as failure:
+            raise Failure(f"{failure}\nTo create the bucket of the state: {console.make('backend')}") from None
 
     def migrate(self) -> None:
         """Move the state of this machine, if there is one, to the bucket of the settings. Raises Failure.
@@ -97,9 +89,9 @@ class Stack:
                 )
             state_files.back_up(self._state)
             # Terraform moves a state from the backend that it was initialised with.
-            before = Terraform(working_dir=str(TERRAFORM))
-            self._init(before, reconfigure=IsFlagged, backend_config={"path": str(self._state)})
-            self._init(self._terraform, migrate_state=IsFlagged, force_copy=IsFlagged)
+            before = TerraformProgram(TERRAFORM, self.env.home)
+            before.init(reconfigure=IsFlagged, backend_config={"path": str(self._state)})
+            self._init_shared(migrate_state=IsFlagged, force_copy=IsFlagged)
             found = self._shared_state()
             if not found or not state_files.same_content(found, local):
                 raise Failure("Terraform did not copy the state to the bucket. The state of this machine is unchanged.")
@@ -127,18 +119,18 @@ class Stack:
 
         Raises Failure if the account's limits do not allow these changes.
         """
-        with self._inputs() as arguments, self._plan_file() as planned:
-            code = self._run("plan", **arguments, out=str(planned))
+        with self._inputs() as arguments, self._terraform.plan_file() as planned:
+            code = self._terraform.run("plan", **arguments, out=str(planned))
             if code == 0:
-                self._require_limits(self._show(planned))
+                self._require_limits(self._terraform.show(planned))
             return code
 
     def planned(self) -> dict[str, Any]:
         """The plan of an apply, as `terraform show -json` prints it. Raises Failure."""
-        with self._inputs() as arguments, self._plan_file() as planned:
-            if self._run_briefly("plan", **arguments, out=str(planned)):
+        with self._inputs() as arguments, self._terraform.plan_file() as planned:
+            if self._terraform.run_briefly("plan", **arguments, out=str(planned)):
                 raise Failure(f"There is no plan. To see why: {console.make('plan')}")
-            return self._show(planned)
+            return self._terraform.show(planned)
 
     def apply(self) -> int:
         """Apply everything. Returns Terraform's exit status.
@@ -219,10 +211,7 @@ class Stack:
         if not self._state.is_file() and not self._backend:
             return {}  # faster than Terraform, which would need to be initialised first
         self.init()
-        code, out, err = self._terraform.cmd("output", json=IsFlagged, no_color=IsFlagged)
-        if code:
-            raise Failure(f"The outputs of the stack could not be read:\n{err.strip()}")
-        return {name: output["value"] for name, output in json.loads(out).items()}
+        return self._terraform.outputs()
 
     @contextmanager
     def _inputs(self, release: releases.Releases | None = None) -> Generator[dict]:
@@ -246,24 +235,24 @@ class Stack:
         deployment = self.deployment()
         self._require_same_region(deployment)
         state_files.back_up(self._state)
-        with self._plan_file() as planned:
+        with self._terraform.plan_file() as planned:
             if unfinished.exists(self.env) and (code := self._adopt(arguments)):
                 return code
-            if code := self._run_briefly("plan", **arguments, out=str(planned)):
+            if code := self._terraform.run_briefly("plan", **arguments, out=str(planned)):
                 if "target" in arguments:  # Terraform refuses a part of the stack while others are to be renamed
                     console.warn(f"If a new version renames resources, apply all of it first: {console.make('apply')}")
                 return code
-            plan = self._show(planned)
+            plan = self._terraform.show(planned)
             self._require(plan, deployment, "destroy" if "destroy" in arguments else "apply")
             adopted = "destroy" not in arguments and self._import(plan, arguments, adoption.MADE_BY_SERVICES)
-            if adopted and (code := self._run_briefly("plan", **arguments, out=str(planned))):
+            if adopted and (code := self._terraform.run_briefly("plan", **arguments, out=str(planned))):
                 return code
             if prepare:
                 prepare(deployment)
             for name in losses.buckets_of_plan(plan):
                 bucket.empty(self._clients(plan)("s3"), name)
             unfinished.begin(self.env)
-            code = self._run_briefly("apply", str(planned), input=False, compact_warnings=IsFlagged)
+            code = self._terraform.run_briefly("apply", str(planned), input=False, compact_warnings=IsFlagged)
         if code == 0:
             unfinished.end(self.env)
             self._write_note()
@@ -273,10 +262,10 @@ class Stack:
         """Import what an interrupted apply left in AWS. Returns Terraform's exit status."""
         console.step("The last apply or destroy did not finish. Looking for what it left in AWS")
         arguments = {name: value for name, value in arguments.items() if name not in ("destroy", "target")}
-        with self._plan_file() as planned:
-            if code := self._run_briefly("plan", **arguments, out=str(planned)):
+        with self._terraform.plan_file() as planned:
+            if code := self._terraform.run_briefly("plan", **arguments, out=str(planned)):
                 return code
-            self._import(self._show(planned), arguments)
+            self._import(self._terraform.show(planned), arguments)
         return 0
 
     def _import(self, plan: dict[str, Any], arguments: dict[str, Any], only: tuple[str, ...] = ()) -> int:
@@ -284,9 +273,7 @@ class Stack:
         arguments = {name: value for name, value in arguments.items() if name in ("var_file", "input")}
         existing = list(adoption.found(plan, self._clients(plan), only))
         for address, identifier in existing:
-            code, _, err = self._terraform.cmd("import", address, identifier, **arguments, no_color=IsFlagged)
-            if code:
-                raise Failure(f"{address} exists in AWS as {identifier} but could not be imported:\n{err.strip()}")
+            self._terraform.import_resource(address, identifier, **arguments)
             console.done(f"{address} was in AWS already, as {identifier}")
         return len(existing)
 
@@ -326,18 +313,6 @@ class Stack:
         if deployment.has("artifacts_bucket") and version:
             state_files.write_note(deployment.client("s3"), deployment.artifacts_bucket, version)
 
-    @contextmanager
-    def _plan_file(self) -> Generator[Path]:
-        """The path of a plan, which is deleted afterwards because a plan contains every value of the stack."""
-        with tempfile.TemporaryDirectory(dir=self.env.home, prefix="plan-") as folder:
-            yield Path(folder, "tfplan")
-
-    def _show(self, planned: Path) -> dict[str, Any]:
-        code, out, err = self._terraform.cmd("show", str(planned), json=IsFlagged, no_color=IsFlagged)
-        if code:
-            raise Failure(f"The plan could not be read:\n{err.strip()}")
-        return json.loads(out)
-
     def _require_limits(self, plan: dict[str, Any]) -> None:
         region = plan["variables"]["region"]["value"]
         account_limits.require(plan, account_limits.AccountReader(self.env.client, region), self.env.tfvars)
@@ -356,35 +331,3 @@ class Stack:
         written = self.env.home / f"{name}.tfvars.json"
         written.write_text(json.dumps(values, indent=2))
         return written
-
-    def _run(self, command: str, **arguments) -> int:
-        """Run Terraform on this terminal. Returns its exit status."""
-        colour = {} if sys.stdout.isatty() else {"no_color": IsFlagged}
-        sys.stdout.flush()
-        code, _, _ = self._terraform.cmd(command, capture_output=False, **arguments, **colour)
-        return code
-
-    def _run_briefly(self, command: str, *words: str, **arguments) -> int:
-        """Run Terraform and show its changes and errors, but not its warnings, its outputs and its plan, which `make
-        plan` shows."""
-        argv = self._terraform.generate_cmd_string(command, *words, **arguments, no_color=IsFlagged)
-        error = interrupted = False
-        with subprocess.Popen(
-            argv, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as run:
-            assert run.stdout is not None
-            while True:
-                try:
-                    for line in run.stdout:
-                        error = error or line.startswith("Error")
-                        if error or PROGRESS.match(line):
-                            console.out.print(f"  {line.rstrip()}", markup=False)
-                    break
-                except KeyboardInterrupt:
-                    # Terraform gets Ctrl-C too. It finishes its running changes and writes its state. If its output
-                    # were not read meanwhile, the closed pipe would end it before that.
-                    interrupted = True
-                    console.warn("Terraform finishes the changes in progress and saves its state.")
-        if interrupted:
-            raise KeyboardInterrupt
-        return run.returncode

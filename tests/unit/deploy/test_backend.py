@@ -111,9 +111,8 @@ def test_a_setting_is_read_without_the_quotes_of_the_language(tmp_path):
 
 
 def apply(stack: Stack, tfvars: Path, given: str) -> subprocess.CompletedProcess:
-    argv = stack._terraform.generate_cmd_string("apply", var_file=str(tfvars), var={"given": given}, auto_approve=True)
-    argv = [word for word in argv if not word.startswith("-auto-approve")] + ["-auto-approve", "-no-color"]
-    return subprocess.run(argv, cwd=stack._folder, capture_output=True, text=True, timeout=600)
+    argv = ["terraform", "apply", f"-var-file={tfvars}", f"-var=given={given}", "-auto-approve", "-no-color"]
+    return subprocess.run(argv, cwd=stack._terraform.folder, capture_output=True, text=True, timeout=600)
 
 
 @pytest.mark.slow

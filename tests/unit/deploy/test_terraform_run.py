@@ -26,15 +26,15 @@ except KeyboardInterrupt:
 """
 READER = """
 import sys
-from deploy.terraform import Stack
-stack = Stack.__new__(Stack)
+from deploy.terraform_program import TerraformProgram
+program = TerraformProgram.__new__(TerraformProgram)
 class Fake:
     def generate_cmd_string(self, *_, **__):
         return [sys.executable, "-c", sys.argv[1], sys.argv[2]]
-stack._terraform = Fake()
-stack._folder = "."
+program._terraform = Fake()
+program.folder = "."
 try:
-    stack._run_briefly("apply")
+    program.run_briefly("apply")
 except KeyboardInterrupt:
     sys.exit(130)
 """
