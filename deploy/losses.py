@@ -62,9 +62,13 @@ def _is_expected(plan: dict[str, Any], resource: dict[str, Any], unfinished: boo
 
 
 def _changes_kind(plan: dict[str, Any]) -> bool:
-    """Whether the plan changes endpoint.kind. The function leaves the old endpoint before it is deleted."""
+    """Whether the plan changes endpoint.kind. The function leaves the old endpoint before it is deleted.
+
+    A stack of an older version has no such output, and its kind is not changed by the first apply.
+    """
     kind = plan.get("output_changes", {}).get("endpoint_kind", {})
-    return kind.get("after") is not None and kind.get("before") != kind.get("after")
+    before, after = kind.get("before"), kind.get("after")
+    return None not in (before, after) and before != after
 
 
 def buckets_of_plan(plan: dict[str, Any]) -> list[str]:

@@ -25,6 +25,12 @@ locals {
   }
 }
 
+# Stacks of older versions always had an endpoint. Without this, an apply would delete it and create another.
+moved {
+  from = module.endpoint
+  to   = module.endpoint[0]
+}
+
 module "endpoint" {
   source = "./modules/endpoint"
   count  = var.endpoint.kind == "in-function" ? 0 : 1

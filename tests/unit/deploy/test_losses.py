@@ -48,8 +48,9 @@ def test_an_endpoint_of_another_kind_is_no_loss_because_the_function_has_left_it
     plan = planned("aws_sagemaker_endpoint", ["delete"], name="e")
     plan["output_changes"] = {"endpoint_kind": {"before": "instances", "after": "in-function"}}
     assert losses.of_plan(plan, account.client) == []
-    plan["output_changes"]["endpoint_kind"]["before"] = "in-function"
-    assert len(losses.of_plan(plan, account.client)) == 1
+    for before in ("in-function", None):  # a stack of an older version has no such output
+        plan["output_changes"]["endpoint_kind"]["before"] = before
+        assert len(losses.of_plan(plan, account.client)) == 1
 
 
 @pytest.mark.parametrize("unfinished", [True, False])
