@@ -20,11 +20,8 @@ LIGHT_WORK = 80_000_000  # up to here an image is ordinary: a JPEG of 24 megapix
 ROW_WORK = 16  # a row has its own pointer and call, so 1 x 50,000,000 pixels are not 50 megapixels of work
 SAMPLES_PER_WORK = 5  # in a progressive JPEG, values of one component in one scan; an empty scan costs as much
 ARITHMETIC = 4  # times the work of Huffman codes
-WEBP_WORK, WEBP_LOSSLESS_WORK, WEBP_ALPHA_WORK = (
-    6,
-    7,
-    12,
-)  # of a pixel: libwebp decodes to RGBA on a canvas, and Pillow copies it twice
+# Of a pixel: libwebp decodes to RGBA on a canvas, and Pillow copies it twice.
+WEBP_WORK, WEBP_LOSSLESS_WORK, WEBP_ALPHA_WORK = 6, 7, 12
 TRANSPARENT_WORK = 8  # of a pixel in RGBA: it is converted and laid over white
 PNG_WORK = {0: 3, 2: 3, 3: 4, 4: TRANSPARENT_WORK, 6: TRANSPARENT_WORK}  # by the colour type; 0 is grey, 3 a palette
 MAX_SEGMENTS = 1000  # before the pixels of a JPEG; a profile or comment of 4 MiB takes 64
