@@ -78,6 +78,8 @@ class LoadReport:
                 sizes.step(*zip(*points, strict=True), where="post", marker="o", markersize=3, label=label)
         sizes.set_xlim(left=0)
         sizes.set(xlabel="seconds from the start", ylabel="count, or share")
+        for chart in (rates, events, sizes):  # without a value above 0, the axis would be from -0.05 to 0.05
+            chart.set_ylim(0, max(1.0, chart.get_ylim()[1]) * 1.05)
         for chart in (rates, times, events, sizes):
             chart.grid(alpha=0.3)
             if chart.get_legend_handles_labels()[0]:
