@@ -105,7 +105,7 @@ def test_all_of_a_small_account_must_stay_unreserved(limit, minimum):
 
 
 def variant(count: int, kind: str = "ml.m5.large") -> SimpleNamespace:
-    return SimpleNamespace(instance_type=kind, count=count)
+    return SimpleNamespace(instance_type=kind, count=count, serverless=None)
 
 
 def endpoint(*counts: int | None, status: str = "InService") -> SimpleNamespace:
