@@ -32,7 +32,8 @@ from localaws.validation import compiled
 
 # No operations of the local AWS: what the agent on an instance does is in the server's own process, and a function URL
 # is not an API (tests/unit/localaws/test_function_url.py).
-NOT_OPERATIONS = ("ssmmessages:", "ec2messages:", "ssm:UpdateInstanceInformation", "lambda:InvokeFunctionUrl")
+OF_THE_AGENT = ("ssmmessages:", "ec2messages:", "ssm:UpdateInstanceInformation", "ssm:ListInstanceAssociations")
+NOT_OPERATIONS = (*OF_THE_AGENT, "lambda:InvokeFunctionUrl")
 VERSION = "versionId=null"  # a query that is about a version of an object
 EC2_IDS = {"instance": "i", "security-group": "sg", "volume": "vol", "network-interface": "eni", "subnet": "subnet"}
 EC2_IDS |= {"security-group-rule": "sgr", "vpc": "vpc", "image": "ami"}

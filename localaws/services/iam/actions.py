@@ -106,9 +106,10 @@ RESOURCES: dict[str, dict[str, str]] = {
     },
     "sts": {"{RoleArn}": "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity"},
     "ecr": {
-        "repository/{repositoryName}": "BatchCheckLayerAvailability BatchGetImage GetDownloadUrlForLayer "
+        "arn:aws:ecr:{region}:{registryId}:repository/{repositoryName}": "BatchCheckLayerAvailability BatchGetImage "
+        "GetDownloadUrlForLayer "
         "CreateRepository DeleteRepository DescribeImages ListImages PutImage GetRepositoryPolicy SetRepositoryPolicy",
-        "repository/{repositoryNames[]}": "DescribeRepositories",
+        "arn:aws:ecr:{region}:{registryId}:repository/{repositoryNames[]}": "DescribeRepositories",
     },
     "kms": {
         "key/{KeyId}": "Decrypt Encrypt GenerateDataKey GenerateDataKeyWithoutPlaintext DescribeKey "

@@ -68,9 +68,10 @@ def needed(service: str, operation: str, params: Mapping[str, Any], region: str)
 def resources_of(service: str, operation: str, params: Mapping[str, Any], region: str) -> list[str]:
     """The ARNs of the resources that an operation is about; `*` if it has none."""
     known = {"region": region, "account": ACCOUNT_ID}
+    known = {"registryId": ACCOUNT_ID, **params, **known}  # a repository is in the caller's registry by default
     found: list[str] = []
     for template in _templates(service, operation):
-        found += _filled(service, template, {**params, **known}, region)
+        found += _filled(service, template, known, region)
     return found or ["*"]
 
 
