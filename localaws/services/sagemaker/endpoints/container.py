@@ -103,9 +103,11 @@ def unpack_model(variant: Variant, folder: Path, region: str) -> None:
         variant.role(region).client("s3").download_file(*location, str(archive))
         unpack_tar(archive, folder / "model")
     except ClientError as error:
+        # AWS's words (mlflow #2573). They name the role, and not the action that it lacks.
         raise HostingError(
-            f'Failed to download model data for variant "{variant.name}" from URL "{variant.model_data_url}". '
-            f"Please ensure that there is an object located at the URL. ({error.response['Error']['Code']})"
+            f'Failed to download model data for container "container_1" from URL: "{variant.model_data_url}". Please '
+            "ensure that there is an object located at the URL and that the role passed to CreateModel has permissions "
+            "to download the object."
         ) from error
     except CannotAssume as error:
         raise HostingError(
