@@ -18,7 +18,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SHIPPED = ("deploy", "localaws", "payloads", "bench", "terraform")
 DEVELOPMENT = ("tests", "tools")
 # Folders from which the project imports modules of its own.
-ROOTS = (".", "payloads/shared", "payloads/ec2", "payloads/inference", "payloads/lambda", "payloads/train")
+PAYLOADS = ("shared", "ec2", "in_function", "inference", "lambda", "train")
+ROOTS = (".", *(f"payloads/{name}" for name in PAYLOADS))
 TEST_ROOTS = ("tests/unit/predictor", "tests/unit/inference", "tests/unit/localaws", "tests/packaged")
 
 # Imported, but not from a distribution of this environment that can be declared.

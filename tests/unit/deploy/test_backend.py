@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,15 @@ variable "given" { default = "first" }
 resource "terraform_data" "given" { input = var.given }
 output "given" { value = terraform_data.given.output }
 """
+
+
+@pytest.fixture(autouse=True)
+def _variables() -> Iterator[None]:
+    """A stack sets variables of this process for Terraform. Other tests must not get them."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture

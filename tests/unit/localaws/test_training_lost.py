@@ -38,14 +38,15 @@ def sagemaker(localaws, wait_until) -> SageMaker:
 
 
 @pytest.fixture
-def deployment(localaws, tmp_path, monkeypatch) -> Deployment:
+def deployment(localaws, sagemaker, tmp_path, monkeypatch) -> Deployment:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ENDPOINT_URL", localaws.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     env = Environment(name="local", home=tmp_path, rehearsed=True)
-    return Deployment(env, {"name": "resumed", "region": "us-east-1"})
+    outputs = {"name": "resumed", "region": "us-east-1", "training_instance_type": "ml.m5.large"}
+    return Deployment(env, outputs | {"artifacts_bucket": sagemaker.bucket})
 
 
 def test_a_lost_instance_fails_the_job_by_name_and_nothing_is_left_running(sagemaker):

@@ -21,6 +21,7 @@ def request(**resources: dict) -> dict:
     definition = {
         "AlgorithmSpecification": {"TrainingInputMode": "File", "MetricDefinitions": [METRIC]},
         "OutputDataConfig": {"S3OutputPath": "s3://bucket"},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
         **resources,
     }
     return {"HyperParameterTuningJobConfig": config, "TrainingJobDefinition": definition}

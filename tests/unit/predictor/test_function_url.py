@@ -203,7 +203,7 @@ def test_a_bug_is_500_with_its_traceback_only_in_the_log(predictor, monkeypatch,
     def broken(*_):
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(predictor._endpoint, "predict", broken)
+    monkeypatch.setattr(predictor._model, "predict", broken)
     response = predictor.answer(image_event(JPEG), Context())
     assert response["statusCode"] == 500
     assert json.loads(response["body"])["error"]["code"] == "internal_error"
