@@ -1,6 +1,8 @@
 """What all tiers share."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 DOGS = ROOT.parent / "shared" / "data" / "dogs"
 END_TO_END = "tests/e2e/"
 SHARE_A_DEPLOYMENT = {"test_main_job.py", "test_hostile_requests.py", "test_notebook.py"}
+
+# A shell starts commands in the background with Ctrl-C ignored, and their child processes inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Generated examples take longer on a busy machine; what they find does not change.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

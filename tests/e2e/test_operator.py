@@ -131,7 +131,8 @@ def test_destroy_after_a_failed_apply_leaves_nothing(operated: Deployment):
 
     assert operated.client("s3").list_buckets()["Buckets"] == []
     assert [r["RoleName"] for r in operated.client("iam").list_roles()["Roles"] if "pawprint" in r["RoleName"]] == []
-    assert operated.client("logs").describe_log_groups()["logGroups"] == []
+    groups = operated.client("logs").describe_log_groups()["logGroups"]
+    assert [group["logGroupName"] for group in groups if "pawprint" in group["logGroupName"]] == []
     assert operated.client("lambda").list_functions()["Functions"] == []
     assert operated.client("sagemaker").list_endpoints()["Endpoints"] == []
     assert operated.client("sagemaker").list_notebook_instances()["NotebookInstances"] == []
