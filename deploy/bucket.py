@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -10,6 +11,14 @@ from deploy.console import Failure
 
 PAGE = 1000  # versions that S3 lists and deletes in one request
 MOST_COUNTED = 100_000  # objects; listing more takes minutes
+
+
+def note(s3: Any, bucket: str, key: str) -> Any:
+    """A JSON document of ours in the bucket; None if there is no such document or bucket."""
+    try:
+        return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+        return None
 
 
 def contents(s3: Any, bucket: str) -> str:

@@ -146,7 +146,7 @@ def current() -> Environment:
 
 
 def ask_local_aws(what: str) -> dict:
-    """What the running local AWS tells of itself: `health` or `permissions`. Raises Failure if it does not answer."""
+    """What the running local AWS answers about itself: `health` or `permissions`. Raises Failure if it does not answer."""
     port = local_port()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:

@@ -6,6 +6,7 @@ The request is the one that `make curl` prints. It is signed with the caller's c
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import mimetypes
 import shlex
@@ -141,3 +142,12 @@ def credentials_hint(deployment: Deployment) -> str | None:
         return None
     export = 'eval "$(aws configure export-credentials --format env)"'
     return f"# the command reads your credentials from the environment: {export}"
+
+
+def grey_image() -> bytes:
+    """A grey JPEG of 64 x 64 pixels, to see whether a model answers at all."""
+    from PIL import Image
+
+    image = io.BytesIO()
+    Image.new("RGB", (64, 64), (128, 128, 128)).save(image, format="JPEG")
+    return image.getvalue()

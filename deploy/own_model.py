@@ -7,7 +7,6 @@ comes. So the new version is asked first, as `$LATEST`, while the alias is still
 from __future__ import annotations
 
 import base64
-import io
 import json
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -15,6 +14,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from deploy import console
 from deploy.console import Failure
 from deploy.deployment import Deployment
+from deploy.function import grey_image
 
 LATEST = "$LATEST"
 READ_SECONDS = 120  # a start of up to 10 seconds, then a start with the function's own timeout
@@ -40,11 +40,7 @@ def require_configuration(deployment: Deployment) -> None:
 
 def ask_once(deployment: Deployment, release: str, qualifier: str) -> None:
     """Request one prediction from a version of the function. Raise Failure if there is no prediction."""
-    from PIL import Image
-
-    image = io.BytesIO()
-    Image.new("RGB", (64, 64), (128, 128, 128)).save(image, format="JPEG")
-    question = json.dumps({"image": base64.b64encode(image.getvalue()).decode()}).encode()
+    question = json.dumps({"image": base64.b64encode(grey_image()).decode()}).encode()
     client = deployment.client("lambda", read_timeout=READ_SECONDS)
     try:
         answer = client.invoke(FunctionName=deployment.function_name, Qualifier=qualifier, Payload=question)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy import console, settings
+from deploy import bucket, console, settings
 from deploy.console import Failure
 from deploy.deployment import Deployment
 
@@ -31,12 +31,8 @@ def read(deployment: Deployment) -> SleepNote | None:
     """The note; None if the stack is awake or not deployed."""
     if not deployment.has("artifacts_bucket", "region"):
         return None
-    s3 = deployment.client("s3")
-    try:
-        body = s3.get_object(Bucket=deployment.artifacts_bucket, Key=NOTE)["Body"].read()
-    except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
-        return None
-    return SleepNote(**json.loads(body))
+    found = bucket.note(deployment.client("s3"), deployment.artifacts_bucket, NOTE)
+    return SleepNote(**found) if found else None
 
 
 def is_asleep(deployment: Deployment) -> bool:

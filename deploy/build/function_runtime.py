@@ -7,13 +7,9 @@ their tests and tools. Everything together stays below Lambda's limit of 250 MB 
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 
-from deploy.build.serving_runtime import FOLDER, NEVER_LOADED, PLATFORM, install, prune
-from deploy.environment import BUILD
+from deploy.build.serving_runtime import NEVER_LOADED, PLATFORM, install_for, made_once
 from deploy.setup import SERVING_IMAGE, locked_stanza
 from localaws import images
 
@@ -29,16 +25,8 @@ def folder() -> Path:
     image = images.find(SERVING_IMAGE)
     assert image is not None
     stanza = locked_stanza("openvino") + "".join(locked_stanza(package, image.lock) for package in OF_THE_IMAGE)
-    name = hashlib.sha256(f"{stanza} {PLATFORM} {PYTHON} {UNUSED}".encode()).hexdigest()[:16]
-    made = BUILD / "function-runtime" / name
-    if not made.is_dir():
-        made.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=made.parent))
-        target = partial / FOLDER / f"cpython-{PYTHON.replace('.', '')}-linux-x86_64"
-        install(stanza, PYTHON, target)
-        prune(target, UNUSED)
-        try:
-            partial.rename(made)
-        except OSError:  # another process was faster
-            shutil.rmtree(partial)
-    return made
+    return made_once(
+        "function-runtime",
+        f"{stanza} {PLATFORM} {PYTHON} {UNUSED}",
+        lambda made: install_for(PYTHON, stanza, made, UNUSED),
+    )

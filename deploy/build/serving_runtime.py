@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy import console
@@ -58,20 +59,33 @@ def folder() -> Path:
     assert image is not None
     stanza = "".join(locked_stanza(package) for package in PACKAGES)
     description = json.dumps(describe(image, stanza), indent=2, sort_keys=True) + "\n"
-    name = hashlib.sha256(f"{stanza} {PLATFORM} {NEVER_LOADED} {description}".encode()).hexdigest()[:16]
-    made = BUILD / "serving-runtime" / name
+
+    def fill(made: Path) -> None:
+        install_for(image.python, stanza, made, NEVER_LOADED)
+        (made / DESCRIPTION).write_text(description)
+
+    return made_once("serving-runtime", f"{stanza} {PLATFORM} {NEVER_LOADED} {description}", fill)
+
+
+def made_once(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
+    """The folder in build/ that `fill` makes for this key. It is complete or absent, also if two processes make it."""
+    made = BUILD / kind / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not made.is_dir():
         made.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(dir=made.parent))
-        target = partial / FOLDER / f"cpython-{image.python.replace('.', '')}-linux-x86_64"
-        install(stanza, image.python, target)
-        prune(target)
-        (partial / DESCRIPTION).write_text(description)
+        fill(partial)
         try:
             partial.rename(made)
         except OSError:  # another process was faster
             shutil.rmtree(partial)
     return made
+
+
+def install_for(python: str, stanza: str, made: Path, unused: tuple[str, ...]) -> None:
+    """Install packages for an interpreter on Linux x86-64, where `own_packages.py` finds them, without unused files."""
+    target = made / FOLDER / f"cpython-{python.replace('.', '')}-linux-x86_64"
+    install(stanza, python, target)
+    prune(target, unused)
 
 
 def describe(image: images.Image, stanza: str) -> dict:

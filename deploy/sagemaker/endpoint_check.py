@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from deploy import console, own_model
 from deploy.console import Failure
 from deploy.deployment import IN_FUNCTION, Deployment
+from deploy.function import grey_image
 
 START_SECONDS = 240  # a container of an endpoint may take as long to become healthy
 
@@ -48,12 +48,8 @@ def ask_once(deployment: Deployment, release: str) -> None:
     The health check of AWS's serving image succeeds without a running replica, so the endpoint can be in service with a
     model that cannot load or answer.
     """
-    from PIL import Image
-
-    image = io.BytesIO()
-    Image.new("RGB", (64, 64), (128, 128, 128)).save(image, format="JPEG")
     try:
-        answer = _invoke(deployment, image.getvalue())
+        answer = _invoke(deployment, grey_image())
         json.loads(answer)["predictions"][0]["label"]
     except (ClientError, ReadTimeoutError, ValueError, LookupError, TypeError) as error:
         raise Failure(f"{release} is in service but does not answer a test image: {error}\n{its_log()}") from error

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from classifier import artifact
 
-from deploy import own_model
+from deploy import bucket, own_model
 from deploy.deployment import IN_FUNCTION, Deployment
 
 KEY = "deployments/releases.json"
@@ -56,12 +56,9 @@ def read(deployment: Deployment) -> Releases | None:
     """The record of promotions. None if the endpoint still serves the bootstrap model."""
     if not deployment.has("artifacts_bucket"):
         return None
-    s3 = deployment.client("s3")
-    try:
-        body = s3.get_object(Bucket=deployment.artifacts_bucket, Key=KEY)["Body"].read()
-    except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+    document = bucket.note(deployment.client("s3"), deployment.artifacts_bucket, KEY)
+    if document is None:
         return None
-    document = json.loads(body)
     models = {name: Release(**model) for name, model in document["models"].items()}
     return Releases(current=document["current"], models=models)
 
