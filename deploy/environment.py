@@ -146,7 +146,7 @@ def current() -> Environment:
 
 
 def ask_local_aws(what: str) -> dict:
-    """What the running local AWS answers about itself: `health` or `permissions`. Raises Failure if it does not answer."""
+    """The answer of the running local AWS about its `health` or `permissions`. Raises Failure if there is none."""
     port = local_port()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:

@@ -32,14 +32,24 @@ def require_configuration(deployment: Deployment) -> None:
     if deployment.endpoint_kind == IN_FUNCTION:
         own_model.require_configuration(deployment)
         return
-    sagemaker = deployment.client("sagemaker")
-    live = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
+    live = _created(deployment)
     if live["EndpointStatus"] != "InService" or live["EndpointConfigName"] != deployment.endpoint_config_name:
         raise Failure(
             f"The endpoint {deployment.endpoint_name} is {live['EndpointStatus']} on the configuration "
             f"{live['EndpointConfigName']}, not on {deployment.endpoint_config_name}: "
             f"{live.get('FailureReason') or 'SageMaker reports no reason'}. {its_log()}"
         )
+
+
+def _created(deployment: Deployment) -> dict:
+    """The endpoint's description. Waits while its container starts, as after a restart of the local AWS."""
+    sagemaker = deployment.client("sagemaker")
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        live = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
+        if live["EndpointStatus"] != "Creating" or time.monotonic() > deadline:
+            return live
+        time.sleep(deployment.env.poll_seconds(5))
 
 
 def ask_once(deployment: Deployment, release: str) -> None:

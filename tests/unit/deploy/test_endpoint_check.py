@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from deploy import own_model
@@ -145,6 +146,20 @@ def test_a_serverless_container_that_is_still_starting_is_waited_for(account, mo
     assert apply(account, monkeypatch, deployment) == 0
 
     assert (len(pauses), answers) == (1, [])
+
+
+def test_a_container_that_still_starts_is_waited_for(monkeypatch, deployment):
+    endpoint = sagemaker_backends["123456789012"]["us-east-1"].endpoints["pawprint"]
+    endpoint.endpoint_status = "Creating"
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        endpoint.endpoint_status = "InService"
+
+    monkeypatch.setattr(endpoint_check.time, "sleep", sleep)
+    endpoint_check.require_configuration(deployment)
+    assert len(waited) == 1
 
 
 def test_a_promotion_whose_model_does_not_answer_rolls_back_and_names_the_log(
