@@ -7,6 +7,7 @@ not count, so the name does not depend on the machine's compressor.
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import json
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -53,9 +56,17 @@ Members = list[tuple[str, Path]]
 def build(kind: str = INSTANCES) -> dict[str, dict[str, str]]:
     """Bring every archive up to date and return the manifest: `{payload: {file, sha256, key}}`.
 
-    Only the endpoint's kind in-function needs the function with the model's libraries, which takes seconds. Unchanged archives are not written again. Raises CalledProcessError if the bootstrap model cannot be made.
+    Only the endpoint's kind in-function needs the function with the model's libraries, which takes seconds. Unchanged
+    archives are not written again. A second build of the same checkout waits for the first one. Raises
+    CalledProcessError if the bootstrap model cannot be made.
     """
     BUILD.mkdir(exist_ok=True)
+    with (BUILD / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(kind)
+
+
+def _build(kind: str) -> dict[str, dict[str, str]]:
     known = read_manifest()
     manifest = {
         "train": pack_tar("train", payload_members("train"), known),
@@ -69,7 +80,8 @@ def build(kind: str = INSTANCES) -> dict[str, dict[str, str]]:
     manifest["bootstrap"] = pack_bootstrap(manifest["inference"], known)
     if manifest != known:
         text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-        (BUILD / "manifest.json").write_text(text)
+        with replaced("manifest.json") as unfinished:
+            unfinished.write_text(text)
     return manifest
 
 
@@ -80,6 +92,14 @@ def read_manifest() -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         return {}
     return {name: entry for name, entry in manifest.items() if (BUILD / entry["file"]).is_file()}
+
+
+@contextmanager
+def replaced(name: str) -> Generator[Path]:
+    """A new file that replaces the one in the build folder at the end. Terraform may read the old one meanwhile."""
+    unfinished = BUILD / f".{name}"
+    yield unfinished
+    unfinished.replace(BUILD / name)
 
 
 def members_below(folder: Path, prefix: str = "", only: set[str] | None = None) -> Members:
@@ -139,7 +159,8 @@ def pack_tar(payload: str, members: Members, known: dict) -> dict[str, str]:
     made = entry(payload, content_hash(members), "tar.gz")
     if known.get(payload) != made:
         with (
-            (BUILD / made["file"]).open("wb") as raw,
+            replaced(made["file"]) as unfinished,
+            unfinished.open("wb") as raw,
             gzip.GzipFile(fileobj=raw, mode="wb", filename="", mtime=0) as compressed,
             tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
         ):
@@ -160,7 +181,7 @@ def pack_zip(
     the hash of its bytes. One that Lambda reads from S3 is: there, the key names its contents."""
     made = entry(payload, content_hash(members), "zip")
     if known.get(payload) != made:
-        with zipfile.ZipFile(BUILD / made["file"], "w", compression) as archive:
+        with replaced(made["file"]) as unfinished, zipfile.ZipFile(unfinished, "w", compression) as archive:
             for name, path in members:
                 member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
                 member.external_attr = (0o100000 | mode(path)) << 16
@@ -181,13 +202,8 @@ def pack_bootstrap(serving: dict[str, str], known: dict) -> dict[str, str]:
     made = entry("bootstrap", content_hash([(maker.name, maker)], serving["sha256"], *libraries), "tar.gz")
     if known.get("bootstrap") != made:
         console.step("Making the bootstrap model (ImageNet, EfficientNet-Lite0)")
-        command = [
-            sys.executable,
-            "-m",
-            "deploy.build.bootstrap_model",
-            str(BUILD / serving["file"]),
-            str(BUILD / made["file"]),
-        ]
-        subprocess.run(command, check=True, cwd=ROOT)
+        with replaced(made["file"]) as unfinished:
+            command = [sys.executable, "-m", "deploy.build.bootstrap_model", str(BUILD / serving["file"]), str(unfinished)]
+            subprocess.run(command, check=True, cwd=ROOT)
         console.done(f"packaged {made['file']}")
     return made

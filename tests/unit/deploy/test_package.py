@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -37,6 +41,32 @@ def test_the_bytes_depend_on_contents_only(payload: Path):
     package.pack_zip("p", package.members_below(payload), known={})
 
     assert first == ((package.BUILD / "p.tar.gz").read_bytes(), (package.BUILD / "p.zip").read_bytes())
+
+
+def test_a_build_waits_for_another_one_of_the_same_checkout(payload: Path):
+    program = (
+        "import pathlib; from deploy.build import package\n"
+        f"package.BUILD = pathlib.Path({str(package.BUILD)!r})\n"
+        "package._build = lambda kind: print((package.BUILD / 'first').is_file())\n"
+        "print('started', flush=True); package.build()"
+    )
+    with (package.BUILD / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=package.ROOT)
+        assert second.stdout.readline() == "started\n"
+        time.sleep(0.2)  # a build that does not wait looks for the file now
+        (package.BUILD / "first").touch()
+    assert second.communicate()[0] == "True\n"
+
+
+def test_an_archive_that_is_being_written_does_not_replace_the_finished_one(payload: Path):
+    package.pack_tar("p", package.members_below(payload), known={})
+    finished = (package.BUILD / "p.tar.gz").read_bytes()
+
+    with pytest.raises(FileNotFoundError):
+        package.pack_tar("p", [*package.members_below(payload), ("gone", payload / "gone")], known={})
+
+    assert (package.BUILD / "p.tar.gz").read_bytes() == finished
 
 
 def test_unchanged_archives_are_not_written_again(payload: Path):
