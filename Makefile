@@ -8,12 +8,12 @@ MAKEFLAGS += --no-print-directory
 
 ENV ?= local
 PYTHON ?= python3
-# ENV=aws REHEARSE=1 has a local AWS of its own, so it does not disturb that of ENV=local (see deploy/environment.py).
+# The environments with REHEARSE=1 share a local AWS of their own, apart from that of ENV=local (deploy/environment.py).
 DRESS := $(if $(REHEARSE),$(filter-out local,$(ENV)))
 LOCALAWS_PORT ?= $(if $(DRESS),4567,4566)
 PAWPRINT_HOME ?= $(CURDIR)/.local
 export ENV REHEARSE LOCALAWS_PORT PAWPRINT_HOME CONFIRM
-export LOCALAWS_HOME := $(PAWPRINT_HOME)/$(if $(DRESS),$(DRESS)-rehearsal/)localaws
+export LOCALAWS_HOME := $(PAWPRINT_HOME)/$(if $(DRESS),aws-rehearsal/)localaws
 export PYTHONPATH := $(CURDIR):$(CURDIR)/payloads/shared
 export TF_CLI_CONFIG_FILE := $(PAWPRINT_HOME)/terraform.rc
 unexport PYTHONDONTWRITEBYTECODE  # with it, every command compiles all its imports, which takes seconds

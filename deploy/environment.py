@@ -28,6 +28,7 @@ TERRAFORM = ROOT / "terraform"
 
 # The ports of the ordinary rehearsal and the dress rehearsal. Each has its own local AWS; both can run at once.
 PORTS = {"local": "4566", "rehearsal": "4567"}
+DRESS = "-rehearsal"  # ends the names of the homes of dress rehearsals
 ACCOUNT = "123456789012"  # the invented account of the local AWS
 
 # The only Terraform values that differ between a dress rehearsal and a real run. They follow the settings of the
@@ -72,6 +73,11 @@ class Environment:
     @property
     def tfvars(self) -> Path:
         return TERRAFORM / "environments" / f"{self.name}.tfvars"
+
+    @property
+    def homes_in_account(self) -> list[Path]:
+        """The homes of all environments that use the same local AWS."""
+        return sorted(self.home.parent.glob(f"*{DRESS}")) if self.is_dress_rehearsal else [self.home]
 
     @property
     def asks_before_destroy(self) -> bool:
@@ -138,8 +144,9 @@ def current() -> Environment:
     if name == "local":
         point_at_local_aws(PORTS["local"], home / "localaws")
     elif rehearsed:
-        environment = Environment(name, home / f"{name}-rehearsal", rehearsed)
-        point_at_local_aws(PORTS["rehearsal"], environment.home / "localaws")
+        environment = Environment(name, home / f"{name}{DRESS}", rehearsed)
+        # One account for all of them, so that stacks can be rehearsed side by side.
+        point_at_local_aws(PORTS["rehearsal"], home / f"aws{DRESS}" / "localaws")
     os.environ["TF_CLI_CONFIG_FILE"] = str(home / "terraform.rc")
     environment.home.mkdir(parents=True, exist_ok=True)
     return environment

@@ -20,8 +20,8 @@ KEPT = "logs"  # the logs of the commands, which may still be useful after a res
 
 
 def doomed(env: Environment) -> list[Path]:
-    """What a reset deletes: the state of the local AWS and this machine's files for the environment."""
-    remembered = [path for path in env.home.iterdir() if path.name != KEPT]
+    """What a reset deletes: the state of the local AWS and this machine's files for each stack in it."""
+    remembered = [path for home in env.homes_in_account for path in home.iterdir() if path.name != KEPT]
     home = Path(os.environ["LOCALAWS_HOME"])
     return sorted({*remembered, *([home] if home.exists() else [])})
 

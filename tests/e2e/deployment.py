@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,13 @@ def checkout(folder: Path) -> Path:
     (folder / ".venv").symlink_to(ROOT / ".venv")
     shutil.copytree(ROOT / "build", folder / "build")
     return folder
+
+
+def wait_until(condition, seconds: float = 1200) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{condition.__name__} did not come true within {seconds} s"
+        time.sleep(0.2)
 
 
 @dataclass

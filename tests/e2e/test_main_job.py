@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import threading
-import time
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from classifier import artifact
 from deploy.build import package
 from tests.conftest import ROOT
 from tests.e2e import permissions
-from tests.e2e.deployment import Deployment
+from tests.e2e.deployment import Deployment, wait_until
 
 CURL = "curl -sS --aws-sigv4"
 
@@ -34,13 +33,6 @@ def ask(line: str) -> dict:
     """Run a pasted curl command. Returns the JSON answer."""
     answer = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=300, check=True)
     return json.loads(answer.stdout)
-
-
-def wait_until(condition, seconds: float = 1200) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{condition.__name__} did not come true within {seconds} s"
-        time.sleep(0.2)
 
 
 class Client(threading.Thread):

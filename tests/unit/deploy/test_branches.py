@@ -23,6 +23,7 @@ REASONS = {
     "deploy/environment.py: Environment.__str__": "the same",
     "deploy/environment.py: Environment.asks_before_destroy": "ENV=local is destroyed without confirmation: its "
     "data is a rehearsal's. REHEARSE=1 asks, like AWS",
+    "deploy/environment.py: Environment.homes_in_account": "dress rehearsals share one local AWS",
     "deploy/environment.py: Environment.is_dress_rehearsal": "the two other properties use it",
     "deploy/environment.py: Environment.patience_seconds": "a local AWS does not restart by itself; only a "
     "wait differs",

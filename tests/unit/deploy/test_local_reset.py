@@ -25,6 +25,7 @@ def rehearsal(account, monkeypatch) -> Path:
         "local/logs/up.log",
         "aws/terraform.tfstate",
         "aws-rehearsal/localaws/s3/object",
+        "dev-rehearsal/terraform.tfstate",
         "terraform.rc",
     ):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +46,7 @@ def test_confirmed_it_deletes_the_rehearsal_and_nothing_else(rehearsal, monkeypa
         "local/logs/up.log",
         "aws/terraform.tfstate",
         "aws-rehearsal/localaws/s3/object",
+        "dev-rehearsal/terraform.tfstate",
         "terraform.rc",
     }
     assert "3 files, 0.0 MB" in capsys.readouterr().err
@@ -87,7 +89,7 @@ def test_on_aws_there_is_nothing_to_reset(rehearsal, monkeypatch):
     assert left(rehearsal) == before
 
 
-def test_the_dress_rehearsal_is_deleted_alone(rehearsal, monkeypatch):
+def test_the_dress_rehearsals_which_share_a_local_aws_are_deleted_alone(rehearsal, monkeypatch):
     monkeypatch.setenv("ENV", "aws")
     monkeypatch.setenv("REHEARSE", "1")
     monkeypatch.setenv("CONFIRM", "yes")
@@ -95,7 +97,7 @@ def test_the_dress_rehearsal_is_deleted_alone(rehearsal, monkeypatch):
 
     local_reset.main()
 
-    assert before - left(rehearsal) == {"aws-rehearsal/localaws/s3/object"}
+    assert before - left(rehearsal) == {"aws-rehearsal/localaws/s3/object", "dev-rehearsal/terraform.tfstate"}
 
 
 def test_a_link_is_deleted_but_not_its_target(rehearsal, monkeypatch, tmp_path_factory):
