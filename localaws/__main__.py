@@ -144,7 +144,11 @@ def status(home: Path, port: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["up", "down", "restart", "status", "serve", "operations", "conformance"])
-    command = parser.parse_args().command
+    parser.add_argument("--target", choices=["local", "aws"], default="local", help="conformance: what is asked")
+    parser.add_argument("--service", action="append", default=[], help="conformance --target aws: only this service")
+    parser.add_argument("--record", type=Path, default=Path("aws-answers.jsonl"), help="where its answers are written")
+    arguments = parser.parse_args()
+    command = arguments.command
     home, port = configured_home(), configured_port()
     if command == "serve":
         from localaws.server import serve  # imports moto, which the other commands do not need
@@ -154,9 +158,10 @@ def main() -> None:
     if command == "operations":
         print(table())
     if command == "conformance":
-        from localaws.conformance.run import report
+        from localaws.conformance import against, run
 
-        print(report())
+        to_aws = arguments.target == "aws"
+        print(against.report(arguments.record, arguments.service) if to_aws else run.report())
     if command in ("down", "restart"):
         print(down(home))
     if command in ("up", "restart"):

@@ -5,25 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from deploy import console
+from deploy import console, terraform_checks
 from deploy.console import Failure
 from deploy.environment import TERRAFORM
-from deploy.terraform_checks import environment
 
 
 def main() -> None:
-    for command in (["init", "-backend=false", "-input=false"], ["test"]):
-        console.step(f"terraform {command[0]}")
-        colour = [] if sys.stdout.isatty() else ["-no-color"]
-        result = subprocess.run(
-            ["terraform", *command, *colour],
-            cwd=TERRAFORM,
-            env=environment(),
-            capture_output=command[0] == "init",
-            text=True,
-        )
-        if result.returncode:
-            raise Failure(f"terraform {command[0]} failed. {result.stderr or ''}".strip())
+    colour = [] if sys.stdout.isatty() else ["-no-color"]
+    console.step("terraform test")
+    with terraform_checks.initialised() as variables:
+        result = subprocess.run(["terraform", "test", *colour], cwd=TERRAFORM, env=variables)
+    if result.returncode:
+        raise Failure("terraform test failed.")
 
 
 if __name__ == "__main__":

@@ -117,14 +117,15 @@ class Checks:
         for operation in runs(self.service):
             member = compiled(self.model(operation))
             for protocol in wire.protocols(self.service):
-                for about, codes, params, tamper in () if member is None else self._broken(member, operation, protocol):
+                for about, codes, params, tamper in () if member is None else self.broken(member, operation, protocol):
                     answer = self.connection.send(self.service, operation, params, protocol, tamper)
                     self._check(operation, answer, codes, protocol, f"{about}, {protocol}")
                     self.invalid += 1
 
-    def _broken(
+    def broken(
         self, member: Member, operation: str, protocol: str
     ) -> Iterator[tuple[str, set[str], dict[str, Any], wire.Tamper | None]]:
+        """Requests that break one constraint each: what it is, the codes for it, parameters, a change to what is written."""
         params = value_for(member, True)
         for kind, where, broken in mutants(member, params):
             unsaid = protocol in ("ec2", "query") and unwritten(broken)

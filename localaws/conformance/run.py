@@ -60,7 +60,7 @@ class Conformity:
 
 def run(service: str, port: int) -> Conformity:
     """Run all checks of a service against the local AWS on this port."""
-    connection = Wire(port)
+    connection = Wire(f"http://127.0.0.1:{port}")
     checks = Checks(service, connection)
     account.make_role(checks, "conformance")
     try:

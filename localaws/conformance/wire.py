@@ -5,10 +5,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.credentials import Credentials
 from botocore.httpchecksum import apply_request_checksum
 from botocore.serialize import create_serializer
@@ -36,11 +36,13 @@ def protocols(service: str) -> list[str]:
 
 
 class Wire:
-    """A connection to a local AWS on this machine, as its root or with other keys."""
+    """A connection to one service of AWS, or to a local AWS: to its root, or with other keys."""
 
-    def __init__(self, port: int, keys: Credentials | None = None):
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
-        self._host = f"127.0.0.1:{port}"
+    def __init__(self, url: str, keys: Credentials | None = None, region: str = REGION):
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.netloc, timeout=SECONDS)
+        self._url, self._region = f"{parts.scheme}://{parts.netloc}", region
         self._keys = keys or Credentials("test", "test")
 
     def send(
@@ -55,12 +57,21 @@ class Wire:
         _sum(model.operation_model(operation), written)
         query = urlencode(written.get("query_string") or {}, doseq=True, quote_via=quote)
         path = written["url_path"]
-        url = f"http://{self._host}{path}" + (f"{'&' if '?' in path else '?'}{query}" if query else "")
+        url = f"{self._url}{path}" + (f"{'&' if '?' in path else '?'}{query}" if query else "")
         request = AWSRequest(written["method"], url, written["headers"], written["body"])
         kind = S3SigV4Auth if service == "s3" else SigV4Auth
-        kind(self._keys, model.signing_name, REGION).add_auth(request)
+        kind(self._keys, model.signing_name, self._region).add_auth(request)
         sent = request.prepare()
-        self._connection.request(sent.method, sent.url[len(f"http://{self._host}") :], sent.body, dict(sent.headers))
+        try:
+            return self._exchange(sent)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            if not isinstance(self._connection, http.client.HTTPSConnection):
+                raise  # a local AWS does not do that
+            self._connection.close()  # AWS ends a connection after a while
+            return self._exchange(sent)
+
+    def _exchange(self, sent: AWSPreparedRequest) -> RawAnswer:
+        self._connection.request(sent.method, sent.url[len(self._url) :], sent.body, dict(sent.headers))
         answer = self._connection.getresponse()
         headers = {name.lower(): value for name, value in answer.getheaders()}
         return RawAnswer(answer.status, headers, answer.read())

@@ -70,7 +70,7 @@ def sweep(client: Any, port: int, arn: str, used: list[dict[str, Any]], control:
     for each in used:
         if each["allowed"]:
             resources[each["action"]].append(each["resource"])
-    connection, iam = Wire(port, keys_of(client, arn)), client("iam")
+    connection, iam = Wire(f"http://127.0.0.1:{port}", keys_of(client, arn)), client("iam")
     policies = policies_of(iam, arn)
     for action, recorded in sorted(resources.items()):
         probe = probe_for(iam, action, recorded)

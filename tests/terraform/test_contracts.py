@@ -94,17 +94,16 @@ def texts(change: object, key: str = "") -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def planned() -> list[dict]:
     """The resource changes of the plan in terraform/tests/ec2_texts.tftest.hcl."""
-    environment = terraform_checks.environment()
-    for command in (["init", "-backend=false", "-input=false"], ["test", "-json", "-verbose", FILTER]):
+    with terraform_checks.initialised() as environment:
         result = subprocess.run(
-            ["terraform", *command],
+            ["terraform", "test", "-json", "-verbose", FILTER],
             cwd=ROOT / "terraform",
             env=environment,
             capture_output=True,
             text=True,
             timeout=600,
         )
-        assert result.returncode == 0, result.stderr or result.stdout[-4000:]
+    assert result.returncode == 0, result.stderr or result.stdout[-4000:]
     events = [json.loads(line) for line in result.stdout.splitlines()]
     return [
         change for event in events if event["type"] == "test_plan" for change in event["test_plan"]["resource_changes"]

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import pytest
 from moto.core.utils import get_service_model
 
+from localaws.conformance import against
 from localaws.conformance.answers import read
 from localaws.conformance.checks import runs
 from localaws.conformance.refusals import read_refusal
 from localaws.conformance.run import HEAD, STORIES, run
-from localaws.conformance.wire import RawAnswer
+from localaws.conformance.wire import RawAnswer, Wire
 from localaws.context import REPOSITORY
 from localaws.operations import SERVICES
 from tests.unit.localaws.conftest import Server
@@ -138,3 +139,49 @@ def test_a_wrong_refusal_is_found(status: int, headers: dict, body: dict, fault:
     operation = get_service_model("lambda").operation_model("GetAlias")
     answer = RawAnswer(status, {**DATED, "content-type": "application/json", **headers}, json.dumps(body).encode())
     assert any(each.startswith(fault) for each in read_refusal(operation, "rest-json", answer).faults)
+
+
+# --- the same requests to AWS ---
+
+
+class Altered(Wire):
+    """Stands for AWS: answers as the local AWS, except to one operation."""
+
+    operation, answer = "", RawAnswer(400, {**DATED, "content-type": "application/x-amz-json-1.1"}, b"{}")
+
+    def send(self, service, operation, params, protocol="", tamper=None):
+        usual = super().send(service, operation, params, protocol, tamper)
+        return self.answer if operation == self.operation else usual
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        ("ThrottlingException", "different"),
+        ("AccessDeniedException", "not allowed"),
+        ("ResourceNotFoundException", "worded otherwise"),
+    ],
+)
+def test_what_aws_answers_in_another_way_is_listed(conforming: Server, code: str, outcome: str):
+    aws, local = Altered(conforming.url), Wire(conforming.url)
+    aws.operation = "DescribeLogStreams"
+    body = json.dumps({"__type": code, "message": "of account 999999999999"}).encode()
+    aws.answer = RawAnswer(400, aws.answer.headers, body)
+
+    found = list(against.compare("logs", aws, local, account="999999999999"))
+
+    asked = [each for each in found if each.about == "the smallest valid request"]
+    assert {each.operation for each in asked} >= {"DescribeLogGroups", "DescribeLogStreams", "FilterLogEvents"}
+    [one] = [each for each in asked if each.operation == "DescribeLogStreams"]
+    assert against.outcome(one) == outcome
+    assert {against.outcome(each) for each in found if each.operation != "DescribeLogStreams"} == {"same"}
+    assert one.aws.message == ("" if outcome == "not allowed" else "of account 123456789012")
+    assert ("AWS        400 ThrottlingException" in against.table(found)) is (outcome == "different")
+    aws.close()
+    local.close()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_aws_is_asked_only_what_reads(service: str):
+    asked = {operation for operation, *_ in against.requests(service)}
+    assert [each for each in asked if not re.match("Describe|List|Get|Head|Filter", each)] == []
