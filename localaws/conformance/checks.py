@@ -125,7 +125,7 @@ class Checks:
     def broken(
         self, member: Member, operation: str, protocol: str
     ) -> Iterator[tuple[str, set[str], dict[str, Any], wire.Tamper | None]]:
-        """Requests that break one constraint each: what it is, the codes for it, parameters, a change to what is written."""
+        """Requests that break one constraint each: its name, the codes for it, parameters, a change to the request."""
         params = value_for(member, True)
         for kind, where, broken in mutants(member, params):
             unsaid = protocol in ("ec2", "query") and unwritten(broken)
