@@ -118,6 +118,17 @@ def test_another_checkout_may_not_apply_from_no_state(operated: Deployment, tmp_
     assert "Nothing was changed" in refused.stdout
 
 
+def test_a_stack_sleeps_and_wakes(operated: Deployment):
+    assert "is asleep since" in operated.make("sleep")
+    assert operated.client("sagemaker").list_endpoints()["Endpoints"] == []
+    assert "No changes." in operated.make("plan")
+    assert "stays asleep" in operated.make("apply")
+    refused = operated.run("predict")
+    assert "The model is asleep" in refused.stdout and refused.returncode != 0
+    assert "is awake" in operated.make("wake", timeout=1800)
+    assert operated.make("predict", f"IMAGE={operated.root}/build/sample-digit.png")
+
+
 def test_destroy_after_a_failed_apply_leaves_nothing(operated: Deployment):
     """GIVEN a stack of which a killed Terraform has created a part."""
     operated.make("destroy", "CONFIRM=pawprint")

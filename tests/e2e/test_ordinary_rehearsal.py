@@ -35,15 +35,6 @@ def test_up_ends_with_a_line_that_answers_the_plan_is_empty_and_destroy_leaves_n
     assert "test accuracy" in log.read_text() and "Apply complete!" in log.read_text()
     assert "No changes." in ordinary.make("plan")
 
-    assert "is asleep since" in ordinary.make("sleep")
-    assert ordinary.client("sagemaker").list_endpoints()["Endpoints"] == []
-    assert "No changes." in ordinary.make("plan")
-    assert "stays asleep" in ordinary.make("apply")
-    refused = ordinary.run("predict")
-    assert "The model is asleep" in refused.stdout and refused.returncode != 0
-    assert "is awake" in ordinary.make("wake", timeout=1800)
-    assert json.loads(ordinary.make("predict"))["model"]["classes"] == 10
-
     ordinary.make("destroy")
 
     assert ordinary.client("s3").list_buckets()["Buckets"] == []

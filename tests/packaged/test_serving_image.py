@@ -53,19 +53,19 @@ def test_the_bootstrap_model_answers_in_the_image(bootstrap, tmp_path):
     assert answers(bootstrap, tmp_path)["model"]["classes"] == 1000
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param((), id="frozen", marks=pytest.mark.slow),
+        pytest.param(("--fine-tune", "--epochs", "1"), id="fine-tuned", marks=pytest.mark.soak),
+    ],
+)
 @pytest.mark.ray
-def test_a_frozen_and_a_fine_tuned_model_answer_in_the_image(train, tmp_path):
+def test_a_trained_model_answers_in_the_image(train, tmp_path, arguments):
     require()
-    for name, arguments in {"frozen": (), "fine-tuned": ("--fine-tune", "--epochs", "1")}.items():
-        folder = tmp_path / name
-        folder.mkdir()
-        answer = answers(train("--precision", "fp32", *arguments), folder)
-        assert {prediction["label"] for prediction in answer["predictions"]} == {
-            "red square",
-            "green square",
-            "blue square",
-        }
+    answer = answers(train("--precision", "fp32", *arguments), tmp_path)
+    labels = {prediction["label"] for prediction in answer["predictions"]}
+    assert labels == {"red square", "green square", "blue square"}
 
 
 def test_a_model_names_the_image_and_packages_it_was_tested_with(bootstrap):

@@ -174,6 +174,7 @@ def test_a_stopped_job_ends_at_once_and_can_be_resumed(job):
     assert artifact.validate(job.base / "model").metrics["test_accuracy"] == 1.0
 
 
+@pytest.mark.soak
 def test_another_network_in_full_with_weights_from_the_channel(job, tmp_path):
     torch.manual_seed(0)
     (tmp_path / "weights").mkdir()
