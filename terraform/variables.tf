@@ -51,6 +51,12 @@ variable "accept" {
   }
 }
 
+variable "alarm_email" {
+  description = "The address that gets an e-mail if an alarm goes on or off, or if a training job fails. AWS asks it once for confirmation. Null sends nothing. The rehearsal has no e-mail."
+  type        = string
+  default     = null
+}
+
 variable "allowed_account_ids" {
   description = "The accounts that the stack may be applied to. The rehearsal lists its invented account, so it can never reach a real one. Null allows all accounts."
   type        = list(string)

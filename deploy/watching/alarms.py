@@ -12,12 +12,12 @@ ON, UNKNOWN = "ALARM", "INSUFFICIENT_DATA"
 # The end of an alarm's name -> what to do. They are those of terraform/modules/monitoring and modules/endpoint.
 ADVICE = {
     "server-errors": "logs WHAT=endpoint",
+    "endpoint-errors": "logs WHAT=endpoint",
     "failed-requests": "logs WHAT=lambda",
     "function-errors": "logs WHAT=lambda",
     "function-throttles": "load-test",
     "spillover": "load-test",
     "model-latency": "load-test",
-    "failed-jobs": "logs WHAT=train",
     "no-metrics": "logs WHAT=endpoint",
 }
 
