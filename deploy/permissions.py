@@ -57,6 +57,7 @@ ALSO = (
     ("cloudwatch:GetMetricData", "*"),  # `make status`
     ("cloudwatch:GetMetricStatistics", "*"),  # this one and the next: `make load-test`
     ("logs:FilterLogEvents", "log-group:/aws/lambda/{name}*"),
+    ("logs:FilterLogEvents", "log-group:/aws/sagemaker/Endpoints/{name}*"),  # `make logs REQUEST=`
     ("lambda:PublishVersion", "function:{name}*"),
     ("lambda:UpdateAlias", "function:{name}*"),
     ("lambda:UpdateFunctionCode", "function:{name}*"),

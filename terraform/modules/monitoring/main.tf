@@ -8,7 +8,7 @@ locals {
   of_endpoint = { EndpointName = try(var.endpoint.name, ""), VariantName = try(var.endpoint.variant, "") }
   latency_ms  = var.function.timeout_seconds * 1000 / 2
 
-  # Three of five minutes: one bad minute is no reason to wake somebody. An alarm on what must never happen needs one.
+  # Three of five minutes, because nobody can mend one bad minute. What must never happen needs one.
   lasting = { periods = 5, to_alarm = 3 }
   once    = { periods = 1, to_alarm = 1 }
 
