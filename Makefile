@@ -113,8 +113,8 @@ status: setup ## Show the state of the deployment
 load-test: setup ## Test how much the deployment answers, and recommend settings: RATE= DURATION=60s SHAPE=constant|ramp|spike|diurnal|file.csv TARGET=url|endpoint IMAGES=dir SLO='p99<300ms,errors<0.1%' CAP= WRITE=1
 	@$(PY) -m deploy.commands.load_test $(call option,RATE,rate) $(call option,DURATION,duration) $(call option,SHAPE,shape) \
 		$(call option,TARGET,target) $(call option,IMAGES,images) $(call option,SLO,slo) $(call option,CAP,cap) $(if $(WRITE),--write)
-logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1
-	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(if $(FOLLOW),--follow)
+logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1; REQUEST=id: one request in all of them
+	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(call option,REQUEST,request) $(if $(FOLLOW),--follow)
 
 ##@ The local AWS
 .PHONY: local-up local-down local-reset

@@ -54,8 +54,10 @@ ALSO = (
     ),
     # The first scaling policy of an account for functions: Application Auto Scaling makes a role of its own.
     ("iam:CreateServiceLinkedRole", "role/aws-service-role/lambda.application-autoscaling.amazonaws.com/*"),
+    ("cloudwatch:GetMetricData", "*"),  # `make status`
     ("cloudwatch:GetMetricStatistics", "*"),  # this one and the next: `make load-test`
     ("logs:FilterLogEvents", "log-group:/aws/lambda/{name}*"),
+    ("logs:FilterLogEvents", "log-group:/aws/sagemaker/Endpoints/{name}*"),  # `make logs REQUEST=`
     ("lambda:PublishVersion", "function:{name}*"),
     ("lambda:UpdateAlias", "function:{name}*"),
     ("lambda:UpdateFunctionCode", "function:{name}*"),
@@ -69,8 +71,8 @@ ALSO = (
         for verb in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
     ),
 )
-# What `network`, `kms_key_arn`, `permissions_boundary` and `ci` need in addition. A VPC endpoint and a rule have no
-# name of the stack in their ARN. Together with the rest this would exceed MAX_POLICY_CHARACTERS.
+# What `network`, `kms_key_arn`, `permissions_boundary`, `ci` and `alarm_email` need in addition. A VPC endpoint and a
+# rule have no name of the stack in their ARN. Together with the rest this would exceed MAX_POLICY_CHARACTERS.
 OPTIONS = (
     *(
         (f"ec2:{verb}", "*")
@@ -87,6 +89,21 @@ OPTIONS = (
     *(
         (f"iam:{verb}OpenIDConnectProvider", "oidc-provider/token.actions.githubusercontent.com")
         for verb in ("Create", "Delete", "Get", "Tag")
+    ),
+    *(
+        (f"sns:{verb}", "{name}*")
+        for verb in (
+            *("CreateTopic", "DeleteTopic", "GetTopicAttributes", "ListTagsForResource", "SetTopicAttributes"),
+            *("Subscribe", "TagResource"),
+        )
+    ),
+    *((f"sns:{verb}", "*") for verb in ("GetSubscriptionAttributes", "Unsubscribe")),  # they name no resource
+    *(
+        (f"events:{verb}", "rule/{name}*")
+        for verb in (
+            *("DeleteRule", "DescribeRule", "ListTagsForResource", "ListTargetsByRule", "PutRule", "PutTargets"),
+            *("RemoveTargets", "TagResource"),
+        )
     ),
 )
 PASSED_TO = ("ec2.amazonaws.com", "lambda.amazonaws.com", "sagemaker.amazonaws.com")
@@ -199,16 +216,9 @@ def _without_covered(arns: set[str]) -> list[str]:
 
 
 def _statements(together: dict[tuple[str, tuple[str, ...]], list[str]]) -> Iterator[dict[str, Any]]:
-    counts: dict[str, int] = defaultdict(int)
+    """Without a Sid for each, because they would take 800 of MAX_POLICY_CHARACTERS."""
     for (service, arns), actions in sorted(together.items()):
-        word = "".join(part.capitalize() for part in re.split(r"\W", service))
-        counts[word] += 1
-        statement = {
-            "Sid": f"{word}{counts[word]}",
-            "Effect": "Allow",
-            "Action": actions,
-            "Resource": list(arns),
-        }
+        statement: dict[str, Any] = {"Effect": "Allow", "Action": actions, "Resource": list(arns)}
         if service == "iam:PassRole":
             statement["Condition"] = {"StringEquals": {"iam:PassedToService": list(PASSED_TO)}}
         yield statement

@@ -30,6 +30,7 @@ from deploy import (
     unfinished,
 )
 from deploy.build import package
+from deploy.consistency import check, measured
 from deploy.console import Failure
 from deploy.costs import idle
 from deploy.costs.price_list import PriceList
@@ -117,9 +118,10 @@ class Stack:
     def plan(self) -> int:
         """Show what an apply would change. Returns Terraform's exit status, which is 0 even if there are changes.
 
-        Raises Failure if the account's limits do not allow these changes.
+        Raises Failure if settings contradict each other, or if the account's limits do not allow these changes.
         """
         with self._inputs() as arguments, self._terraform.plan_file() as planned:
+            self._require_consistent()
             code = self._terraform.run("plan", **arguments, out=str(planned))
             if code == 0:
                 self._require_limits(self._terraform.show(planned))
@@ -234,6 +236,8 @@ class Stack:
         """Plan, check the plan, and apply exactly this plan."""
         deployment = self.deployment()
         self._require_same_region(deployment)
+        if "destroy" not in arguments and not sleeping.is_asleep(deployment):
+            self._require_consistent()
         state_files.back_up(self._state)
         with self._terraform.plan_file() as planned:
             if unfinished.exists(self.env) and (code := self._adopt(arguments)):
@@ -312,6 +316,9 @@ class Stack:
         version = self._version()
         if deployment.has("artifacts_bucket") and version:
             state_files.write_note(deployment.client("s3"), deployment.artifacts_bucket, version)
+
+    def _require_consistent(self) -> None:
+        check.require(self.settings(), measured.read(self.deployment()), self.env.tfvars)
 
     def _require_limits(self, plan: dict[str, Any]) -> None:
         region = plan["variables"]["region"]["value"]

@@ -69,7 +69,7 @@ OPERATIONS["s3"] = {
 OPERATIONS["logs"] = _each(
     RUNS,
     "CreateLogGroup DeleteLogGroup DescribeLogGroups CreateLogStream DeleteLogStream DescribeLogStreams",
-    "PutLogEvents GetLogEvents FilterLogEvents",
+    "PutLogEvents GetLogEvents FilterLogEvents PutMetricFilter DescribeMetricFilters DeleteMetricFilter",
 )
 
 OPERATIONS["iam"] = _each(RUNS, "SimulatePrincipalPolicy SimulateCustomPolicy")

@@ -147,3 +147,18 @@ output "ci_role_arns" {
   description = "The roles of the workflow deploy.yml: plan and apply. Null without the setting ci."
   value       = var.ci == null ? null : { plan = module.ci[0].plan_role_arn, apply = module.ci[0].apply_role_arn }
 }
+
+output "alarm_names" {
+  description = "The alarms of the stack."
+  value       = concat(module.monitoring.alarm_names, local.in_function ? [] : ["${var.name}-endpoint-server-errors"])
+}
+
+output "metrics_namespace" {
+  description = "The namespace of the metrics that come out of the function's log."
+  value       = module.monitoring.namespace
+}
+
+output "dashboard_name" {
+  description = "The CloudWatch dashboard."
+  value       = module.monitoring.dashboard
+}

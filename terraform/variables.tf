@@ -40,6 +40,23 @@ variable "asleep" {
   default     = false
 }
 
+variable "accept" {
+  description = "Contradictions between settings that `make plan` and `make apply` do not refuse, by name: concurrency, timeouts, scaling-target, scaling-policy or rollback-alarm. The message of a refused plan names them."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.accept : contains(["concurrency", "timeouts", "scaling-target", "scaling-policy", "rollback-alarm"], name)])
+    error_message = "Each accepted contradiction must be one of concurrency, timeouts, scaling-target, scaling-policy and rollback-alarm."
+  }
+}
+
+variable "alarm_email" {
+  description = "The address that gets an e-mail if an alarm goes on or off, or if a training job fails. AWS asks it once for confirmation. Null sends nothing. The rehearsal has no e-mail."
+  type        = string
+  default     = null
+}
+
 variable "allowed_account_ids" {
   description = "The accounts that the stack may be applied to. The rehearsal lists its invented account, so it can never reach a real one. Null allows all accounts."
   type        = list(string)

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.table import Table
 
 from deploy import console, environment
+from deploy.consistency import measured as measurements
 from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.load import objective as objectives
@@ -155,6 +156,9 @@ def main() -> None:
     advice = recommend.recommend(
         measured(deployment, ceiling, instances, dues, answers, observed, observer.start_seconds)
     )
+    if instances and ceiling and not taken[-1].achieved.throttled:  # throttled: the function ended the search
+        calls = [value for _, value in observed.series.get("call_ms", [])]
+        measurements.write(deployment, ceiling / instances, min(calls) / 1000 if calls else None)
     title = (
         f"{deployment.name}, {options.target}, {deployment.endpoint_kind}: {options.shape} up to {rate:.1f} requests/s"
     )

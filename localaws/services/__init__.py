@@ -21,6 +21,7 @@ SERVICE_MODULES = [
     "lambda_.code_location",
     "autoscaling.api",
     "cloudwatch.api",
+    "logs.api",
     "ec2.api",
     "ssm.api",
     "kms.api",

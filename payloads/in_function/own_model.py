@@ -29,7 +29,7 @@ class OwnModel:
     def __init__(self, model: inference.Model):
         self._model = model
 
-    def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline) -> dict:
+    def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline, request_id: str) -> dict:
         """`{"predictions": [...], "model": {...}}`.
 
         Raises ApiError: a 4xx of the contract, 429 if earlier requests still run, 502 if the model fails, 504 after the

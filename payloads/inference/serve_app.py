@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import ray
 import uvicorn
 from classifier.contract import CUSTOM_ATTRIBUTES_HEADER, ApiError
 from ray import serve
+from request_log import request_line
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -38,24 +40,37 @@ Left = Callable[[Request], Awaitable[None]]
 
 
 async def answer(model: inference.Model, request: Request, left: Left | None = None) -> Response:
-    """The answer to one request. Every failure is an answer of the contract.
+    """The answer to one request. Every failure is an answer of the contract. A request of the function, which has an
+    identifier, is one line in the log.
 
     `left` returns when the caller has disconnected. Without it, the host cancels this coroutine.
     """
+    began = time.perf_counter()
+    attributes = request.headers.get(CUSTOM_ATTRIBUTES_HEADER)
+    answered, code = await _answer(model, request, attributes, left)
+    if line := request_line(attributes, answered.status_code, code, time.perf_counter() - began):
+        log.info(line)
+    return answered
+
+
+async def _answer(
+    model: inference.Model, request: Request, attributes: str | None, left: Left | None
+) -> tuple[Response, str | None]:
+    """The response, and the code of its error if it is one."""
     body, headers = await request.body(), request.headers
     try:
-        asked = inference.read_request(body, headers.get("content-type"), headers.get(CUSTOM_ATTRIBUTES_HEADER))
+        asked = inference.read_request(body, headers.get("content-type"), attributes)
         # If this is cancelled, so is the request in the model's line.
         waiting = asyncio.wrap_future(model.submit(asked))
         probabilities = await (waiting if left is None else _unless(left(request), waiting))
         content, kind = inference.output_fn(model.answer(asked, probabilities), headers.get("accept"))
-        return Response(content, media_type=kind)
+        return Response(content, media_type=kind), None
     except ApiError as error:
-        return JSONResponse(error.to_dict(), status_code=error.status)
+        return JSONResponse(error.to_dict(), status_code=error.status), error.code
     except Exception:
         log.exception("the model failed")
         error = ApiError("internal_error", "The model failed. The endpoint's log has the reason.")
-        return JSONResponse(error.to_dict(), status_code=error.status)
+        return JSONResponse(error.to_dict(), status_code=error.status), error.code
 
 
 async def _disconnected(request: Request) -> None:

@@ -76,6 +76,13 @@ def logs(api: Checks) -> None:
     api.call("DescribeLogStreams", **group)
     api.call("GetLogEvents", **group, limit=1)
     api.call("FilterLogEvents", **group, filterPattern="line")
+    metric = {"metricName": "Lines", "metricNamespace": "Conformance", "metricValue": "1"}
+    counted = {"filterName": "lines", "filterPattern": "line", "metricTransformations": [metric]}
+    api.call("PutMetricFilter", **counted)
+    api.call("DescribeMetricFilters", **group)
+    api.refused("PutMetricFilter", "InvalidParameterException", **(counted | {"filterPattern": "{ $. }"}))
+    api.refused("DeleteMetricFilter", "ResourceNotFoundException", filterName="none")
+    api.call("DeleteMetricFilter", filterName="lines")
     api.refused("CreateLogGroup", "ResourceAlreadyExistsException")
     api.refused("CreateLogStream", "ResourceAlreadyExistsException")
     api.each_refused("ResourceNotFoundException", logGroupName="/conformance/none")
@@ -102,7 +109,8 @@ S3_NOT_PROVOKED = {
 LOGS_NOT_PROVOKED = {
     "ServiceUnavailableException": "the service's own failure: no request provokes it",
     "OperationAbortedException": "two changes at the same moment: the local AWS makes one after the other",
-    "LimitExceededException": "1,000,000 log groups",
+    "LimitExceededException": "1,000,000 log groups; of metric filters: tests/unit/localaws/test_metric_filters.py",
+    "InvalidOperationException": "a metric filter of a group with another class: classes are only kept",
     "InvalidSequenceTokenException": "AWS ignores the tokens of PutLogEvents since 2023",
     "DataAlreadyAcceptedException": "AWS ignores the tokens of PutLogEvents since 2023",
     "UnrecognizedClientException": "of every service: tests/unit/localaws/test_sigv4.py",

@@ -5,6 +5,7 @@ An alarm's state is looked up by endpoint updates, which roll back on it, and an
 policy for as long as it is on. Notifications are sent to nobody. Composite alarms keep the state they have.
 """
 
+import json
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from typing import Any
 from moto.cloudwatch import urls
 from moto.cloudwatch.exceptions import (
     CloudWatchException,
+    DashboardInvalidInputError,
     InvalidParameterCombination,
     InvalidParameterValue,
     ValidationError,
@@ -23,7 +25,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from localaws import clock, state
 from localaws.context import context
 from localaws.paging import InvalidToken, page
-from localaws.services.cloudwatch import alarms, evaluation, expressions
+from localaws.services.cloudwatch import alarms, dashboards, evaluation, expressions
 from localaws.services.cloudwatch.expressions import MetricQuery
 from localaws.services.cloudwatch.metrics import Bucket, Metric, store
 
@@ -156,6 +158,14 @@ class LocalCloudWatchResponse(CloudWatchResponse):
         alarm.state_value = before.state_value if before else alarms.UNKNOWN
         alarm.history = before.history if before else []
         return answer
+
+    def put_dashboard(self) -> ActionResult:
+        if found := dashboards.faults(self._get_param("DashboardBody")):
+            listed = json.dumps(found, indent=2)
+            raise DashboardInvalidInputError(
+                f"The dashboard body is invalid, there are {len(found)} validation errors:\n{listed}"
+            )
+        return super().put_dashboard()
 
     def set_alarm_state(self) -> ActionResult:
         answer = super().set_alarm_state()

@@ -144,12 +144,12 @@ class Store:
                 bucket.merge(values)
             self._units[metric] = unit
 
-    def fill(self, metric: Metric, at: float, unit: str = "None") -> None:
-        """Say that a metric was zero in the minute of `at`, unless that minute has a value."""
+    def fill(self, metric: Metric, at: float, unit: str = "None", value: float = 0.0) -> None:
+        """Say that a metric had this value in the minute of `at`, unless that minute has a value."""
         with self._lock:
             bucket = _bucket_of(self._series.setdefault(metric, {}), minute_of(at), KEPT_MINUTES)
             if not bucket.count:
-                bucket.add(0.0)
+                bucket.add(value)
             self._units.setdefault(metric, unit)
 
     def unit(self, metric: Metric) -> str:

@@ -62,13 +62,16 @@ RESOURCES: dict[str, dict[str, str]] = {
     "logs": {
         "log-group::log-stream:": "DescribeLogGroups",
         _GROUP: "CreateLogGroup DeleteLogGroup DescribeLogStreams FilterLogEvents PutRetentionPolicy "
-        "DeleteRetentionPolicy PutSubscriptionFilter PutMetricFilter StartQuery",
+        "DeleteRetentionPolicy PutSubscriptionFilter PutMetricFilter DescribeMetricFilters DeleteMetricFilter "
+        "StartQuery",
         _STREAM: "CreateLogStream DeleteLogStream PutLogEvents GetLogEvents",
         "log-group:{logGroupName}": "ListTagsLogGroup TagLogGroup UntagLogGroup",
         "{resourceArn}": "ListTagsForResource TagResource UntagResource",
     },
     "cloudwatch": {
         "alarm:{AlarmName}": "PutMetricAlarm SetAlarmState PutCompositeAlarm",
+        "dashboard/{DashboardName}": "PutDashboard GetDashboard",
+        "dashboard/{DashboardNames[]}": "DeleteDashboards",
         "alarm:{AlarmNames[]}": "DescribeAlarms DeleteAlarms EnableAlarmActions DisableAlarmActions",
         "{ResourceARN}": "ListTagsForResource TagResource UntagResource",
     },

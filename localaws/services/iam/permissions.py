@@ -121,6 +121,8 @@ def _arn(service: str, rest: str, region: str) -> str:
         return f"arn:aws:ssm:{region}::{rest}"
     if service == "ssm" and kind == "parameter":
         rest = f"{kind}/{name.lstrip('/')}"
+    if service == "cloudwatch" and kind == "dashboard":  # dashboards belong to no region
+        region = ""
     if service.startswith("sagemaker"):  # its ARNs have names in small letters
         rest = f"{kind}/{name.lower()}"
     # An identifier that is an ARN already, after a prefix of the template: a key, a function, an alarm.

@@ -16,6 +16,7 @@ class RequestLog:
     def __init__(self, request_id: str, threshold: str):
         self._threshold = LEVELS.index(threshold)
         self._started = time.perf_counter()
+        self.request_id = request_id
         self._fields: dict = {"request_id": request_id}
 
     def set(self, **fields) -> None:

@@ -22,7 +22,7 @@ class ClassifyingModel(Protocol):
 
     log_field: str  # the name of its milliseconds in the log
 
-    def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline) -> dict:
+    def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline, request_id: str) -> dict:
         """`{"predictions": [...], "model": {...}}`. Raises ApiError."""
         ...
 
@@ -122,7 +122,7 @@ class Predictor:
         log.set(bytes=len(image))
         actual_type = check_image(image, content_type)
         with log.timed(self._model.log_field):
-            return self._model.predict(image, actual_type, top_k, deadline)
+            return self._model.predict(image, actual_type, top_k, deadline, log.request_id)
 
 
 def _failure(event: object, error: ApiError, request_id: str) -> dict:

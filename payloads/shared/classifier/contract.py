@@ -3,8 +3,9 @@
 Standard library only, Python 3.11 to 3.14. The function uses it to answer callers, the endpoint's handlers use it to
 answer the function, and the tests check both against it.
 
-To the endpoint     the image's bytes as the body, `Content-Type` one of MEDIA_TYPES, and, if the caller gave
-                    one, `X-Amzn-SageMaker-Custom-Attributes: top_k=3`. Or `application/json`:
+To the endpoint     the image's bytes as the body, `Content-Type` one of MEDIA_TYPES, and
+                    `X-Amzn-SageMaker-Custom-Attributes: request_id=4f0c…,top_k=3`, each part if there is one; the
+                    request_id is for the endpoint's log. Or `application/json`:
                     `{"image": "<base64>", "top_k": 3}`.
 From the endpoint   200 and, the most probable first, `{"predictions": [{"label": "beagle", "probability": 0.93},
                     ...], "model": {"name": ..., "architecture": ..., "created": ..., "classes": 133}}`;
@@ -17,6 +18,7 @@ To the caller       the same two shapes with a `request_id`: next to `prediction
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -37,6 +39,8 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 DEFAULT_TOP_K = 5
 TOP_K_ATTRIBUTE = "top_k"
+REQUEST_ID_ATTRIBUTE = "request_id"
+REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")  # a UUID, as Lambda's; whatever else a caller sends stays out of the log
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 
 # Every code of an error in an answer, with its HTTP status.
@@ -203,18 +207,27 @@ def top_k_for(requested: int | None, classes: int) -> int:
     return requested
 
 
-def to_custom_attributes(top_k: int | None) -> str | None:
+def to_custom_attributes(top_k: int | None, request_id: str | None = None) -> str | None:
     """The value of CUSTOM_ATTRIBUTES_HEADER. None if the header is not needed."""
-    return None if top_k is None else f"{TOP_K_ATTRIBUTE}={top_k}"
+    values = {REQUEST_ID_ATTRIBUTE: request_id, TOP_K_ATTRIBUTE: top_k}
+    return ",".join(f"{name}={value}" for name, value in values.items() if value is not None) or None
 
 
 def from_custom_attributes(header: str | None) -> int | None:
     """The `top_k` in `a=1,top_k=3` (or split by `;`), None if it is absent. Raises ApiError 400 if it is wrong."""
-    for attribute in (header or "").replace(";", ",").split(","):
-        name, _, value = attribute.partition("=")
-        if name.strip() == TOP_K_ATTRIBUTE:
-            return parse_top_k(value.strip())
-    return None
+    return parse_top_k(_attributes(header).get(TOP_K_ATTRIBUTE))
+
+
+def request_id_of(header: str | None) -> str | None:
+    """The `request_id` in the same header; None if it is absent, or not one of REQUEST_ID."""
+    found = _attributes(header).get(REQUEST_ID_ATTRIBUTE, "")
+    return found if REQUEST_ID.fullmatch(found) else None
+
+
+def _attributes(header: str | None) -> dict[str, str]:
+    """Of a name that is given twice, the first counts."""
+    parts = (each.partition("=") for each in (header or "").replace(";", ",").split(","))
+    return {name.strip(): value.strip() for name, _, value in reversed(list(parts))}
 
 
 # --- the endpoint's answer ---

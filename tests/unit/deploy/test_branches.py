@@ -39,7 +39,7 @@ REASONS = {
     "way it addresses buckets",
     "deploy/commands/permissions.py: main": "AWS does not record which permissions were used",
     "deploy/terraform.py: Stack._require": "see Environment.asks_before_destroy",
-    "deploy/commands/status.py: image_rows": "on AWS no image has a replacement",
+    "deploy/commands/status.py: image_lines": "on AWS no image has a replacement",
     "deploy/load/requests.py: questions": "the same, for the connections of a load test",
     "deploy/function.py: curl_line": "the keys of the local AWS are known; the caller's AWS keys are in the shell",
     "deploy/function.py: credentials_hint": "the hint how a shell gets the caller's keys",

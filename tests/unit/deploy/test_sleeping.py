@@ -7,11 +7,11 @@ import json
 import pytest
 
 from deploy import idle_machines, losses, sleeping
-from deploy.commands import status
 from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.ec2 import runs
 from deploy.terraform import Stack
+from deploy.watching import parts
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def test_what_needs_the_endpoint_is_refused_with_the_way_out(asleep: Deployment)
 
 
 def test_status_shows_that_the_endpoint_is_asleep_and_not_that_it_is_missing(asleep: Deployment):
-    assert status.endpoint_row(asleep)[:2] == ("endpoint", "asleep")
+    part = parts.endpoint(asleep)
+    assert (part.status, part.advice) == ("asleep", "make wake")
 
 
 def test_the_endpoint_that_sleep_deletes_needs_no_confirmation_and_one_that_is_replaced_does(account):

@@ -138,7 +138,7 @@ class Fails:
 def test_failures_are_those_that_a_caller_of_the_endpoint_gets(error, code, monkeypatch):
     monkeypatch.delitem(sys.modules, "sagemaker_inference.errors", raising=False)  # another test may have imported it
     with pytest.raises(ApiError) as failed:
-        own_model.OwnModel(Fails(error)).predict(JPEG, "image/jpeg", None, Deadline(60))
+        own_model.OwnModel(Fails(error)).predict(JPEG, "image/jpeg", None, Deadline(60), "request-1")
     assert failed.value.code == code
 
 
@@ -152,5 +152,5 @@ def test_an_answer_after_the_deadline_is_a_timeout():
             threading.Event().wait()
 
     with pytest.raises(ApiError) as failed:
-        own_model.OwnModel(Late()).predict(JPEG, "image/jpeg", None, Deadline(0))
+        own_model.OwnModel(Late()).predict(JPEG, "image/jpeg", None, Deadline(0), "request-1")
     assert failed.value.code == "endpoint_timeout"

@@ -1,0 +1,1 @@
+"""Settings that contradict each other, found before a plan is applied."""

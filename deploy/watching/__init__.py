@@ -1,0 +1,1 @@
+"""What a deployment does now: its parts, its traffic, its alarms, its cost, and what to do next."""

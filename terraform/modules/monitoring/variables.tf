@@ -1,0 +1,31 @@
+variable "name" {
+  description = "The name of the deployment."
+  type        = string
+}
+
+variable "account" {
+  description = "The account, partition and region of the stack."
+  type        = object({ id = string, partition = string, region = string })
+}
+
+variable "function" {
+  description = "The function: its name, its alias, its timeout in seconds, its log group, and whether environments are kept warm."
+  type        = object({ name = string, alias = string, timeout_seconds = number, log_group = string, warm = bool })
+}
+
+variable "endpoint" {
+  description = "The endpoint: its name, its variant, and whether it has instances, whose metrics come without requests too. Null if the function has the model itself, or if the stack is asleep."
+  type        = object({ name = string, variant = string, has_instances = bool })
+  nullable    = true
+}
+
+variable "alarm_email" {
+  description = "The address that gets an e-mail if an alarm goes on or off, or if a training job fails. AWS asks it once for confirmation. Null sends nothing."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_email == null || can(regex("^[^@ ]+@[^@ ]+\\.[^@ ]+$", var.alarm_email))
+    error_message = "The address for alarms must be an e-mail address, for example team@example.org. Set alarm_email."
+  }
+}

@@ -1,0 +1,107 @@
+# Watching: what users notice has an alarm, and nothing is watched that is not there.
+
+mock_provider "aws" {}
+
+variables {
+  name        = "pawprint"
+  account     = { id = "123456789012", partition = "aws", region = "eu-west-1" }
+  function    = { name = "pawprint-predictor", alias = "live", timeout_seconds = 30, log_group = "/aws/lambda/pawprint-predictor", warm = true }
+  endpoint    = { name = "pawprint", variant = "primary", has_instances = true }
+  alarm_email = null
+}
+
+run "awake" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  assert {
+    condition = toset(output.alarm_names) == toset([for end in [
+      "failed-requests", "function-errors", "function-throttles", "spillover", "endpoint-errors", "model-latency", "no-metrics"
+    ] : "pawprint-${end}"])
+    error_message = "Failures, latency, throttles, spillover and missing data must each have an alarm."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.alarm["model-latency"].threshold == 15000000 && aws_cloudwatch_metric_alarm.alarm["model-latency"].extended_statistic == "p99"
+    error_message = "The latency alarm must be at half of the function's timeout, in microseconds."
+  }
+
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.alarm : alarm.treat_missing_data == "notBreaching"])
+    error_message = "Without requests no alarm may go on."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.alarm["failed-requests"].namespace == aws_cloudwatch_log_metric_filter.requests["FailedRequests"].metric_transformation[0].namespace
+    error_message = "The alarm must watch the metric that the filter makes."
+  }
+
+  assert {
+    condition     = length(aws_sns_topic.alarms) == 0 && length(aws_cloudwatch_event_rule.failed_jobs) == 0
+    error_message = "Without an address nothing may send."
+  }
+
+  assert {
+    condition = alltrue([for widget in jsondecode(aws_cloudwatch_dashboard.stack.dashboard_body).widgets :
+      alltrue([for row in try(widget.properties.metrics, []) : length(row) % 2 == 1])
+    ])
+    error_message = "Each graph must have a namespace, a metric and pairs of dimensions, and a label."
+  }
+}
+
+run "asleep_or_without_an_endpoint" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    endpoint = null
+    function = { name = "pawprint-predictor", alias = "live", timeout_seconds = 30, log_group = "/aws/lambda/pawprint-predictor", warm = false }
+  }
+
+  assert {
+    condition     = toset(output.alarm_names) == toset(["pawprint-failed-requests", "pawprint-function-errors", "pawprint-function-throttles"])
+    error_message = "Nothing may be watched that is not there."
+  }
+}
+
+run "email" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    alarm_email = "team@example.org"
+  }
+
+  assert {
+    condition     = aws_sns_topic_subscription.email[0].endpoint == "team@example.org"
+    error_message = "The address must get the e-mails."
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.failed_jobs[0].event_pattern).detail.TrainingJobName[0].prefix == "pawprint-"
+    error_message = "Only failed jobs of this stack may send an e-mail."
+  }
+}
+
+run "refuses_what_is_not_an_address" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    alarm_email = "team"
+  }
+
+  expect_failures = [var.alarm_email]
+}
