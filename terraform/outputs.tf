@@ -147,3 +147,8 @@ output "ci_role_arns" {
   description = "The roles of the workflow deploy.yml: plan and apply. Null without the setting ci."
   value       = var.ci == null ? null : { plan = module.ci[0].plan_role_arn, apply = module.ci[0].apply_role_arn }
 }
+
+output "model_package_group" {
+  description = "The group of the promoted models in SageMaker's Model Registry. Null without `registry`."
+  value       = one(aws_sagemaker_model_package_group.models[*].model_package_group_name)
+}

@@ -8,7 +8,7 @@ from typing import Any
 from deploy import console, environment, sleeping
 from deploy.console import Failure
 from deploy.deployment import Deployment
-from deploy.sagemaker import history, promotion, releases
+from deploy.sagemaker import history, promotion, registry, releases
 from deploy.sagemaker.choice import choose
 from deploy.sagemaker.history import Promotion
 from deploy.sagemaker.promotion import Checked
@@ -39,6 +39,8 @@ def main() -> None:
         console.done(f"The endpoint already serves {name}.")
         return
 
+    version = registry.known_version(deployment, sha256)
+    registry.require_not_rejected(deployment, version, options.force)
     compared = None
     if options.eval or not choice.was_live:  # a rollback must not wait, and its model is often the less accurate one
         compared = evaluate(deployment, checked, name, old, options.eval, options.force)
@@ -67,7 +69,10 @@ def main() -> None:
         history.add(deployment, replace(record, outcome=history.FAILED))
         raise
     releases.write(deployment, new)
-    history.add(deployment, record)
+    try:
+        record = replace(record, package=registry.register(deployment, record, version))
+    finally:  # the model is live, whatever the registry says
+        history.add(deployment, record)
     console.done(f"{name} is live. To roll back: {console.make('promote MODEL=previous')}")
 
 

@@ -46,6 +46,7 @@ class Promotion:
     data_sha256: str | None = None
     code_sha256: str | None = None
     evaluation: dict[str, Any] | None = None
+    package: str | None = None  # the ARN of its version in the Model Registry
 
 
 def of_card(card: ModelCard) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -102,7 +103,7 @@ def test_the_list_marks_the_live_release_rollbacks_and_failures():
 class Stage:
     """`make promote` on a deployment whose endpoint is replaced by `switch`."""
 
-    def __init__(self, account, monkeypatch: pytest.MonkeyPatch, live: Releases):
+    def __init__(self, account, monkeypatch: pytest.MonkeyPatch, live: Releases, **outputs: str):
         self.compared: list[str] = []
         checked = promotion.Checked("s3://b/models/run-9/output/model.tar.gz", "0123456789", CARD, "ab")
         monkeypatch.setattr(promote, "Stack", lambda env: self)
@@ -111,7 +112,7 @@ class Stage:
         monkeypatch.setattr(promotion, "publish", lambda deployment, checked: None)
         monkeypatch.setattr(promotion, "switch", self.switch)
         monkeypatch.setattr(promote, "evaluate", lambda *given: self.compared.append(given[2]))
-        self.deployment, self.fails = account.deployment, False
+        self.deployment, self.fails = account.deployed(**outputs), False
         releases.write(self.deployment, live)
 
     def require_deployment(self):
@@ -146,6 +147,34 @@ def test_a_promotion_a_failed_one_and_a_rollback_are_recorded(account, monkeypat
     assert (failed.release, failed.outcome, failed.before) == ("run-9-01234567", "failed", "run-2-4567abcd")
     recorded = releases.read(account.deployment)
     assert recorded is not None and recorded.current == "run-2-4567abcd"
+
+
+def test_with_a_registry_a_promotion_writes_an_approved_version_and_a_rejected_one_is_refused(account, monkeypatch):
+    put_model(account, "run-9")
+    sagemaker = account.client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="pawprint")
+    container = {"Image": "serving:1", "Environment": {"MODEL_SHA256": "ab"}, "ModelDataUrl": "s3://b/old.tar.gz"}
+    monkeypatch.setattr(releases, "live_container", lambda deployment: container)
+    stage = Stage(account, monkeypatch, OLD, model_package_group="pawprint")
+
+    (promoted,) = stage.promote(monkeypatch, "run-9")
+
+    version = sagemaker.describe_model_package(ModelPackageName=promoted.package)
+    (registered,) = version["InferenceSpecification"]["Containers"]
+    assert (registered["Image"], registered["ModelDataUrl"]) == ("serving:1", promoted.model_data_url)
+    assert version["ModelApprovalStatus"] == "Approved"
+    assert version["CustomerMetadataProperties"]["data_sha256"] == CARD.data_sha256
+    place = version["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"].removeprefix(f"s3://{BUCKET}/")
+    written = json.loads(account.client("s3").get_object(Bucket=BUCKET, Key=place)["Body"].read())
+    assert written["multiclass_classification_metrics"]["accuracy"]["value"] == CARD.metrics["test_accuracy"]
+
+    stage.promote(monkeypatch, "previous")
+    sagemaker.update_model_package(ModelPackageArn=promoted.package, ModelApprovalStatus="Rejected")
+    with pytest.raises(Failure, match=r"The Model Registry has rejected this model.*Nothing was changed.*FORCE=1"):
+        stage.promote(monkeypatch, "run-9")
+    assert stage.promote(monkeypatch, "run-9", "--force")[0].package == promoted.package
+    approved = sagemaker.describe_model_package(ModelPackageName=promoted.package)
+    assert approved["ModelApprovalStatus"] == "Approved"
 
 
 def test_the_first_model_replaces_the_bootstrap_model_without_a_comparison(account, capsys):
