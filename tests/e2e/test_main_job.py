@@ -181,7 +181,10 @@ def test_a_model_that_cannot_be_loaded_is_rolled_back(deployment: Deployment, tm
     outputs = json.loads(deployment.make("output"))
     broken_model(deployment, outputs["artifacts_bucket"], tmp_path)
 
-    result = deployment.run("promote", "MODEL=unloadable")
+    refused = deployment.run("promote", "MODEL=unloadable")
+    assert refused.returncode != 0
+    assert "unloadable" in refused.stdout and "cannot be evaluated" in refused.stdout
+    result = deployment.run("promote", "MODEL=unloadable", "FORCE=1")
 
     assert result.returncode != 0
     assert f"the endpoint serves {outputs['release']} again" in result.stdout

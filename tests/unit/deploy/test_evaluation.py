@@ -145,6 +145,8 @@ def test_a_candidate_whose_graph_does_not_run_is_refused(account, place, tmp_pat
 def test_without_held_out_images_the_model_passes_with_the_reason(account, tmp_path, capsys):
     old = live_release(account, colour_model(tmp_path, "good", CLASSES))
     candidate = model(colour_model(tmp_path, "candidate", CLASSES, COLOUR_BLIND))
+    document = json.dumps({"name": "other", "classes": ["blue", "green"]}).encode()
+    account.client("s3").put_object(Bucket=BUCKET, Key="datasets/other/dataset.json", Body=document)
 
     assert gate.examine(account.deployment, candidate, old, None, force=False) is None
 
