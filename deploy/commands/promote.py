@@ -87,7 +87,7 @@ def evaluate(
         return None
     from deploy.evaluation import gate  # imports OpenVINO, which takes a second
 
-    candidate = gate.Model(name, checked.sha256, checked.card, promotion.local_archive(deployment, checked.etag))
+    candidate = gate.Contender(name, checked.sha256, checked.card, promotion.local_archive(deployment, checked.etag))
     return gate.examine(deployment, candidate, old, images, force)
 
 

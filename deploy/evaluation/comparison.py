@@ -31,7 +31,7 @@ class ClassChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedResult:
     """`only_live` and `only_candidate` are the images that one of the models alone classifies correctly."""
 
     classes: tuple[str, ...]  # those that were compared: the ones that both models know
@@ -57,7 +57,7 @@ def shared_classes(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(set(one) & set(other)))
 
 
-def compare(labels: Sequence[str], live: Answers, candidate: Answers) -> Comparison:
+def compare(labels: Sequence[str], live: Answers, candidate: Answers) -> PairedResult:
     """Compare the models on images with these labels.
 
     Only images of classes that both models know count. Each model chooses among those classes only, so a class that one
@@ -74,7 +74,7 @@ def compare(labels: Sequence[str], live: Answers, candidate: Answers) -> Compari
         for mine in [targets == index]
         if mine.any()
     ]
-    return Comparison(
+    return PairedResult(
         classes,
         len(targets),
         int(right[0].sum()),

@@ -14,7 +14,7 @@ from deploy import console
 from deploy.console import Failure
 from deploy.deployment import Deployment
 from deploy.evaluation import answers, comparison, images, words
-from deploy.evaluation.comparison import Answers, Comparison
+from deploy.evaluation.comparison import Answers, PairedResult
 from deploy.sagemaker import promotion
 from deploy.sagemaker.releases import Releases
 
@@ -22,8 +22,8 @@ FEWEST_CLASSES = 2  # with one class, every model is always right
 
 
 @dataclass(frozen=True)
-class Model:
-    """A model that takes part: its release, its `artifact.identity`, its card, and its archive on this machine."""
+class Contender:
+    """A model of the comparison: its release, its `artifact.identity`, its card, and its archive on this machine."""
 
     release: str
     identity: str
@@ -35,7 +35,9 @@ class NotComparable(Exception):
     """The message is a sentence for the user."""
 
 
-def examine(deployment: Deployment, candidate: Model, old: Releases, wanted: str | None, force: bool) -> dict | None:
+def examine(
+    deployment: Deployment, candidate: Contender, old: Releases, wanted: str | None, force: bool
+) -> dict | None:
     """Compare a model with the live one and show the result. Returns it for the record, None if that is impossible.
 
     `wanted` is the value of EVAL. Raises Failure if the candidate is significantly worse or cannot be evaluated, unless
@@ -70,19 +72,21 @@ def examine(deployment: Deployment, candidate: Model, old: Releases, wanted: str
     }
 
 
-def _live(deployment: Deployment, old: Releases) -> Model:
+def _live(deployment: Deployment, old: Releases) -> Contender:
     """The live model. Its archive is here if this machine promoted it. Raises NotComparable."""
     release = old.models[old.current]
     archive = promotion.local_archive(deployment, release.sha256 or "")
     try:
         if not release.sha256 or not archive.is_file():
             _, archive = promotion.fetch(deployment, release.model_data_url)
-        return Model(old.current, artifact.identity(archive), artifact.validate(archive), archive)
+        return Contender(old.current, artifact.identity(archive), artifact.validate(archive), archive)
     except (ArtifactError, Failure) as error:
         raise NotComparable(f"the live model cannot be read. {error}") from error
 
 
-def _compare(deployment: Deployment, candidate: Model, live: Model, wanted: str | None) -> tuple[Comparison, str]:
+def _compare(
+    deployment: Deployment, candidate: Contender, live: Contender, wanted: str | None
+) -> tuple[PairedResult, str]:
     """The comparison, and the images in words. Raises NotComparable, or the exceptions of the candidate's graph."""
     classes = comparison.shared_classes(candidate.card.classes, live.card.classes)
     if len(classes) < FEWEST_CLASSES:
@@ -100,7 +104,7 @@ def _compare(deployment: Deployment, candidate: Model, live: Model, wanted: str 
     return comparison.compare(held_out.labels, old, new), str(held_out)
 
 
-def _answers(deployment: Deployment, model: Model, held_out: images.HeldOut, title: str) -> Answers:
+def _answers(deployment: Deployment, model: Contender, held_out: images.HeldOut, title: str) -> Answers:
     """The model's answers, from the last comparison on the same images if there was one."""
     folder = deployment.env.home / "evaluation" / "answers"
     found = answers.known(folder, model.identity, held_out.fingerprint)

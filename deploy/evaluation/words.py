@@ -7,19 +7,19 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy import console
-from deploy.evaluation.comparison import SIGNIFICANCE, ClassChange, Comparison
+from deploy.evaluation.comparison import SIGNIFICANCE, ClassChange, PairedResult
 
 SHOWN = 10  # classes
 
 
-def changed(found: Comparison) -> list[ClassChange]:
+def changed(found: PairedResult) -> list[ClassChange]:
     """The classes that changed most, at most SHOWN of them: the largest losses first, the largest gains last."""
     different = [each for each in found.by_class if each.live != each.candidate]
     most = sorted(different, key=lambda each: -abs(each.candidate - each.live) / each.images)[:SHOWN]
     return [each for each in different if each in most]
 
 
-def show(found: Comparison, live: str, candidate: str) -> None:
+def show(found: PairedResult, live: str, candidate: str) -> None:
     """Print the accuracies, the test, and the classes that changed."""
     table = Table("", "accuracy", "95 % interval", "right", "right alone", box=None, padding=(0, 3, 0, 0))
     for name, right, alone in (
@@ -43,7 +43,7 @@ def show(found: Comparison, live: str, candidate: str) -> None:
             console.out.print(f"  {different - len(classes):,} more classes changed less.")
 
 
-def verdict(found: Comparison) -> str:
+def verdict(found: PairedResult) -> str:
     """The test in words."""
     if found.only_live == found.only_candidate == 0:
         return "Both models are right on the same images."

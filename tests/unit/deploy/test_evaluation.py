@@ -58,8 +58,8 @@ def place(account) -> str:
     return "colours"
 
 
-def model(archive: Path) -> gate.Model:
-    return gate.Model(archive.stem.split(".")[0], artifact.identity(archive), artifact.validate(archive), archive)
+def model(archive: Path) -> gate.Contender:
+    return gate.Contender(archive.stem.split(".")[0], artifact.identity(archive), artifact.validate(archive), archive)
 
 
 def live_release(account, archive: Path) -> Releases:
