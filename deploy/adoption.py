@@ -87,14 +87,14 @@ def _log_group(client: Client, after: dict[str, Any]) -> ExistingResource | None
     return None
 
 
-def _sagemaker(kind: str, name: str) -> Callable[[Client, dict[str, Any]], ExistingResource]:
+def _sagemaker(kind: str, name: str, attribute: str = "name") -> Callable[[Client, dict[str, Any]], ExistingResource]:
     """A finder for a kind of SageMaker resource, whose import identifier is its name."""
 
     def find(client: Client, after: dict[str, Any]) -> ExistingResource:
         sagemaker = client("sagemaker")
-        described = getattr(sagemaker, f"describe_{kind}")(**{f"{name}Name": after["name"]})
+        described = getattr(sagemaker, f"describe_{kind}")(**{f"{name}Name": after[attribute]})
         arn = described[f"{name}Arn"]
-        return ExistingResource(after["name"], _tags(sagemaker.list_tags(ResourceArn=arn)["Tags"]))
+        return ExistingResource(after[attribute], _tags(sagemaker.list_tags(ResourceArn=arn)["Tags"]))
 
     return find
 
@@ -177,6 +177,9 @@ FINDERS: dict[str, Callable[[Client, dict[str, Any]], ExistingResource | None]] 
     "aws_sagemaker_model": _sagemaker("model", "Model"),
     "aws_sagemaker_endpoint_configuration": _sagemaker("endpoint_config", "EndpointConfig"),
     "aws_sagemaker_endpoint": _sagemaker("endpoint", "Endpoint"),
+    "aws_sagemaker_model_package_group": _sagemaker(
+        "model_package_group", "ModelPackageGroup", "model_package_group_name"
+    ),
     "aws_sagemaker_notebook_instance": _sagemaker("notebook_instance", "NotebookInstance"),
     "aws_sagemaker_notebook_instance_lifecycle_configuration": _lifecycle_configuration,
     "aws_lambda_function": _function,

@@ -63,6 +63,7 @@ class Deployment:
     endpoint_name = Output[str]("endpoint")
     endpoint_config_name = Output[str]("endpoint configuration")
     endpoint_log_group = Output[str]("log group of the endpoint")
+    endpoint_image = Output[str]("endpoint")
     release = Output[str]("stack")
     model_data_url = Output[str]("stack")
     function_name = Output[str]("function")

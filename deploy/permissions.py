@@ -71,8 +71,9 @@ ALSO = (
         for verb in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
     ),
 )
-# What `network`, `kms_key_arn`, `permissions_boundary`, `ci` and `alarm_email` need in addition. A VPC endpoint and a
-# rule have no name of the stack in their ARN. Together with the rest this would exceed MAX_POLICY_CHARACTERS.
+# What `network`, `kms_key_arn`, `permissions_boundary`, `ci`, `alarm_email` and `registry` need in addition. A VPC
+# endpoint and a rule have no name of the stack in their ARN. Together with the rest this would exceed
+# MAX_POLICY_CHARACTERS.
 OPTIONS = (
     *(
         (f"ec2:{verb}", "*")
@@ -85,6 +86,18 @@ OPTIONS = (
     ),
     *((f"kms:{verb}", "key/*") for verb in ("CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKey")),
     *((f"logs:{verb}", "log-group:*") for verb in ("AssociateKmsKey", "DisassociateKmsKey")),
+    *(
+        (f"sagemaker:{verb}", "model-package-group/{name}*")
+        for verb in (
+            *("CreateModelPackageGroup", "DescribeModelPackageGroup", "DeleteModelPackageGroup"),
+            *("AddTags", "DeleteTags", "ListTags"),
+        )
+    ),
+    *(
+        (f"sagemaker:{verb}ModelPackage", "model-package/{name}*")
+        for verb in ("Create", "Delete", "Describe", "Update")
+    ),
+    ("sagemaker:ListModelPackages", "*"),  # it takes no resource
     *((f"iam:{verb}RolePermissionsBoundary", "role/{name}*") for verb in ("Put", "Delete")),
     *(
         (f"iam:{verb}OpenIDConnectProvider", "oidc-provider/token.actions.githubusercontent.com")

@@ -94,6 +94,8 @@ OPERATIONS["sagemaker"] = {
         "CreateModel DescribeModel ListModels DeleteModel",
         "CreateEndpointConfig DescribeEndpointConfig ListEndpointConfigs DeleteEndpointConfig",
         "ListTags AddTags DeleteTags",
+        "CreateModelPackageGroup DescribeModelPackageGroup ListModelPackageGroups DeleteModelPackageGroup",
+        "CreateModelPackage DescribeModelPackage ListModelPackages UpdateModelPackage DeleteModelPackage",
     ),
 }
 OPERATIONS["sagemaker-runtime"] = _each(RUNS, "InvokeEndpoint")

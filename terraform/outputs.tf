@@ -162,3 +162,8 @@ output "dashboard_name" {
   description = "The CloudWatch dashboard."
   value       = module.monitoring.dashboard
 }
+
+output "model_package_group" {
+  description = "The group of the promoted models in SageMaker's Model Registry. Null without `registry`."
+  value       = one(aws_sagemaker_model_package_group.models[*].model_package_group_name)
+}

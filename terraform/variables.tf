@@ -273,3 +273,9 @@ variable "releases" {
   })
   default = null
 }
+
+variable "registry" {
+  description = "Whether `make promote` also writes a version with its metrics and its approval to SageMaker's Model Registry, in a group that has the stack's name. Before it is turned off, delete the versions: SageMaker keeps a group that has some."
+  type        = bool
+  default     = false
+}

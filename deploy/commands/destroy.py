@@ -5,7 +5,7 @@ from __future__ import annotations
 from deploy import console, environment, settings, unfinished
 from deploy.build import package
 from deploy.deployment import Deployment
-from deploy.sagemaker import jobs, trial_endpoints
+from deploy.sagemaker import jobs, registry, trial_endpoints
 from deploy.terraform import Stack
 
 
@@ -20,10 +20,14 @@ def main() -> int:
 
 
 def stop_work(deployment: Deployment) -> None:
-    """Stop what Terraform does not know: jobs and trial endpoints. Outputs are missing if an apply failed early."""
+    """Stop and delete what Terraform does not know: jobs, trial endpoints, registered versions.
+
+    Outputs are missing if an apply failed early.
+    """
     if not deployment.has("name", "region"):
         return
     jobs.stop_all(deployment)
+    registry.delete_all(deployment)
     if deployment.has("training_log_group"):
         jobs.delete_log_streams(deployment)
     if deployment.has("notebook_name"):

@@ -1,18 +1,20 @@
 """Put a trained model behind the URL, blue/green, and roll back if that fails.
 
-MODEL is the name of a run, the name of a tuning job (for its best trial), an `s3://…/model.tar.gz`, or `previous`. The
-default is the model trained last. If that was a trial, the default is the best trial of its tuning job. The archive is
-checked before anything changes, and copied to `releases/`, where no role of the stack can write. Then Terraform creates
-the SageMaker model and endpoint configuration of the new release and updates the endpoint. It keeps those of the old
-release, so a rollback is one more update. Afterwards the live configuration is read from SageMaker, and the endpoint
-must answer one request. A function that has the model itself gets the address of the new one: its new version
-must answer before the alias moves to it.
+MODEL is the name of a run, the name of a tuning job (for its best trial), an `s3://…/model.tar.gz`, a release, or
+`previous`. The default is the model trained last. If that was a trial, the default is the best trial of its tuning job.
+The archive is checked before anything changes, compared with the live model (`deploy.evaluation`), and copied to
+`releases/`, where no role of the stack can write. Then Terraform creates the SageMaker model and endpoint configuration
+of the new release and updates the endpoint. It keeps those of the old release, so a rollback is one more update.
+Afterwards the live configuration is read from SageMaker, and the endpoint must answer one request. A function that has
+the model itself gets the address of the new one: its new version must answer before the alias moves to it.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from classifier import artifact
 
@@ -49,19 +51,7 @@ class Checked:
 
 def check_archive(deployment: Deployment, uri: str) -> Checked:
     """Download the archive and check it. Raises Failure."""
-
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    s3 = deployment.client("s3")
-    try:
-        etag = s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
-    except s3.exceptions.ClientError as error:
-        raise Failure(f"{uri} cannot be read: {error}") from error
-    local = deployment.env.home / "models" / f"{etag}.tar.gz"
-    if not local.is_file():
-        local.parent.mkdir(parents=True, exist_ok=True)
-        partial = local.with_suffix(".partial")
-        s3.download_file(bucket, key, str(partial))
-        partial.rename(local)
+    etag, local = fetch(deployment, uri)
     try:
         card = artifact.validate(local)
         if not card.serving:
@@ -69,11 +59,37 @@ def check_archive(deployment: Deployment, uri: str) -> Checked:
                 "it is from a version before 0.2, and AWS's image cannot run its serving code. Train it again: "
                 f"{console.make('train')}"
             )
-        return Checked(uri, etag, card, artifact.identity(local))
+        sha256 = artifact.identity(local)
     except artifact.ArtifactError as error:
         local.unlink()
         reason = str(error).replace(str(local), "the archive")
         raise Failure(f"{uri} cannot be promoted: {reason}\nNothing was changed.") from error
+    if not (same := local_archive(deployment, sha256)).is_file():
+        with suppress(OSError):  # the next promotion needs this archive, or downloads the copy in releases/
+            same.hardlink_to(local)
+    return Checked(uri, etag, card, sha256)
+
+
+def local_archive(deployment: Deployment, name: str) -> Path:
+    """The place of an archive on this machine. `name` is its ETag, or the identity of the model in it."""
+    return deployment.env.home / "models" / f"{name}.tar.gz"
+
+
+def fetch(deployment: Deployment, uri: str) -> tuple[str, Path]:
+    """Download an archive, unless that was done before. Returns its ETag and its place here. Raises Failure."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3 = deployment.client("s3")
+    try:
+        etag = s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+    except s3.exceptions.ClientError as error:
+        raise Failure(f"{uri} cannot be read: {error}") from error
+    local = local_archive(deployment, etag)
+    if not local.is_file():
+        local.parent.mkdir(parents=True, exist_ok=True)
+        partial = local.with_suffix(".partial")
+        s3.download_file(bucket, key, str(partial))
+        partial.rename(local)
+    return etag, local
 
 
 def published(deployment: Deployment, checked: Checked) -> str:

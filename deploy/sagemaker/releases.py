@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from classifier import artifact
 
@@ -74,12 +75,21 @@ def live(deployment: Deployment) -> Releases:
     if deployment.endpoint_kind == IN_FUNCTION:
         release = Release(own_model.live_url(deployment))
         return Releases(current=deployment.release, models={deployment.release: release})
-    sagemaker = deployment.client("sagemaker")
-    endpoint = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
-    variant = config["ProductionVariants"][0]
-    model = sagemaker.describe_model(ModelName=variant["ModelName"])
-    container = model["PrimaryContainer"]
+    variant = _live_variant(deployment)
+    container = live_container(deployment, variant)
     expected = container.get("Environment", {}).get(artifact.EXPECTED)
     release = Release(container["ModelDataUrl"], variant.get("InitialInstanceCount"), expected)
     return Releases(current=deployment.release, models={deployment.release: release})
+
+
+def _live_variant(deployment: Deployment) -> dict[str, Any]:
+    sagemaker = deployment.client("sagemaker")
+    endpoint = sagemaker.describe_endpoint(EndpointName=deployment.endpoint_name)
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+    return config["ProductionVariants"][0]
+
+
+def live_container(deployment: Deployment, variant: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The container of the model that the endpoint serves now, as CreateModel takes it."""
+    name = (variant or _live_variant(deployment))["ModelName"]
+    return deployment.client("sagemaker").describe_model(ModelName=name)["PrimaryContainer"]

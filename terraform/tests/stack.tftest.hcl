@@ -82,6 +82,7 @@ run "promoted" {
   command = plan
 
   variables {
+    registry = true
     releases = {
       current = "run-1"
       models = {
@@ -94,6 +95,11 @@ run "promoted" {
   assert {
     condition     = output.release == "run-1" && output.endpoint_config_name != run.defaults.endpoint_config_name
     error_message = "A promotion must point the endpoint to another configuration."
+  }
+
+  assert {
+    condition     = output.model_package_group == "pawprint" && run.defaults.model_package_group == null
+    error_message = "Only the setting registry must make a group in the Model Registry, and it must have the stack's name."
   }
 }
 

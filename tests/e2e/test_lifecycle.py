@@ -182,6 +182,7 @@ def left(server: Server) -> dict[str, list]:
         "stacks": server.client("cloudformation").describe_stacks()["Stacks"],
         "models": sagemaker.list_models()["Models"],
         "configurations": sagemaker.list_endpoint_configs()["EndpointConfigs"],
+        "groups of the registry": sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"],
         "endpoints": sagemaker.list_endpoints()["Endpoints"],
         "notebooks": sagemaker.list_notebook_instances()["NotebookInstances"],
         "alarms": server.client("cloudwatch").describe_alarms()["MetricAlarms"],

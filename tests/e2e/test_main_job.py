@@ -80,6 +80,24 @@ def test_packaging_again_writes_nothing_and_from_scratch_gives_the_same_bytes(
 
 
 @pytest.mark.slow
+def test_a_worse_model_is_refused_unless_forced_and_the_rollback_is_listed(deployment: Deployment):
+    before = json.loads(deployment.make("output"))["release"]
+    deployment.make("train", "DATA=digits", "EPOCHS=1", "LR=0.0000001")
+
+    refused = deployment.run("promote")
+
+    assert refused.returncode != 0
+    assert f"is significantly worse than {before}" in refused.stdout
+    assert json.loads(deployment.make("output"))["release"] == before
+    assert "is live" in deployment.make("promote", "FORCE=1")
+    forced = json.loads(deployment.make("output"))["release"]
+    assert f"{before} is live" in deployment.make("promote", "MODEL=previous")
+    listed = deployment.make("releases").splitlines()
+    assert re.search(rf"{before} +live; rolled back from {forced} ", listed[1])
+    assert re.search(rf"{forced} +previous; forced ", listed[2])
+
+
+@pytest.mark.slow
 def test_dogs_are_trained_promoted_under_traffic_and_named(deployment: Deployment, dogs: Path):
     photograph = sorted((dogs / "test" / "014.Pug").iterdir())[0]
     line = deployment.make("curl", f"IMAGE={photograph}").strip()
@@ -173,7 +191,10 @@ def test_a_model_that_cannot_be_loaded_is_rolled_back(deployment: Deployment, tm
     outputs = json.loads(deployment.make("output"))
     broken_model(deployment, outputs["artifacts_bucket"], tmp_path)
 
-    result = deployment.run("promote", "MODEL=unloadable")
+    refused = deployment.run("promote", "MODEL=unloadable")
+    assert refused.returncode != 0
+    assert "unloadable" in refused.stdout and "cannot be evaluated" in refused.stdout
+    result = deployment.run("promote", "MODEL=unloadable", "FORCE=1")
 
     assert result.returncode != 0
     assert f"the endpoint serves {outputs['release']} again" in result.stdout

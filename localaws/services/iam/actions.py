@@ -41,6 +41,12 @@ RESOURCES: dict[str, dict[str, str]] = {
         "CreatePresignedNotebookInstanceUrl",
         _LIFECYCLE: "CreateNotebookInstanceLifecycleConfig DescribeNotebookInstanceLifecycleConfig "
         "UpdateNotebookInstanceLifecycleConfig DeleteNotebookInstanceLifecycleConfig",
+        "model-package-group/{ModelPackageGroupName}": "CreateModelPackageGroup DescribeModelPackageGroup "
+        "DeleteModelPackageGroup",
+        # A new version has no number yet.
+        "model-package/{ModelPackageGroupName}/*": "CreateModelPackage",
+        "model-package/{ModelPackageName}": "DescribeModelPackage DeleteModelPackage",
+        "{ModelPackageArn}": "UpdateModelPackage",
         "{ResourceArn}": "AddTags ListTags DeleteTags",
     },
     "sagemaker-runtime": {

@@ -11,6 +11,7 @@ from localaws.services.sagemaker.endpoints.invoke import application, matches
 from localaws.services.sagemaker.metadata import MetadataOperations
 from localaws.services.sagemaker.notebooks import api as notebooks
 from localaws.services.sagemaker.notebooks.api import NotebookOperations
+from localaws.services.sagemaker.registry import RegistryOperations
 from localaws.services.sagemaker.training import api as training
 from localaws.services.sagemaker.training.api import TrainingOperations
 from localaws.services.sagemaker.tuning import api as tuning
@@ -21,7 +22,14 @@ __all__ = ["API", "application", "install", "matches"]
 API = "sagemaker-runtime"  # InvokeEndpoint is a data plane, and an operation of this service
 
 
-class LocalSageMaker(MetadataOperations, NotebookOperations, EndpointOperations, TrainingOperations, TuningOperations):
+class LocalSageMaker(
+    MetadataOperations,
+    NotebookOperations,
+    EndpointOperations,
+    TrainingOperations,
+    TuningOperations,
+    RegistryOperations,
+):
     """Every SageMaker operation that the local AWS has; docs/LOCALAWS.md says which of them run."""
 
 

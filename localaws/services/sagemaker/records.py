@@ -27,6 +27,8 @@ TABLES = {
     "hyper-parameter-tuning-job": "hyper_parameter_tuning_jobs",
     "notebook-instance": "notebook_instances",
     "notebook-instance-lifecycle-config": "notebook_instance_lifecycle_configurations",
+    "model-package-group": "model_package_groups",
+    "model-package": "model_packages",
 }
 
 

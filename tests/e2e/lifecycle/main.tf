@@ -291,6 +291,11 @@ resource "aws_cloudwatch_metric_alarm" "endpoint" {
   treat_missing_data  = "notBreaching"
 }
 
+resource "aws_sagemaker_model_package_group" "models" {
+  model_package_group_name = var.name
+  tags                     = { generation = var.generation }
+}
+
 # --- the notebook and the instance ---
 
 resource "aws_sagemaker_notebook_instance_lifecycle_configuration" "notebook" {

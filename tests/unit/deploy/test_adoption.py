@@ -36,6 +36,12 @@ def test_a_role_of_somebody_else_is_not(account):
     assert found(account, planned("aws_iam_role", name="elsewhere")) == []
 
 
+def test_a_group_of_the_model_registry_is_found_by_its_name(account):
+    account.client("sagemaker").create_model_package_group(ModelPackageGroupName="adopted", Tags=LISTED)
+    plan = planned("aws_sagemaker_model_package_group", model_package_group_name="adopted")
+    assert found(account, plan) == ["adopted"]
+
+
 def test_a_bucket_needs_no_tags(account):
     assert found(account, planned("aws_s3_bucket", bucket="pawprint-test")) == ["pawprint-test"]
 
