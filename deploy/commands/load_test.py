@@ -6,7 +6,6 @@ First a closed loop looks for the ceiling. Then requests are sent at the times o
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +16,8 @@ from deploy import console, environment
 from deploy.consistency import measured as measurements
 from deploy.console import Failure
 from deploy.deployment import Deployment
+from deploy.load import measurement, recommend, search, shapes, tfvars
 from deploy.load import objective as objectives
-from deploy.load import recommend, search, shapes, tfvars
 from deploy.load.client import Load, LoadAnswer
 from deploy.load.objective import Objective, achieved
 from deploy.load.observe import Observed, Observer, seconds_to_next_minute
@@ -29,14 +28,6 @@ from deploy.terraform import Stack
 CAP = 128  # connections
 DEFAULT_SHARE = 0.6  # of the ceiling, if no rate is given
 FALLBACK_RATE = 1.0  # requests a second, if nothing met the objective
-
-
-def duration(text: str) -> float:
-    """`90`, `90s` or `5m` in seconds. Raises Failure."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text)
-    if not match or not float(match[1]):
-        raise Failure(f"DURATION={text} is not a time. Give seconds, or a number with s, m or h, such as 5m.")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
 
 
 def due_times(shape: str, rate: float, seconds: float) -> list[float]:
@@ -113,15 +104,6 @@ def measured(
     )
 
 
-def write(path: Path, advice: list[recommend.Recommendation]) -> None:
-    """Write the values to the settings. Raises Failure if the file cannot be changed safely."""
-    try:
-        path.write_text(tfvars.with_values(path.read_text(), {each.setting: each.value for each in advice}))
-    except ValueError as error:
-        raise Failure(f"{path.name} was not changed: {error}.") from None
-    console.done(f"wrote {len(advice)} values to {path.name}. To use them: {console.make('apply')}")
-
-
 def main() -> None:
     parser = console.Parser(description="Test how much the deployment answers, and recommend settings.")
     parser.add_argument("--rate", type=float, help="requests a second at the highest; default: 60 %% of the ceiling")
@@ -133,7 +115,7 @@ def main() -> None:
     parser.add_argument("--cap", type=int, default=CAP, help="requests at a time, at most")
     parser.add_argument("--write", action="store_true", help="write the recommended values to the settings")
     options = parser.parse_args()
-    objective, seconds = objectives.parse(options.slo), duration(options.duration)
+    objective, seconds = objectives.parse(options.slo), shapes.duration(options.duration)
     stack = Stack(environment.current())
     deployment = stack.require_deployment()
     asked = questions(deployment, options.target, images(options.images))
@@ -163,7 +145,12 @@ def main() -> None:
         f"{deployment.name}, {options.target}, {deployment.endpoint_kind}: {options.shape} up to {rate:.1f} requests/s"
     )
     report = LoadReport(title, objective, taken, ceiling, answers, got, observed, bound, options.cap, advice)
-    page, picture = report.write(stack.env.home / "load-tests", f"{datetime.now():%Y%m%d-%H%M%S}")
+    folder, name = stack.env.home / "load-tests", f"{datetime.now():%Y%m%d-%H%M%S}"
+    page, picture = report.write(folder, name)
+    if ceiling:
+        measurement.of(deployment, options.target, taken, ceiling, instances, observed, observer.start_seconds).save(
+            folder / f"{name}.json"
+        )
 
     met = "met" if got.meets(objective) else "missed"
     console.done(
@@ -178,7 +165,7 @@ def main() -> None:
     console.show(rows)
     console.out.print(f"  {page}\n  {picture}", markup=False)
     if options.write:
-        write(stack.env.tfvars, advice)
+        tfvars.write(stack.env.tfvars, {each.setting: each.value for each in advice})
 
 
 if __name__ == "__main__":

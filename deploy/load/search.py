@@ -22,6 +22,7 @@ class SearchStep:
     connections: int
     rate: float
     achieved: Achieved
+    times: tuple[float, ...] = ()  # seconds of each answer with 200
 
 
 def steps(questions: Questions, objective: Objective, cap: int) -> Iterator[SearchStep]:
@@ -37,7 +38,8 @@ def steps(questions: Questions, objective: Objective, cap: int) -> Iterator[Sear
         finally:
             load.close()
         got = achieved(answers, objective)
-        step = SearchStep(connections, (got.requests - got.failed) / seconds, got)
+        times = tuple(each.latency for each in answers if each.status == 200)
+        step = SearchStep(connections, (got.requests - got.failed) / seconds, got, times)
         yield step
         if connections >= cap or not got.meets(objective) or step.rate < GAIN * before:
             return

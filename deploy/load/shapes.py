@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +40,14 @@ SHAPES: dict[str, Callable[[float], float]] = {
     "spike": _spike,
     "diurnal": _diurnal,
 }
+
+
+def duration(text: str) -> float:
+    """`90`, `90s` or `5m` in seconds. Raises Failure."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text)
+    if not match or not float(match[1]):
+        raise Failure(f"DURATION={text} is not a time. Give seconds, or a number with s, m or h, such as 5m.")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
 
 
 def dues(shape: str, rate: float, seconds: float) -> Iterator[float]:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
+
+from deploy import console
+from deploy.console import Failure
 
 
-def with_values(text: str, values: Mapping[str, int]) -> str:
-    """The text with each `endpoint.scaling.target` set to its number. A missing line or object is added.
+def with_values(text: str, values: Mapping[str, int | str]) -> str:
+    """The text with each `endpoint.scaling.target` set to its number or text. A missing line or object is added.
 
     Objects are written over several lines (`name = {`), as `terraform fmt` keeps them. Raises ValueError for an object
     on one line.
     """
     lines = text.splitlines()
     for setting, value in values.items():
-        lines = _set(lines, setting.split("."), value, 0, len(lines))
+        lines = _set(lines, setting.split("."), json.dumps(value), 0, len(lines))
     return "\n".join(lines) + "\n"
 
 
-def _set(lines: list[str], path: list[str], value: int, begin: int, end: int) -> list[str]:
+def write(path: Path, values: Mapping[str, int | str]) -> None:
+    """Write the values to the settings. Raises Failure if the file cannot be changed safely."""
+    try:
+        path.write_text(with_values(path.read_text(), values))
+    except ValueError as error:
+        raise Failure(f"{path.name} was not changed: {error}.") from None
+    console.done(f"wrote {len(values)} values to {path.name}. To use them: {console.make('apply')}")
+
+
+def _set(lines: list[str], path: list[str], value: str, begin: int, end: int) -> list[str]:
     name, indent = path[0], "  " * _depth(lines[:begin])
     place = _find(lines, name, begin, end)
     if len(path) == 1:

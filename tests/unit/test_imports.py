@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,15 @@ DOORS = {
     "s3.api": "training jobs read whole prefixes, without a client",
     "sagemaker.endpoints.endpoint": "autoscaling changes the number of instances",
     "sagemaker.records": "autoscaling finds endpoints by name",
+}
+# What deploy uses of the local AWS, with the reason. The modules of scaling are pure (ADR 27).
+FOR_DEPLOY = {
+    "account_limits": "names of quotas",
+    "images": "the environments that stand in for AWS's images",
+    "services.autoscaling.decision": "the capacity simulation decides as the local AWS does",
+    "services.autoscaling.policies": "the capacity simulation reads policies as the local AWS does",
+    "services.autoscaling.schedules": "the capacity simulation runs scheduled actions",
+    "services.cloudwatch.alarms": "the capacity simulation judges alarms as the local AWS does",
 }
 # Each folder of payloads is a packaging root: its modules are at the top in the archive.
 PAYLOADS = ("train", "inference", "lambda", "in_function", "ec2", "notebook")
@@ -80,6 +90,25 @@ def test_payloads_import_nothing_of_what_stays_here():
 
 def test_deploy_imports_nothing_of_what_only_development_needs():
     assert importers("deploy", "bench", "tests", "tools") == []
+
+
+def test_deploy_uses_of_the_local_aws_what_the_table_names():
+    found = {
+        name.removeprefix("localaws.") for path in files("deploy") for name in imports(path) if "localaws." in name
+    }
+    assert found == set(FOR_DEPLOY)
+
+
+def test_what_decides_about_scaling_needs_no_aws_and_no_server():
+    """A simulation of AWS settings must neither start moto nor be able to change the state of the local AWS."""
+    modules = [f"localaws.{name}" for name in FOR_DEPLOY if name.startswith("services.")]
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    own = {name for name in loaded.split() if name.startswith("localaws.services.")}
+    assert own == {"localaws.services.autoscaling", "localaws.services.cloudwatch", *modules} | {
+        f"localaws.services.cloudwatch.{name}" for name in ("expressions", "metrics")
+    }
+    assert not {"moto", "botocore", "werkzeug", "localaws.state", "localaws.server"} & set(loaded.split())
 
 
 def shipped_with_the_function() -> list[Path]:
