@@ -143,8 +143,8 @@ class Stack:
         with self._inputs() as arguments:
             return self._apply(arguments)
 
-    def apply_release(self, release: releases.Releases, target: str) -> int:
-        """Apply other releases to one part of the stack only, as `apply` does. Returns Terraform's exit status.
+    def apply_release(self, release: releases.Releases, *targets: str) -> int:
+        """Apply other releases to parts of the stack only, as `apply` does. Returns Terraform's exit status.
 
         Raises Failure if the settings ask for another kind of endpoint than the stack has.
         """
@@ -155,7 +155,7 @@ class Stack:
                 f"{console.make('apply')}"
             )
         with self._inputs(release) as arguments:
-            return self._apply({**arguments, "target": [target]})
+            return self._apply({**arguments, "target": list(targets)})
 
     def apply_sleep(self) -> int:
         """Apply whether the stack is asleep (`deploy.sleeping`), and nothing else. Returns Terraform's exit status."""

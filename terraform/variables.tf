@@ -205,7 +205,7 @@ variable "ec2" {
 }
 
 variable "endpoint" {
-  description = "The endpoint: its kind, image, instances, blue/green deployment and scaling policy. The kind is instances, serverless (SageMaker serverless inference: containers that requests start) or in-function (no endpoint: the function has the model itself). The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests. With min_instances = max_instances the fleet does not scale, as ml.t* types must not."
+  description = "The endpoint: its kind, image, instances, deployment (how a release replaces another, modules/endpoint) and scaling policy. The kind is instances, serverless (SageMaker serverless inference: containers that requests start) or in-function (no endpoint: the function has the model itself). The image is set as for training. Without it, the instance type selects the image: with CUDA for ml.g* and ml.p*. scaling.target is per instance, in the unit of scaling.metric: invocations per minute, or concurrent requests. With min_instances = max_instances the fleet does not scale, as ml.t* types must not."
   type = object({
     kind                   = optional(string, "instances")
     image                  = optional(string)
@@ -217,9 +217,12 @@ variable "endpoint" {
       max_concurrency = optional(number, 5)
     }), {})
     deployment = optional(object({
+      shift               = optional(string, "canary")
+      percent             = optional(number, 10)
       bake_seconds        = optional(number, 120)
-      termination_seconds = optional(number, 60)
-      alarm_5xx_a_minute  = optional(number, 5)
+      termination_seconds = optional(number, 0)
+      max_error_share     = optional(number, 0.05)
+      max_latency_ratio   = optional(number, 2)
     }), {})
     scaling = optional(object({
       min_instances      = optional(number, 1)

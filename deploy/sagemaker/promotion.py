@@ -24,12 +24,14 @@ from deploy.console import Failure
 from deploy.deployment import IN_FUNCTION, INSTANCES, SERVERLESS, Deployment
 from deploy.sagemaker import endpoint_check, releases
 from deploy.sagemaker.releases import Releases
+from deploy.sagemaker.update_watch import UpdateWatch
 from deploy.terraform import Stack
 
 ARCHIVE = "model.tar.gz"
 # What a promotion applies, by the kind of endpoint. The function alone has no alias: it moves with its module.
 MODULES = {INSTANCES: "module.endpoint", SERVERLESS: "module.endpoint", IN_FUNCTION: "module.predictor"}
 FUNCTION = "module.predictor.aws_lambda_function.predictor"
+ALARMS = [f"module.endpoint[0].aws_cloudwatch_metric_alarm.{name}" for name in ("server_errors", "slow")]
 
 
 def find_model(deployment: Deployment, wanted: str | None) -> str:
@@ -130,10 +132,14 @@ def release_id(uri: str, etag: str) -> str:
 def switch(stack: Stack, old: Releases, new: Releases) -> None:
     """Apply the new releases to the endpoint. If that fails, apply the old ones again and raise Failure."""
     kind = stack.deployment().endpoint_kind
+    watch = UpdateWatch(stack.deployment())
     try:
         if kind == IN_FUNCTION:
             try_version(stack, new)
-        if stack.apply_release(new, MODULES[kind]):
+        watch.require_quiet(lambda: stack.apply_release(new, *ALARMS))
+        with watch:
+            failed = stack.apply_release(new, MODULES[kind])
+        if failed:
             raise Failure(f"Terraform could not change the endpoint. {failure_reason(stack.deployment())}".strip())
         endpoint_check.require_service(stack.deployment(), new.current)
     except KeyboardInterrupt:
@@ -150,8 +156,10 @@ def switch(stack: Stack, old: Releases, new: Releases) -> None:
                 f"The rollback failed too. To read the endpoint's log: {console.make('logs WHAT=endpoint')}"
             ) from failure
         endpoint_check.require_configuration(stack.deployment())
+        said = "\n".join(filter(None, [str(failure), watch.explanation()]))
         raise Failure(
-            f"{new.current} was not promoted; the endpoint serves {old.current} again.\n{failure}"
+            f"{new.current} was not promoted; the endpoint serves {old.current} again.\n{said}\n"
+            f"What its instances said: {console.make('logs WHAT=endpoint')}"
         ) from failure
 
 

@@ -23,7 +23,8 @@ accept = ["rollback-alarm"]
 
 endpoint = {
   deployment = {
-    bake_seconds        = 0 # the rehearsal does not need to wait
+    shift               = "all-at-once" # the rehearsal does not need to wait; with ENV=aws it is a canary
+    bake_seconds        = 0
     termination_seconds = 0
   }
 }

@@ -20,7 +20,14 @@ variables {
   gpu                    = false
   initial_instance_count = 1
   startup_seconds        = 240
-  deployment             = { bake_seconds = 120, termination_seconds = 60, alarm_5xx_a_minute = 5 }
+  deployment = {
+    shift               = "canary"
+    percent             = 10
+    bake_seconds        = 120
+    termination_seconds = 0
+    max_error_share     = 0.05
+    max_latency_ratio   = 2
+  }
   scaling = {
     min_instances      = 1
     max_instances      = 4
@@ -227,8 +234,11 @@ run "deployment" {
   }
 
   assert {
-    condition     = aws_sagemaker_endpoint.endpoint[0].deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "ALL_AT_ONCE"
-    error_message = "Traffic must move to the new fleet in one step, once it is healthy."
+    condition = alltrue([
+      for routing in aws_sagemaker_endpoint.endpoint[0].deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration :
+      routing.type == "CANARY" && one(routing.canary_size).type == "CAPACITY_PERCENT" && one(routing.canary_size).value == 10
+    ])
+    error_message = "A share of the traffic must try the new fleet first."
   }
 
   assert {
@@ -237,19 +247,76 @@ run "deployment" {
   }
 
   assert {
-    condition     = [for alarm in aws_sagemaker_endpoint.endpoint[0].deployment_config[0].auto_rollback_configuration[0].alarms : alarm.alarm_name] == [aws_cloudwatch_metric_alarm.server_errors.alarm_name]
-    error_message = "The alarm must bring the old fleet back."
+    condition     = toset([for alarm in aws_sagemaker_endpoint.endpoint[0].deployment_config[0].auto_rollback_configuration[0].alarms : alarm.alarm_name]) == toset(["pawprint-endpoint-server-errors", "pawprint-endpoint-slow"])
+    error_message = "Both alarms must bring the old fleet back, and keep their names: a change would replace the endpoint."
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.server_errors.dimensions == tomap({ EndpointName = "pawprint", VariantName = "primary" })
-    error_message = "The alarm must watch this endpoint's variant."
+    condition     = aws_cloudwatch_metric_alarm.server_errors.dimensions == tomap({ EndpointName = "pawprint", VariantName = "primary", EndpointConfigName = aws_sagemaker_endpoint_configuration.release["run-2"].name })
+    error_message = "The alarm must watch the new fleet alone, so that errors of the old one do not stop its repair."
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.server_errors.treat_missing_data == "notBreaching"
+    condition = { for query in aws_cloudwatch_metric_alarm.slow.metric_query : query.id => one(query.metric).dimensions.EndpointConfigName if length(query.metric) == 1 } == {
+      new      = aws_sagemaker_endpoint_configuration.release["run-2"].name
+      old      = aws_sagemaker_endpoint_configuration.release["run-1"].name
+      requests = aws_sagemaker_endpoint_configuration.release["run-2"].name
+    }
+    error_message = "The latency of the current release must be compared with that of the previous one."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.server_errors.treat_missing_data == "notBreaching" && aws_cloudwatch_metric_alarm.slow.treat_missing_data == "notBreaching"
     error_message = "An endpoint that nobody calls must not be rolled back."
   }
+}
+
+run "rolling" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    deployment = { shift = "rolling", percent = 25, bake_seconds = 60, termination_seconds = 0, max_error_share = 0.05, max_latency_ratio = 2 }
+  }
+
+  assert {
+    condition     = length(aws_sagemaker_endpoint.endpoint[0].deployment_config[0].blue_green_update_policy) == 0 && aws_sagemaker_endpoint.endpoint[0].deployment_config[0].rolling_update_policy[0].maximum_batch_size[0].value == 25
+    error_message = "A rolling update must replace a batch of instances at a time, and there must be only one policy."
+  }
+}
+
+run "linear" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    deployment = { shift = "linear", percent = 25, bake_seconds = 60, termination_seconds = 0, max_error_share = 0.05, max_latency_ratio = 2 }
+  }
+
+  assert {
+    condition     = aws_sagemaker_endpoint.endpoint[0].deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].type == "LINEAR" && aws_sagemaker_endpoint.endpoint[0].deployment_config[0].blue_green_update_policy[0].traffic_routing_configuration[0].linear_step_size[0].value == 25
+    error_message = "The traffic must move in steps of the size that was asked for."
+  }
+}
+
+run "refuses_a_step_that_sagemaker_refuses" {
+  command = plan
+
+  module {
+    source = "./modules/endpoint"
+  }
+
+  variables {
+    deployment = { shift = "linear", percent = 5, bake_seconds = 60, termination_seconds = 0, max_error_share = 0.05, max_latency_ratio = 2 }
+  }
+
+  expect_failures = [var.deployment]
 }
 
 run "scaling" {
@@ -417,7 +484,7 @@ run "refuses_an_alarm_at_nothing" {
   }
 
   variables {
-    deployment = { bake_seconds = 0, termination_seconds = 0, alarm_5xx_a_minute = 0 }
+    deployment = { shift = "canary", percent = 10, bake_seconds = 0, termination_seconds = 0, max_error_share = 1, max_latency_ratio = 2 }
   }
 
   expect_failures = [var.deployment]
@@ -431,7 +498,7 @@ run "refuses_to_watch_for_ever" {
   }
 
   variables {
-    deployment = { bake_seconds = 7200, termination_seconds = 0, alarm_5xx_a_minute = 5 }
+    deployment = { shift = "canary", percent = 10, bake_seconds = 7200, termination_seconds = 0, max_error_share = 0.05, max_latency_ratio = 2 }
   }
 
   expect_failures = [var.deployment]

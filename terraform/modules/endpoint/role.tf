@@ -61,10 +61,10 @@ resource "aws_iam_role_policy" "endpoint" {
         Resource = "arn:${var.account.partition}:ecr:${local.repository.region}:${local.repository.account}:repository/${local.repository.name}"
       },
       {
-        Sid      = "SeeTheAlarmThatRollsBack"
+        Sid      = "SeeTheAlarmsThatRollBack"
         Effect   = "Allow"
         Action   = "cloudwatch:DescribeAlarms"
-        Resource = "arn:${var.account.partition}:cloudwatch:${var.account.region}:${var.account.id}:alarm:${aws_cloudwatch_metric_alarm.server_errors.alarm_name}"
+        Resource = [for end in ["server-errors", "slow"] : "arn:${var.account.partition}:cloudwatch:${var.account.region}:${var.account.id}:alarm:${var.name}-endpoint-${end}"]
       },
       {
         # "*": a registry's token belongs to the caller and not to a repository, so AWS accepts no other resource.

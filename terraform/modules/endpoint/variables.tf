@@ -107,8 +107,25 @@ variable "startup_seconds" {
 }
 
 variable "deployment" {
-  description = "How a release replaces another: the seconds for which the new fleet is watched, the seconds for which the old fleet is kept after that, and the server errors per minute that roll the deployment back."
-  type        = object({ bake_seconds = number, termination_seconds = number, alarm_5xx_a_minute = number })
+  description = "How a release replaces another. shift is all-at-once, canary, linear or rolling; percent is the size of the canary, of a linear step or of a rolling batch. Each step is watched for bake_seconds. A blue/green update then keeps the old fleet for termination_seconds. The update is rolled back if more than max_error_share of the new fleet's requests in a minute are server errors, or if its p99 latency is more than max_latency_ratio times the old fleet's while both have requests."
+  type = object({
+    shift               = string
+    percent             = number
+    bake_seconds        = number
+    termination_seconds = number
+    max_error_share     = number
+    max_latency_ratio   = number
+  })
+
+  validation {
+    condition     = contains(["all-at-once", "canary", "linear", "rolling"], var.deployment.shift)
+    error_message = "The shift of a deployment must be all-at-once, canary, linear or rolling."
+  }
+
+  validation {
+    condition     = var.deployment.percent <= 50 && var.deployment.percent >= lookup({ linear = 10, rolling = 5 }, var.deployment.shift, 1)
+    error_message = "The percent of a deployment must be from 1 to 50 for a canary, from 10 to 50 for linear steps and from 5 to 50 for rolling batches: those are SageMaker's limits."
+  }
 
   validation {
     condition     = alltrue([for seconds in [var.deployment.bake_seconds, var.deployment.termination_seconds] : seconds >= 0 && seconds <= 3600])
@@ -116,8 +133,13 @@ variable "deployment" {
   }
 
   validation {
-    condition     = var.deployment.alarm_5xx_a_minute >= 1
-    error_message = "The alarm must need at least one server error, because an alarm at zero errors would roll every release back."
+    condition     = var.deployment.max_error_share >= 0 && var.deployment.max_error_share < 1
+    error_message = "The share of errors must be from 0 to less than 1: an alarm above all requests could never roll a release back."
+  }
+
+  validation {
+    condition     = var.deployment.max_latency_ratio > 1
+    error_message = "The ratio of the latencies must be more than 1, because a release as fast as the previous one would be rolled back."
   }
 }
 

@@ -11,7 +11,9 @@ from moto.sagemaker.models import sagemaker_backends
 from localaws.context import ACCOUNT_ID, context
 from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import Serverless, Variant
-from localaws.services.sagemaker.endpoints.endpoint import EndpointDeployment, HostedEndpoint
+from localaws.services.sagemaker.endpoints.endpoint import HostedEndpoint
+from localaws.services.sagemaker.endpoints.shift import ROLLING, Policy, PolicyError
+from localaws.services.sagemaker.endpoints.update import EndpointDeployment
 from localaws.services.sagemaker.metadata import NO_CONFIG, NO_MODEL, containers_of
 from localaws.services.sagemaker.records import InvalidRequest, Operations, now
 
@@ -26,6 +28,7 @@ class EndpointOperations(Operations):
             arn = self.table("endpoint")[name].arn
             raise InvalidRequest(f'Cannot create already existing endpoint "{arn}".')
         deployment = self._deployment(request["EndpointConfigName"])
+        _check_policy(request.get("DeploymentConfig"), deployment, deployment)
         limits.require_endpoint(self.region, limits.of_variants(deployment.variants))
         endpoint = self.table("endpoint")[name] = HostedEndpoint(name, self.region, request, deployment)
         endpoint.deploy(deployment, "Creating")
@@ -45,13 +48,15 @@ class EndpointOperations(Operations):
     def update_endpoint(self) -> ActionResult:
         request = self.request
         endpoint = self._endpoint_in_service()
-        policy = request.get("DeploymentConfig")
-        _check_policy(policy or {})
+        policy = request.get("DeploymentConfig") or (
+            endpoint.last_policy if request.get("RetainDeploymentConfig") else None
+        )
         deployment = self._deployment(request["EndpointConfigName"])
         _check_kind(endpoint.deployment, deployment)
         if request.get("RetainAllVariantProperties"):
             excluded = {each["VariantPropertyType"] for each in request.get("ExcludeRetainedVariantProperties") or []}
             deployment = _retaining(deployment, endpoint.deployment, excluded)
+        _check_policy(policy, endpoint.deployment, deployment)
         limits.require_endpoint(self.region, limits.of_variants(deployment.variants))  # while the old fleet serves
         endpoint.last_policy = policy
         endpoint.deploy(deployment, "Updating", policy)
@@ -90,7 +95,7 @@ class EndpointOperations(Operations):
         endpoint = self._endpoint()
         if endpoint.status in ("Creating", "Updating", "Deleting"):
             raise InvalidRequest(f'Cannot update in-progress endpoint "{endpoint.arn}".')
-        if endpoint.status != "InService":
+        if endpoint.status not in ("InService", "UpdateRollbackFailed"):
             raise InvalidRequest(f'Cannot update endpoint "{endpoint.arn}" in the status {endpoint.status}.')
         return endpoint
 
@@ -135,11 +140,27 @@ def _check_kind(old: EndpointDeployment, new: EndpointDeployment) -> None:
         )
 
 
-def _check_policy(policy: dict[str, Any]) -> None:
-    """Raise ValidationException for ways of shifting traffic that are not done here."""
-    routing = (policy.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration") or {}
-    if policy.get("RollingUpdatePolicy") or routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
-        raise InvalidRequest("The local AWS updates endpoints blue/green, ALL_AT_ONCE: set that traffic routing.")
+def _check_policy(config: dict[str, Any] | None, old: EndpointDeployment, new: EndpointDeployment) -> None:
+    """Raise ValidationException for a deployment configuration that does not fit the endpoint.
+
+    Sources: "Exclusions" of the deployment guardrails in the SageMaker developer guide, and the descriptions of the
+    sizes in botocore's service model. The words are not documented.
+    """
+    if not config:
+        return
+    try:
+        policy = Policy.of(config)
+        for variant in new.variants:
+            policy.require_size(1 if variant.serverless else variant.count)
+    except PolicyError as error:
+        raise InvalidRequest(str(error)) from None
+    names = [sorted(each.name for each in deployment.variants) for deployment in (old, new)]
+    if names[0] != names[1]:
+        raise InvalidRequest(
+            f"The new endpoint configuration must have the same variant names as the old one: {', '.join(names[0])}."
+        )
+    if policy.kind == ROLLING and (len(new.variants) > 1 or any(each.serverless for each in new.variants)):
+        raise InvalidRequest("A rolling deployment supports no serverless and no multi-variant endpoints.")
 
 
 def _retaining(new: EndpointDeployment, old: EndpointDeployment, excluded: set[str]) -> EndpointDeployment:

@@ -1,4 +1,4 @@
-"""One SageMaker endpoint: hosting containers that are updated blue/green while clients go on asking.
+"""One SageMaker endpoint: hosting containers that are updated while clients go on asking (update.py).
 
 An endpoint keeps its own copy of what it serves (its deployment), so that deleting the model or the configuration
 leaves it serving, as on AWS. Each change of fleet runs in a thread of its own; the status says what that thread
@@ -6,44 +6,22 @@ has done, never what it will.
 """
 
 import logging
-import random
 import threading
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from moto.cloudwatch.models import cloudwatch_backends
-
-from localaws import clock, state
-from localaws.context import ACCOUNT_ID
-from localaws.services.iam.service_roles import ServiceDenied
+from localaws import state
 from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import HostingError, Variant
-from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
-from localaws.services.sagemaker.endpoints.serverless import ServerlessFleet
+from localaws.services.sagemaker.endpoints.shift import Policy
+from localaws.services.sagemaker.endpoints.traffic import Fleet, Traffic
+from localaws.services.sagemaker.endpoints.update import EndpointDeployment, Update
 from localaws.services.sagemaker.records import Record, now, table_of
 
 INTERRUPTED = "The local AWS was stopped during this change of the endpoint. Make the change again."
-ALARM_POLL_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
-
-Fleet = InstanceFleet | ServerlessFleet
-
-
-def fleet_of(endpoint: str, region: str, variant: Variant) -> Fleet:
-    """A fleet for a variant: of instances, or of containers that requests start."""
-    kind = ServerlessFleet if variant.serverless else InstanceFleet
-    return kind(endpoint, region, variant, state.touch)
-
-
-@dataclass(frozen=True)
-class EndpointDeployment:
-    """What an endpoint serves: the variants of one configuration, as they were when it was deployed."""
-
-    config_name: str
-    variants: tuple[Variant, ...]
-    resolved: datetime
 
 
 class HostedEndpoint(Record):
@@ -59,7 +37,8 @@ class HostedEndpoint(Record):
         self._enter("Creating")
 
     def _prepare(self) -> None:
-        self.fleets: dict[str, Fleet] = {}
+        self.traffic = Traffic()
+        self._update: Update | None = None
         self._scaling_to: tuple[Variant, ...] | None = None
         self._changing = threading.Lock()
         self._abandoned = threading.Event()
@@ -70,6 +49,11 @@ class HostedEndpoint(Record):
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.__dict__.update(kept)
         self._prepare()
+
+    @property
+    def fleets(self) -> Mapping[str, Fleet]:
+        """The fleets of the deployment in service, by variant."""
+        return self.traffic.fleets
 
     # --- as it is described ---
 
@@ -86,15 +70,27 @@ class HostedEndpoint(Record):
             "LastDeploymentConfig": self.last_policy,
         }
         if self.deployment:
-            described["ProductionVariants"] = self._variants(self.deployment)
+            described["ProductionVariants"] = self._variants(self.deployment, self.fleets)
             if self.pending:
-                described["PendingDeploymentSummary"] = {"EndpointConfigName": self.pending.config_name}
+                described["PendingDeploymentSummary"] = self._pending(self.pending, self._update)
         return described
 
-    def _variants(self, deployment: EndpointDeployment) -> list[dict[str, Any]]:
+    def _pending(self, pending: EndpointDeployment, update: Update | None) -> dict[str, Any]:
+        """PendingDeploymentSummary; without `update`, its thread has not begun yet."""
+        if update is None or update.deployment is not pending:
+            return {"EndpointConfigName": pending.config_name}
+        stage, since = update.stage
+        variants = self._variants(pending, update.fleets)
+        for described, variant in zip(variants, pending.variants, strict=True):
+            described["VariantStatus"] = [{"Status": stage, "StartTime": since}]
+            if not variant.serverless:
+                described |= {"DesiredInstanceCount": variant.count, "InstanceType": variant.instance_type}
+        return {"EndpointConfigName": pending.config_name, "ProductionVariants": variants, "StartTime": update.began}
+
+    def _variants(self, deployment: EndpointDeployment, fleets: Mapping[str, Fleet]) -> list[dict[str, Any]]:
         described = []
         for variant in deployment.variants:
-            fleet = self.fleets.get(variant.name)
+            fleet = fleets.get(variant.name)
             image = {
                 "SpecifiedImage": variant.image,
                 "ResolvedImage": variant.image,
@@ -128,16 +124,6 @@ class HostedEndpoint(Record):
         changing = self.status in ("Creating", "Updating")
         return changing and self.pending is not None and self.pending.config_name == config_name
 
-    # --- serving ---
-
-    def choose(self, target: str | None) -> Fleet | None:
-        """The fleet for one request: the variant asked for, or one by weight. None if no variant serves."""
-        fleets = dict(self.fleets)
-        if target is not None:
-            return fleets.get(target)
-        weights = [fleet.variant.weight for fleet in fleets.values()]
-        return random.choices(list(fleets.values()), weights)[0] if sum(weights) > 0 else None  # noqa: S311
-
     # --- changing ---
 
     def deploy(
@@ -155,60 +141,31 @@ class HostedEndpoint(Record):
         with self._changing:
             if self._abandoned.is_set():  # deleted before this thread began
                 return
-            fleets = {each.name: fleet_of(self.name, self.region, each) for each in deployment.variants}
+            update = self._update = Update(
+                self.name, self.region, deployment, Policy.of(policy), self.traffic, self._direct, self._abandoned
+            )
             try:
-                for fleet in fleets.values():
-                    fleet.start()
-                for fleet in fleets.values():
-                    fleet.wait_healthy(self._abandoned)
-                previous, self.fleets = self.fleets, fleets  # the switch: the next request goes to the new fleet
-                try:
-                    self._bake(policy)
-                except HostingError:
-                    self.fleets, fleets = previous, self.fleets
-                    raise
+                update.run()
             except HostingError as error:
-                for fleet in fleets.values():
-                    fleet.end()
-                self._settle(str(error))
-                return
+                self._take_back(update, str(error))
             except Exception as error:
                 log.exception("deploying %s failed", self.name)
-                for fleet in fleets.values():
-                    fleet.end(drain=False)
-                self._settle(f"InternalFailure: {type(error).__name__}: {error}")
-                return
-            for fleet in previous.values():
-                fleet.end()
-            self.deployment = deployment
-            self._settle(note)
+                self._take_back(update, f"InternalFailure: {type(error).__name__}: {error}", drain=False)
+            else:
+                update.finish()
+                self.deployment = deployment
+                self._settle(note)
 
-    def _bake(self, policy: dict[str, Any]) -> None:
-        """Keep the old fleet for as long as the policy says: while the new one is watched, and then until it is ended.
-        Raises HostingError when one of the policy's alarms goes off."""
-        update = policy.get("BlueGreenUpdatePolicy") or {}
-        watched = (update.get("TrafficRoutingConfiguration") or {}).get("WaitIntervalInSeconds") or 0
-        wait = clock.real(watched + (update.get("TerminationWaitInSeconds") or 0))
-        alarms = (policy.get("AutoRollbackConfiguration") or {}).get("Alarms") or []
-        names = [alarm["AlarmName"] for alarm in alarms]
-        self._require_sight_of(names)
-        end = now().timestamp() + wait
-        while True:
-            known = cloudwatch_backends[ACCOUNT_ID][self.region].alarms
-            if ringing := [name for name in names if name in known and known[name].state_value == "ALARM"]:
-                raise HostingError(f"Rolled back because of the alarm {', '.join(ringing)}.")
-            if now().timestamp() >= end or self._abandoned.wait(ALARM_POLL_SECONDS):
-                return
+    def _direct(self, traffic: Traffic) -> None:
+        self.traffic = traffic
 
-    def _require_sight_of(self, alarms: list[str]) -> None:
-        """Raise HostingError unless the models' roles may see the alarms, which SageMaker reads with them."""
-        arn = f"arn:aws:cloudwatch:{self.region}:{ACCOUNT_ID}:alarm:"
-        for fleet in self.fleets.values():
-            try:
-                role = fleet.variant.role(self.region)
-                role.require(("cloudwatch:DescribeAlarms", arn + name) for name in alarms)
-            except ServiceDenied as error:
-                raise HostingError(f"The alarms of the deployment cannot be read: {error}") from error
+    def _take_back(self, update: Update, failure: str, drain: bool = True) -> None:
+        try:
+            update.undo(drain)
+        except HostingError as error:  # both fleets go on serving, until another update puts an end to that
+            self._settle(f"{failure} The rollback failed: {error}", "UpdateRollbackFailed")
+        else:
+            self._settle(failure)
 
     def scale(self, variants: tuple[Variant, ...]) -> None:
         """Bring the same models to other counts and weights, in a thread. Raises ResourceLimitExceeded."""
@@ -247,8 +204,8 @@ class HostedEndpoint(Record):
 
     def _delete(self) -> None:
         with self._changing:
-            fleets, self.fleets = self.fleets, {}
-            for fleet in fleets.values():
+            traffic, self.traffic = self.traffic, Traffic()
+            for fleet in traffic.all():
                 fleet.end()
             table_of("endpoint", self.region).pop(self.name, None)
         state.touch()
@@ -270,14 +227,14 @@ class HostedEndpoint(Record):
     def suspend(self) -> None:
         """End what runs and keep the record as it is: the server stops."""
         self._abandoned.set()
-        for fleet in list(self.fleets.values()):
+        for fleet in self.traffic.all():
             fleet.end(drain=False)
 
     def _enter(self, status: str) -> None:
         self.status, self.modified = status, now()
         state.touch()
 
-    def _settle(self, failure: str | None) -> None:
+    def _settle(self, failure: str | None, status: str = "InService") -> None:
         """The end of a change. With nothing to fall back to, a failure is final."""
         if self._abandoned.is_set():  # the server stops, or the endpoint is being deleted: no outcome
             return
@@ -286,7 +243,7 @@ class HostedEndpoint(Record):
         self.pending = None if self.deployment else self.pending
         self._scaling_to = None
         self.failure_reason = failure
-        self._enter("InService" if self.fleets else "Failed")
+        self._enter(status if self.fleets else "Failed")
 
 
-_NOT_KEPT = ("fleets", "_scaling_to", "_changing", "_abandoned")
+_NOT_KEPT = ("traffic", "_update", "_scaling_to", "_changing", "_abandoned")

@@ -45,8 +45,9 @@ def unhealthy_reason(variant: Variant, said: str | None) -> str:
 class InstanceFleet:
     """The instances of one variant of one deployment of an endpoint."""
 
-    def __init__(self, endpoint: str, region: str, variant: Variant, changed: Callable[[], None]):
+    def __init__(self, endpoint: str, region: str, variant: Variant, changed: Callable[[], None], config: str = ""):
         self.variant = variant
+        self.config = config  # the endpoint configuration's name, a dimension of its metrics
         self.desired = variant.count
         self._endpoint = endpoint
         self._region = region

@@ -13,9 +13,10 @@ from localaws import errors
 from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker.endpoints import usage
 from localaws.services.sagemaker.endpoints.container import HostingInstance
-from localaws.services.sagemaker.endpoints.endpoint import Fleet, HostedEndpoint
+from localaws.services.sagemaker.endpoints.endpoint import HostedEndpoint
 from localaws.services.sagemaker.endpoints.fleet import INVOCATION_SECONDS
 from localaws.services.sagemaker.endpoints.serverless import NotReady, ServerlessFleet, StartFailed, TooManyRequests
+from localaws.services.sagemaker.endpoints.traffic import Fleet
 from localaws.services.sagemaker.records import table_of
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
@@ -53,7 +54,7 @@ def _invoke(environ: dict[str, Any]) -> Answer:
     if endpoint is None or endpoint.deployment is None:
         return _refused("ValidationError", f"Endpoint {name} of account {ACCOUNT_ID} not found.")
     target = environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT")
-    fleet = endpoint.choose(target)
+    fleet = endpoint.traffic.choose(target)
     if fleet is None and target is not None and endpoint.fleets:
         return _refused("ValidationError", f"Endpoint {name} has no variant {target} in service.")
     if isinstance(fleet, ServerlessFleet) and len(body) > MAX_SERVERLESS_BYTES:
@@ -83,12 +84,11 @@ def _serve(endpoint: HostedEndpoint, fleet: Fleet | None, target: str | None, re
     """The answer of a fleet, and its metrics. Raises TooManyRequests and NotReady."""
     handed_over = time.monotonic()
     answer, setup = _ask(fleet, request) if fleet else (None, 0.0)
-    while answer is None and (successor := endpoint.choose(target)) not in (None, fleet):
-        fleet = successor  # an update has put it in the other's place between the choice and the request
-        answer, setup = _ask(fleet, request)
+    while answer is None and not endpoint.traffic.holds(fleet) and (fleet := endpoint.traffic.choose(target)):
+        answer, setup = _ask(fleet, request)  # an update has ended the other between the choice and the request
     if fleet is not None:
         end, status = time.monotonic(), answer[0] if answer else 503
-        variant = (request.region, request.endpoint, fleet.variant.name)
+        variant = (request.region, request.endpoint, fleet.variant.name, fleet.config)
         if isinstance(fleet, ServerlessFleet):
             usage.answered_serverless(*variant, status, end - handed_over - setup, end - request.began, setup)
         else:

@@ -47,9 +47,10 @@ class StartFailed(Exception):
 class ServerlessFleet:
     """The containers of one serverless variant of one deployment. It has the methods of an InstanceFleet."""
 
-    def __init__(self, endpoint: str, region: str, variant: Variant, changed: Callable[[], None]):
+    def __init__(self, endpoint: str, region: str, variant: Variant, changed: Callable[[], None], config: str = ""):
         assert variant.serverless is not None
         self.variant = variant
+        self.config = config  # the endpoint configuration's name, a dimension of its metrics
         self.desired = 0
         self._limit = variant.serverless.max_concurrency
         self._endpoint, self._region, self._changed = endpoint, region, changed

@@ -3,7 +3,9 @@
 Sources: "Metrics for monitoring Amazon SageMaker AI with Amazon CloudWatch" and "Edit a scaling policy" in the
 SageMaker developer guide. A variant without traffic has metrics with the value zero, so that its fleet scales in. The
 number of concurrent requests is a high-resolution metric. "Alarms and logs for tracking metrics from serverless
-endpoints" lists all metrics of a serverless variant; of these, MemoryUtilization is not recorded here.
+endpoints" lists all metrics of a serverless variant; of these, MemoryUtilization is not recorded here. The metrics of
+invocations also have the dimension EndpointConfigName, so that an alarm can watch the new fleet alone ("Auto-Rollback
+Configuration and Monitoring").
 """
 
 from collections.abc import Iterable
@@ -34,14 +36,15 @@ def asked(region: str, endpoint: str, variant: str, in_flight: int) -> None:
 
 
 def answered(
-    region: str, endpoint: str, variant: str, instances: int, status: int, model_s: float, total_s: float
+    region: str, endpoint: str, variant: str, config: str, instances: int, status: int, model_s: float, total_s: float
 ) -> None:
     """A request has been answered: with what status (0: the container gave none), after how many seconds.
 
-    `model_s` is what the container took of `total_s`.
+    `model_s` is what the container took of `total_s`, and `config` the endpoint configuration of its fleet.
     """
-    values = {**_outcome(status, model_s, total_s), "InvocationsPerInstance": 1 / max(1, instances)}
-    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], values, UNITS)
+    share = {"InvocationsPerInstance": 1 / max(1, instances)}
+    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], share, UNITS)
+    _record_outcome(region, endpoint, variant, config, _outcome(status, model_s, total_s))
 
 
 def asked_serverless(region: str, endpoint: str, variant: str, utilization: float) -> None:
@@ -50,13 +53,26 @@ def asked_serverless(region: str, endpoint: str, variant: str, utilization: floa
 
 
 def answered_serverless(
-    region: str, endpoint: str, variant: str, status: int, model_s: float, total_s: float, setup_s: float
+    region: str,
+    endpoint: str,
+    variant: str,
+    config: str,
+    status: int,
+    model_s: float,
+    total_s: float,
+    setup_s: float,
 ) -> None:
     """A request has been answered by a serverless variant; `setup_s` of `total_s` were its cold start, 0 for none."""
     values = _outcome(status, model_s, total_s)
     if setup_s:
         values["ModelSetupTime"] = setup_s * 1e6
-    store.record(region, NAMESPACE, [_dimensions(endpoint, variant)], values, UNITS)
+    _record_outcome(region, endpoint, variant, config, values)
+
+
+def _record_outcome(region: str, endpoint: str, variant: str, config: str, values: dict[str, float]) -> None:
+    of_variant = _dimensions(endpoint, variant)
+    of_config = (("EndpointConfigName", config), *of_variant)
+    store.record(region, NAMESPACE, [of_variant, of_config], values, UNITS)
 
 
 def _outcome(status: int, model_s: float, total_s: float) -> dict[str, float]:
@@ -74,7 +90,7 @@ def measure(endpoints: Iterable[HostedEndpoint], since: float, now: float) -> No
     width = clock.real(clock.MINUTE)
     ended = min(MOST_MINUTES, round((minute_of(now) - minute_of(since)) / width))
     for endpoint in endpoints:
-        for name, fleet in list(endpoint.fleets.items()):
+        for name, fleet in endpoint.traffic.serving():
             if isinstance(fleet, ServerlessFleet):  # it needs no zeros: nothing scales it
                 continue
             dimensions = _dimensions(endpoint.name, name)
