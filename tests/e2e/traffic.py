@@ -1,4 +1,4 @@
-"""Traffic to an endpoint while a test changes it: so many requests per second whatever the answers, and their outcomes."""
+"""Traffic to an endpoint while a test changes it: a fixed rate of requests whatever the answers, and what came back."""
 
 from __future__ import annotations
 

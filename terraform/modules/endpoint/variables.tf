@@ -107,7 +107,7 @@ variable "startup_seconds" {
 }
 
 variable "deployment" {
-  description = "How a release replaces another. shift is all-at-once, canary, linear or rolling; percent is the size of the canary, of a linear step or of a rolling batch. Each step is watched for bake_seconds. A blue/green update then keeps the old fleet for termination_seconds. The update is rolled back if more than max_error_share of the new fleet's requests in a minute are server errors, or if its p99 latency is more than max_latency_ratio times the old fleet's while both have requests."
+  description = "How a release replaces another. shift is all-at-once, canary, linear or rolling; percent is the size of the canary, of a linear step or of a rolling batch. Each step is watched for bake_seconds. A blue/green update then keeps the old fleet for termination_seconds. Two alarms roll it back. One allows server errors for max_error_share of the new fleet's requests in a minute. The other allows it max_latency_ratio times the old fleet's p99 latency, while both have requests."
   type = object({
     shift               = string
     percent             = number

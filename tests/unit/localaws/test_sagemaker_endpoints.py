@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,83 @@ def test_an_alarm_during_the_wait_rolls_the_update_back(sagemaker):
     assert described["EndpointStatus"] == "InService"
     assert alarm in described["FailureReason"]
     assert sagemaker.ask(name)["answer"] == "old"
+
+
+def test_a_canary_has_its_share_of_the_requests_and_an_alarm_takes_it_back(sagemaker):
+    cloudwatch, alarm = sagemaker.server.client("cloudwatch"), unique("alarm")
+    name = sagemaker.endpoint(MODEL.format(answer="old"))
+    target = sagemaker.config(MODEL.format(answer="new"))
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0.5,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+    size = {"Type": "CAPACITY_PERCENT", "Value": 50}
+    routing = {"Type": "CANARY", "CanarySize": size, "WaitIntervalInSeconds": 3600}
+    policy = {
+        "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
+    }
+    sagemaker.api.update_endpoint(EndpointName=name, EndpointConfigName=target, DeploymentConfig=policy)
+
+    def pending() -> dict:
+        (variant,) = sagemaker.api.describe_endpoint(EndpointName=name)["PendingDeploymentSummary"][
+            "ProductionVariants"
+        ]
+        return variant
+
+    sagemaker.until(lambda: pending()["VariantStatus"][0]["Status"] == "Baking", "the canary is watched")
+    assert (pending()["CurrentInstanceCount"], pending()["DesiredInstanceCount"]) == (1, 1)
+    answers = [sagemaker.ask(name)["answer"] for _ in range(30)]
+    assert 2 < answers.count("new") < 28, "about half of the requests go to the canary"  # but for one run in a million
+
+    def invocations(config: str) -> float:
+        dimensions = {"EndpointName": name, "VariantName": "main", "EndpointConfigName": config}
+        points = cloudwatch.get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName="Invocations",
+            Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+            StartTime=datetime.now(UTC) - timedelta(hours=1),
+            EndTime=datetime.now(UTC) + timedelta(hours=1),
+            Period=60,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return sum(each["Sum"] for each in points)
+
+    assert invocations(target) == answers.count("new"), "an alarm can watch the new fleet alone"
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="too many errors")
+    described = sagemaker.settled(name)
+    assert described["EndpointStatus"] == "InService"
+    assert described["EndpointConfigName"] != target
+    assert alarm in described["FailureReason"]
+    assert described["LastDeploymentConfig"] == policy
+    assert "PendingDeploymentSummary" not in described
+    assert {sagemaker.ask(name)["answer"] for _ in range(10)} == {"old"}
+
+
+def test_a_rolling_update_replaces_batches_and_a_later_update_can_keep_its_policy(sagemaker):
+    name = sagemaker.endpoint(MODEL.format(answer="old"), count=2)
+    batch = {"Type": "INSTANCE_COUNT", "Value": 1}
+    policy = {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 0}}
+    target = sagemaker.config(MODEL.format(answer="new"), count=2)
+    sagemaker.api.update_endpoint(EndpointName=name, EndpointConfigName=target, DeploymentConfig=policy)
+    described = sagemaker.settled(name)
+    assert (described["EndpointConfigName"], described.get("FailureReason")) == (target, None)
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    answers = [sagemaker.ask(name) for _ in range(4)]
+    assert {each["answer"] for each in answers} == {"new"}
+    assert len({each["process"] for each in answers}) == 2
+    assert len(processes_of(sagemaker.server, name)) == 2, "the old instances have ended"
+
+    one = sagemaker.config(MODEL.format(answer="one"))
+    with pytest.raises(ClientError, match="MaximumBatchSize is 100% of the variant's total instance count"):
+        sagemaker.api.update_endpoint(EndpointName=name, EndpointConfigName=one, RetainDeploymentConfig=True)
 
 
 def test_a_killed_instance_is_replaced_and_the_count_is_true_meanwhile(sagemaker, tmp_path):
