@@ -80,12 +80,24 @@ def test_down_ends_what_a_killed_server_left(own_server, wait_until):
     assert "does not run" in own_server.command("down").stdout
 
 
-def test_an_update_interrupted_by_a_stop_is_rolled_back_and_says_so(own_server, wait_until, tmp_path):
+@pytest.mark.parametrize("stage", [pytest.param("Creating", marks=pytest.mark.soak), "Baking"])
+def test_an_update_interrupted_by_a_stop_is_rolled_back_and_says_so(own_server, wait_until, stage):
     sagemaker = SageMaker(own_server.start(), wait_until)
     name = sagemaker.endpoint(MODEL.format(answer="old"))
-    waiting = "import time\nwhile True: time.sleep(1)\n" + MODEL.format(answer="new")
-    sagemaker.api.update_endpoint(EndpointName=name, EndpointConfigName=sagemaker.config(waiting))
-    wait_until(lambda: len(pids(own_server)) == 2, "the new container is started")
+    waiting = "import time\nwhile True: time.sleep(1)\n" if stage == "Creating" else ""
+    routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 3600}
+    sagemaker.api.update_endpoint(
+        EndpointName=name,
+        EndpointConfigName=sagemaker.config(waiting + MODEL.format(answer="new")),
+        DeploymentConfig={"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}},
+    )
+
+    def is_there() -> bool:
+        pending = sagemaker.api.describe_endpoint(EndpointName=name)["PendingDeploymentSummary"]
+        (status,) = pending.get("ProductionVariants", [{}])[0].get("VariantStatus", [{}])
+        return len(pids(own_server)) == 2 and status.get("Status") == stage
+
+    wait_until(is_there, f"the new container is started, and the update is {stage}")
     own_server.stop()
     own_server.start()
     described = sagemaker.settled(name)
