@@ -6,6 +6,7 @@ minute later. So the update is watched while Terraform waits for it: its stage, 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -53,23 +54,22 @@ class UpdateWatch:
         self._over.set()
         if self._watches:
             self._thread.join()
+        if self.config and not self.alarms:  # a rollback may be over between two looks; its alarm is on for longer
+            with contextlib.suppress(ClientError, BotoCoreError):
+                self.alarms = self._ringing(self._live())
 
     def _run(self) -> None:
         stage = None
         while not self._over.wait(self._poll_seconds):
-            try:
+            # What happens to the update does not depend on whether it is watched.
+            with contextlib.suppress(ClientError, BotoCoreError):
                 live = self._live()
-                pending = live.get("PendingDeploymentSummary")
-                if not pending:
-                    continue
-                self.config = pending["EndpointConfigName"]
-                self.alarms |= self._ringing(live)
-                variants = pending.get("ProductionVariants") or [{}]
-                before, stage = stage, (variants[0].get("VariantStatus") or [{}])[0].get("Status")
-                if stage != before and stage in STAGES:
-                    console.step(STAGES[stage])
-            except (ClientError, BotoCoreError):
-                continue  # what happens to the update does not depend on whether it is watched
+                if pending := live.get("PendingDeploymentSummary"):
+                    self.config = pending["EndpointConfigName"]
+                    self.alarms |= self._ringing(live)
+                    before, stage = stage, _stage(pending)
+                    if stage != before and stage in STAGES:
+                        console.step(STAGES[stage])
 
     def explanation(self) -> str:
         """What the new fleet answered and which alarm ended its update; "" if the update was not seen."""
@@ -128,3 +128,9 @@ class UpdateWatch:
             Statistics=["Sum"],
         )["Datapoints"]
         return sum(point["Sum"] for point in points)
+
+
+def _stage(pending: dict[str, Any]) -> str | None:
+    """The VariantStatus of the new fleet."""
+    variants = pending.get("ProductionVariants") or [{}]
+    return (variants[0].get("VariantStatus") or [{}])[0].get("Status")
