@@ -149,6 +149,7 @@ def switch(stack: Stack, old: Releases, new: Releases) -> None:
             f"To continue: {again}. To roll back: {console.make('apply')}"
         ) from None
     except Failure as failure:
+        said = "\n".join(filter(None, [str(failure), watch.explanation()]))
         stack.env.require_own_local_aws()  # without a local AWS there is no rollback: promote again when it runs
         console.warn(f"{new.current} failed on the endpoint; rolling back to {old.current}.")
         if stack.apply_release(old, MODULES[kind]):
@@ -156,7 +157,6 @@ def switch(stack: Stack, old: Releases, new: Releases) -> None:
                 f"The rollback failed too. To read the endpoint's log: {console.make('logs WHAT=endpoint')}"
             ) from failure
         endpoint_check.require_configuration(stack.deployment())
-        said = "\n".join(filter(None, [str(failure), watch.explanation()]))
         raise Failure(
             f"{new.current} was not promoted; the endpoint serves {old.current} again.\n{said}\n"
             f"What its instances said: {console.make('logs WHAT=endpoint')}"

@@ -80,8 +80,8 @@ class UpdateWatch:
             variant = {"EndpointName": self._name, "VariantName": self._live()["ProductionVariants"][0]["VariantName"]}
             new_fleet = variant | {"EndpointConfigName": self.config}
             lines.append(
-                f"During the update, the endpoint had {self._total('Invocations', variant):.0f} requests. The new "
-                f"fleet had {self._total('Invocations', new_fleet):.0f} of them, and answered "
+                f"Since the promotion began, the endpoint had {self._total('Invocations', variant):.0f} requests. The "
+                f"new fleet had {self._total('Invocations', new_fleet):.0f} of them, and answered "
                 f"{self._total('Invocation5XXErrors', new_fleet):.0f} of these with a server error."
             )
         except (ClientError, BotoCoreError, LookupError):

@@ -42,7 +42,9 @@ def predict_fn(request, model):
     "slow": (
         SLOW,
         """
-def predict_fn(request, model, _fast=predict_fn):
+_fast = predict_fn
+
+def predict_fn(request, model):
     import time
     began = time.perf_counter()
     answer = _fast(request, model)
@@ -62,8 +64,9 @@ def model_fn(folder):
     "leaking": (
         ERRORS,
         """
-_kept = []
-def predict_fn(request, model, _tidy=predict_fn):
+_kept, _tidy = [], predict_fn
+
+def predict_fn(request, model):
     _kept.append(b"x" * (256 << 20))
     return _tidy(request, model)
 """,
