@@ -95,7 +95,7 @@ releases: setup ## List the promotions: who, when, which model and data, and whi
 	@$(PY) -m deploy.commands.releases
 
 ##@ Use
-.PHONY: predict url page curl report notebook status logs permissions load-test capacity
+.PHONY: predict url page curl report notebook status dashboard logs permissions load-test capacity
 predict: setup ## Classify with the function URL: IMAGE=file|url for JSON, IMAGE=folder|*.jpg|s3-uri for CSV; TOP_K=
 	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
 url: setup ## Print the function URL
@@ -110,8 +110,10 @@ notebook: setup ## Start the notebook instance if it is stopped, and open its Ju
 	@$(PY) -m deploy.commands.notebook
 permissions: setup ## Show which permissions each role used in the rehearsal; DETAILS=1 names the others, WRITE=1 writes terraform/deployer-policy.json: NAME=
 	@$(PY) -m deploy.commands.permissions $(if $(DETAILS),--details) $(if $(WRITE),--write) $(call option,NAME,name)
-status: setup ## Show the state of the deployment
+status: setup ## Show on one screen what runs, its traffic, alarms and cost, and what to do next
 	@$(PY) -m deploy.commands.status
+dashboard: setup ## The same with charts of the last half hour, live until Ctrl-C
+	@$(PY) -m deploy.commands.dashboard
 load-test: setup ## Test how much the deployment answers, and recommend settings: RATE= DURATION=60s SHAPE=constant|ramp|spike|diurnal|file.csv TARGET=url|endpoint IMAGES=dir SLO='p99<300ms,errors<0.1%' CAP= WRITE=1
 	@$(PY) -m deploy.commands.load_test $(call option,RATE,rate) $(call option,DURATION,duration) $(call option,SHAPE,shape) \
 		$(call option,TARGET,target) $(call option,IMAGES,images) $(call option,SLO,slo) $(call option,CAP,cap) $(if $(WRITE),--write)

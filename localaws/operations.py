@@ -14,6 +14,7 @@ SERVICES = (
     "cloudwatch",
     "ec2",
     "ecr",
+    "events",
     "freetier",
     "iam",
     "kms",
@@ -23,6 +24,7 @@ SERVICES = (
     "sagemaker",
     "sagemaker-runtime",
     "service-quotas",
+    "sns",
     "ssm",
     "sts",
 )

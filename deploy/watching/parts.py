@@ -20,7 +20,8 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Part:
-    """A part: its status in one word, details, USD an hour now (None: not known), and the command that mends it."""
+    """A part: its status in one word, details, USD an hour now (None: not known), the command that mends it, and the
+    number of its instances, if it is an endpoint of instances."""
 
     what: str
     status: str
@@ -28,6 +29,7 @@ class Part:
     mark: str = PLAIN
     hourly: float | None = 0.0
     advice: str = ""
+    instances: int | None = None
 
 
 def endpoint(deployment: Deployment) -> Part:
@@ -60,6 +62,7 @@ def endpoint(deployment: Deployment) -> Part:
         GOOD if good else BAD if status == "Failed" else UNSURE,
         hourly,
         "" if good else console.make("logs WHAT=endpoint" if status != "InService" else "apply"),
+        sum(each.get("CurrentInstanceCount", 0) for each in found.get("ProductionVariants", [])) or None,
     )
 
 

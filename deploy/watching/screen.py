@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,18 +30,20 @@ class View:
     url: str
     release: str
     parts: tuple[Part, ...]
-    traffic: Traffic | None
+    traffic: Traffic | None  # of the last MINUTES
     alarms: tuple[AlarmState, ...]
     advice: Advice
     problems: tuple[str, ...] = ()
+    history: Traffic | None = None  # of as many minutes as were asked for
 
 
-def look(deployment: Deployment) -> View:
+def look(deployment: Deployment, minutes: int = MINUTES) -> View:
     """Read everything. What AWS does not show, or an apply did not make, is said on the screen."""
     problems: list[str] = []
-    found, states = None, []
+    history, found, states = None, None, []
     try:
-        found = traffic.read(deployment)
+        history = traffic.read(deployment, max(minutes, MINUTES))
+        found = history.since(time.time() - (MINUTES + 1) * traffic.PERIOD)
         states = alarms.read(deployment)
     except ClientError as error:
         problems.append(f"{error.response['Error']['Code']} from {error.operation_name}")
@@ -56,6 +59,7 @@ def look(deployment: Deployment) -> View:
         alarms=tuple(states),
         advice=step,
         problems=tuple(problems),
+        history=history,
     )
 
 

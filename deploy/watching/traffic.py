@@ -45,6 +45,11 @@ class Traffic:
     def highest(self, name: str) -> float | None:
         return max((value for _, value in self.series.get(name, [])), default=None)
 
+    def since(self, begin: float) -> Traffic:
+        """The part of it that began at `begin` (seconds since 1970) or later."""
+        parts = {name: [each for each in series if each[0] >= begin] for name, series in self.series.items()}
+        return Traffic({name: series for name, series in parts.items() if series})
+
     @property
     def failed(self) -> float:
         """Requests that were answered with 5xx, or that crashed the function. The endpoint's 5xx are among them, but

@@ -87,6 +87,11 @@ run "email" {
   }
 
   assert {
+    condition     = [for statement in jsondecode(aws_sns_topic_policy.alarms[0].policy).Statement : can(statement.Condition)] == [true, false]
+    error_message = "Only CloudWatch's statement may have a condition, because EventBridge's would never be true."
+  }
+
+  assert {
     condition     = jsondecode(aws_cloudwatch_event_rule.failed_jobs[0].event_pattern).detail.TrainingJobName[0].prefix == "pawprint-"
     error_message = "Only failed jobs of this stack may send an e-mail."
   }

@@ -81,6 +81,16 @@ RESOURCES: dict[str, dict[str, str]] = {
         "alarm:{AlarmNames[]}": "DescribeAlarms DeleteAlarms EnableAlarmActions DisableAlarmActions",
         "{ResourceARN}": "ListTagsForResource TagResource UntagResource",
     },
+    "events": {
+        "rule/{Name}": "PutRule DescribeRule DeleteRule",
+        "rule/{Rule}": "PutTargets RemoveTargets ListTargetsByRule",
+        "{ResourceARN}": "ListTagsForResource TagResource UntagResource",
+    },
+    "sns": {
+        "{Name}": "CreateTopic",
+        "{TopicArn}": "DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe Publish ListSubscriptionsByTopic",
+        "{ResourceArn}": "ListTagsForResource TagResource UntagResource",
+    },
     "application-autoscaling": {
         "scalable-target/*": "RegisterScalableTarget DeregisterScalableTarget PutScalingPolicy DeleteScalingPolicy "
         "PutScheduledAction DeleteScheduledAction",

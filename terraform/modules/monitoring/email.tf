@@ -1,6 +1,10 @@
 # With an address, everything that changes its state sends an e-mail. SageMaker has no metric of failed jobs; it sends an
 # event for each change of a job.
 
+locals {
+  topic_arn = "arn:${var.account.partition}:sns:${var.account.region}:${var.account.id}:${var.name}-alarms"
+}
+
 resource "aws_sns_topic" "alarms" {
   # checkov:skip=CKV_AWS_26: a topic keeps no message; CloudWatch and EventBridge could not publish with AWS's own key
   count = var.alarm_email == null ? 0 : 1
@@ -15,14 +19,25 @@ resource "aws_sns_topic_policy" "alarms" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid       = "AlarmsAndEventsOfThisAccount"
-      Effect    = "Allow"
-      Principal = { Service = ["cloudwatch.amazonaws.com", "events.amazonaws.com"] }
-      Action    = "sns:Publish"
-      Resource  = aws_sns_topic.alarms[0].arn
-      Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
-    }]
+    Statement = [
+      {
+        Sid       = "AlarmsOfThisAccount"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = "sns:Publish"
+        Resource  = local.topic_arn
+        Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
+      },
+      {
+        # Without a condition: EventBridge sends none of its keys to SNS, so a condition is never true, and the events
+        # would be lost without a word (EventBridge user guide, "Amazon SNS permissions").
+        Sid       = "EventsOfFailedJobs"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = "sns:Publish"
+        Resource  = local.topic_arn
+      },
+    ]
   })
 }
 

@@ -90,7 +90,7 @@ def test_the_traffic_is_that_of_the_endpoint_and_its_errors_are_counted(served: 
 def test_what_aws_denies_is_not_known_and_the_rest_is_shown(account, monkeypatch: pytest.MonkeyPatch):
     denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetMetricData")
 
-    def refuse(_: Deployment) -> Traffic:
+    def refuse(*_: object) -> Traffic:
         raise denied
 
     monkeypatch.setattr(traffic, "read", refuse)

@@ -160,6 +160,7 @@ GRAPH = {
         ({"widgets": [GRAPH | {"type": "graph"}]}, "/widgets/0/type"),
         ({"widgets": [GRAPH, GRAPH | {"width": 25}]}, "/widgets/1/width"),
         ({"widgets": [{"type": "text", "properties": {}}]}, "/widgets/0/properties"),
+        ({"widgets": [{"type": "alarm", "properties": {"alarms": []}}]}, "/widgets/0/properties/alarms"),
         ({"widgets": [{"type": "metric", "properties": {"metrics": [["A", "B"]]}}]}, "/widgets/0/properties"),
         (
             {"widgets": [{"type": "metric", "properties": {"region": "r", "metrics": [["A", "B", "C"]]}}]},
