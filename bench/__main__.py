@@ -16,7 +16,7 @@ from bench import results
 from bench.harness import BenchError
 from bench.options import Options
 
-BENCHES = ("training", "serving", "lambda_function")
+BENCHES = ("training", "serving", "lambda_function", "capacity")
 
 
 def main() -> int:

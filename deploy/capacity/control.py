@@ -68,6 +68,7 @@ class Target:
         }
         self._history = decision.ScalingHistory()
         self._schedules = [(schedules.parse(each.schedule), each) for each in scaling.actions]
+        self._due = [schedule.after(begin, begin) for schedule, _ in self._schedules]
         self._begin = begin
         self._changing: str | None = None  # the policy, or "" for limits
         self._settled = True
@@ -88,7 +89,7 @@ class Target:
 
     def tick(self, since: float, now: float) -> None:
         """What happens every ten seconds: scheduled actions, then alarms and what their policies decide."""
-        self._run_schedules(since, now)
+        self._run_schedules(now)
         self._keep_limits(now)
         whole = int(now // MINUTE) != int(since // MINUTE)
         for number, watch in enumerate(self._watches):
@@ -120,14 +121,13 @@ class Target:
                 peers.append(Peer(watch.policy, low, self._history.last.get(watch.name)))
         return peers
 
-    def _run_schedules(self, since: float, now: float) -> None:
-        due = []
-        for schedule, action in self._schedules:
-            moment = schedule.after(since, self._begin)
-            if moment is not None and moment <= now:
-                due.append((moment, action))
-        for _, action in sorted(due, key=lambda each: each[0]):
+    def _run_schedules(self, now: float) -> None:
+        """The actions that are due by now, in the order of their times."""
+        ordered = sorted((at, number) for number, at in enumerate(self._due) if at is not None and at <= now)
+        for _, number in ordered:
+            schedule, action = self._schedules[number]
             self._limits = CapacityLimits(action.least, action.most)
+            self._due[number] = schedule.after(now, self._begin)
 
     def _keep_limits(self, now: float) -> None:
         wanted = decision.outside(self.capacity, self._limits)

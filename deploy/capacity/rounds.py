@@ -11,7 +11,9 @@ import numpy as np
 from deploy.capacity.system import Instances
 
 SAMPLED = 24  # instances
-QUIET = 40  # requests of each instance in a quiet tick
+QUIET = 40  # requests of each instance in a quiet tick, of a day or less
+FEWEST = 8  # in a quiet tick of a longer trace
+DAY_TICKS = 8640
 NEARLY_FULL = 0.75  # utilisation
 CHANGED = 0.03
 
@@ -19,7 +21,9 @@ CHANGED = 0.03
 class Rounds:
     """The state of the sampled instances. Each has a clock of its own, which passes with its requests."""
 
-    def __init__(self, endpoint: Instances, random: np.random.Generator, sampled: int = SAMPLED):
+    def __init__(
+        self, endpoint: Instances, random: np.random.Generator, sampled: int = SAMPLED, ticks: float = DAY_TICKS
+    ):
         self._endpoint, self._random, self._size = endpoint, random, sampled
         waiting = max(0, endpoint.line - endpoint.servers)
         self._free = np.zeros((sampled, endpoint.servers))
@@ -28,6 +32,7 @@ class Rounds:
         self._clock = np.zeros(sampled)
         self._rate = 0.0  # of one instance, in the last tick that was simulated in full
         self._mean = endpoint.service.mean
+        self._quiet = max(FEWEST, round(QUIET * min(1.0, DAY_TICKS / ticks)))
 
     def run(self, rate: float, seconds: float) -> tuple[np.ndarray, float]:
         """The times in the instance of the sampled requests that were answered, at `rate` requests a second for each
@@ -39,7 +44,7 @@ class Rounds:
         full = utilisation > NEARLY_FULL and changed
         if full:
             self._rate = rate
-        number = wanted if full else min(wanted, QUIET)
+        number = wanted if full else min(wanted, self._quiet)
         gaps = self._random.exponential(1 / rate, (number, self._size))
         arrivals = self._clock + np.cumsum(gaps, axis=0)
         self._clock = arrivals[-1]

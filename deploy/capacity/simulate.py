@@ -119,22 +119,24 @@ class _Flowing:
         self._system, self._trace, self._random = system, trace, random
         function, endpoint = system.function, system.endpoint
         self._calls = Flow(function.limit, function.idle)
-        self._rounds = Rounds(endpoint, random) if isinstance(endpoint, Instances) else None
+        ticks = trace.seconds / tick_seconds(system.time_scale)
+        self._rounds = Rounds(endpoint, random, ticks=ticks) if isinstance(endpoint, Instances) else None
         self._containers = Flow(endpoint.most, endpoint.idle) if isinstance(endpoint, Serverless) else None
         self._model = endpoint.service.mean if endpoint else 0.0
+        self._overhead = function.overhead.mean
         self._answer = self._model  # what a request took in the endpoint, in the tick before
 
     def run(self, since: float, now: float, instances: int, provisioned: int) -> Outcome:
         function, seconds = self._system.function, now - since
         out = Outcome(offered=self._trace.in_tick(since, now))
-        call = function.overhead.mean + self._answer
+        call = self._overhead + self._answer
         throttled, spill, out.starts = self._calls.tick(since, seconds, out.offered / seconds, call, provisioned)
         out.invocations = out.offered * (1 - throttled)
         out.spill = out.invocations * spill
         times, refused, waits = self._endpoint(out, since, seconds, instances)
         answered = out.invocations * (1 - refused)
         out.throttled = out.offered - answered
-        out.busy = out.invocations * (function.overhead.mean + self._answer)
+        out.busy = out.invocations * (self._overhead + self._answer)
         out.warm = out.busy * (1 - spill) if provisioned else 0.0
         out.model += answered * self._model
         out.use = min(1.0, out.warm / seconds / provisioned) if provisioned and out.invocations else None
