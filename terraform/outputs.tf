@@ -150,7 +150,7 @@ output "ci_role_arns" {
 
 output "alarm_names" {
   description = "The alarms of the stack."
-  value       = concat(module.monitoring.alarm_names, local.in_function ? [] : ["${var.name}-endpoint-server-errors"])
+  value       = concat(module.monitoring.alarm_names, local.in_function ? [] : ["${var.name}-endpoint-server-errors", "${var.name}-endpoint-slow"])
 }
 
 output "metrics_namespace" {

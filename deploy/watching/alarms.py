@@ -12,6 +12,7 @@ ON, UNKNOWN = "ALARM", "INSUFFICIENT_DATA"
 # The end of an alarm's name -> what to do. They are those of terraform/modules/monitoring and modules/endpoint.
 ADVICE = {
     "server-errors": "logs WHAT=endpoint",
+    "endpoint-slow": "load-test",
     "endpoint-errors": "logs WHAT=endpoint",
     "failed-requests": "logs WHAT=lambda",
     "function-errors": "logs WHAT=lambda",
