@@ -32,7 +32,7 @@ def _steps(
     parts: list[Part], alarms: list[AlarmState], traffic: Traffic | None, release: str, unfinished: bool
 ) -> Iterator[Advice]:
     if unfinished:
-        yield Advice(console.make("apply"), "the last apply or destroy did not finish")
+        yield Advice(console.make("apply"), "the last apply or destroy runs, or did not finish")
     for part in (each for each in parts if each.advice and (each.mark == BAD or each.what in ("endpoint", "model"))):
         yield Advice(part.advice, f"the {part.what} is {part.status}")
     for alarm in (each for each in alarms if each.is_on):

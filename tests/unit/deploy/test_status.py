@@ -44,7 +44,7 @@ def test_resources_that_somebody_deleted_are_missing(account):
 
 def test_an_apply_that_failed_comes_first(account):
     unfinished.begin(account.env)
-    assert shown(account.deployment)["next"] == "make apply  (the last apply or destroy did not finish)"
+    assert shown(account.deployment)["next"] == "make apply  (the last apply or destroy runs, or did not finish)"
 
 
 def test_a_stack_that_is_asleep_costs_nothing_and_names_the_way_to_wake_it(account):
