@@ -16,7 +16,7 @@ from deploy.deployment import Deployment
 from deploy.terraform import Stack
 from deploy.watching import charts, screen, traffic
 from deploy.watching.screen import View
-from deploy.watching.traffic import Series, Traffic
+from deploy.watching.traffic import ObservedTraffic, Series
 
 MINUTES = 30
 ON_AWS = 10.0  # seconds between frames: each asks CloudWatch for a dozen metrics
@@ -35,13 +35,13 @@ class Frames:
         view = screen.look(self._deployment, MINUTES)
         return Group(screen.table(view), "", charts.table(self._history(view, now), now, MINUTES))
 
-    def _history(self, view: View, now: float) -> Traffic:
+    def _history(self, view: View, now: float) -> ObservedTraffic:
         found = [part.instances for part in view.parts if part.instances is not None]
         if found:
             self._instances = [each for each in self._instances if each[0] > now - MINUTES * traffic.PERIOD]
             self._instances.append((now, float(sum(found))))
         series = view.history.series if view.history else {}
-        return Traffic({**series, **({"instances": self._instances} if self._instances else {})})
+        return ObservedTraffic({**series, **({"instances": self._instances} if self._instances else {})})
 
 
 def main() -> None:

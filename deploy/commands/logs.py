@@ -36,7 +36,7 @@ def of_request(deployment: Deployment, request_id: str) -> list[tuple[str, str]]
                 logGroupName=group, filterPattern=f'"{request_id}"'
             )
             found += [(event["timestamp"], group, event["message"]) for page in pages for event in page["events"]]
-    return [(group, line.rstrip("\n")) for _, group, line in sorted(found)]
+    return [(group, line.rstrip("\n")) for _, group, line in sorted(found, key=lambda each: each[0])]
 
 
 def show_request(deployment: Deployment, request_id: str) -> None:

@@ -10,7 +10,7 @@ from deploy.sagemaker import trials
 from deploy.sagemaker.releases import BOOTSTRAP
 from deploy.watching.alarms import AlarmState
 from deploy.watching.parts import BAD, Part
-from deploy.watching.traffic import Traffic
+from deploy.watching.traffic import ObservedTraffic
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Advice:
 
 
 def next_steps(
-    parts: Iterable[Part], alarms: Iterable[AlarmState], traffic: Traffic | None, release: str, unfinished: bool
+    parts: Iterable[Part], alarms: Iterable[AlarmState], traffic: ObservedTraffic | None, release: str, unfinished: bool
 ) -> Advice:
     """The most urgent step. There is always one."""
     return next(_steps(list(parts), list(alarms), traffic, release, unfinished))
 
 
 def _steps(
-    parts: list[Part], alarms: list[AlarmState], traffic: Traffic | None, release: str, unfinished: bool
+    parts: list[Part], alarms: list[AlarmState], traffic: ObservedTraffic | None, release: str, unfinished: bool
 ) -> Iterator[Advice]:
     if unfinished:
-        yield Advice(console.make("apply"), "the last apply or destroy did not finish")
+        yield Advice(console.make("apply"), "the last apply or destroy runs, or did not finish")
     for part in (each for each in parts if each.advice and (each.mark == BAD or each.what in ("endpoint", "model"))):
         yield Advice(part.advice, f"the {part.what} is {part.status}")
     for alarm in (each for each in alarms if each.is_on):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from deploy.watching.traffic import PERIOD, Series, Traffic
+from deploy.watching.traffic import PERIOD, ObservedTraffic, Series
 
 BARS = "▁▂▃▄▅▆▇█"
 NOTHING = "·"  # a minute without a value
@@ -48,7 +48,7 @@ def _bar(value: float | None, top: float) -> str:
     return BARS[round(value / top * (len(BARS) - 1))] if top > 0 and value > 0 else BARS[0]
 
 
-def table(history: Traffic, now: float, minutes: int) -> Table:
+def table(history: ObservedTraffic, now: float, minutes: int) -> Table:
     """A line for each series that has values: its name, its chart, the last value and the highest."""
     shown = Table.grid(padding=(0, 1))
     shown.title, shown.title_justify, shown.title_style = f"The last {minutes} minutes", "left", "bold"
@@ -57,7 +57,7 @@ def table(history: Traffic, now: float, minutes: int) -> Table:
     return shown
 
 
-def rows(history: Traffic, now: float, minutes: int) -> Iterator[tuple[str, str, str]]:
+def rows(history: ObservedTraffic, now: float, minutes: int) -> Iterator[tuple[str, str, str]]:
     for name, (what, unit, factor) in SHOWN.items():
         if series := history.series.get(name):
             last, top = series[-1][1] * factor, max(value for _, value in series) * factor

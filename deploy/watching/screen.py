@@ -17,7 +17,7 @@ from deploy.watching import advice, alarms, parts, traffic
 from deploy.watching.advice import Advice
 from deploy.watching.alarms import AlarmState
 from deploy.watching.parts import BAD, GOOD, PLAIN, UNSURE, Part
-from deploy.watching.traffic import MINUTES, Traffic
+from deploy.watching.traffic import MINUTES, ObservedTraffic
 
 COLOURS = {GOOD: "green", UNSURE: "yellow", BAD: "red", PLAIN: ""}
 
@@ -30,11 +30,11 @@ class View:
     url: str
     release: str
     parts: tuple[Part, ...]
-    traffic: Traffic | None  # of the last MINUTES
+    traffic: ObservedTraffic | None  # of the last MINUTES
     alarms: tuple[AlarmState, ...]
     advice: Advice
     problems: tuple[str, ...] = ()
-    history: Traffic | None = None  # of as many minutes as were asked for
+    history: ObservedTraffic | None = None  # of as many minutes as were asked for
 
 
 def look(deployment: Deployment, minutes: int = MINUTES) -> View:
@@ -109,7 +109,7 @@ def _traffic_rows(view: View) -> Iterator[tuple[str, str, str]]:
         yield PLAIN, "in use", concurrency
 
 
-def _latency(found: Traffic) -> str:
+def _latency(found: ObservedTraffic) -> str:
     """CloudWatch has a percentile of each minute; the highest of the minutes is shown."""
     median, slow, model = (found.highest(name) for name in ("median_ms", "slow_ms", "model_us"))
     words = []

@@ -34,7 +34,7 @@ FAILED = ("FailedRequests", "Sum")  # of the metric filter in terraform/modules/
 
 
 @dataclass(frozen=True)
-class Traffic:
+class ObservedTraffic:
     """Series by name. A name without values is missing: there were no calls, or the metric does not exist."""
 
     series: dict[str, Series] = field(default_factory=dict)
@@ -45,10 +45,10 @@ class Traffic:
     def highest(self, name: str) -> float | None:
         return max((value for _, value in self.series.get(name, [])), default=None)
 
-    def since(self, begin: float) -> Traffic:
+    def since(self, begin: float) -> ObservedTraffic:
         """The part of it that began at `begin` (seconds since 1970) or later."""
         parts = {name: [each for each in series if each[0] >= begin] for name, series in self.series.items()}
-        return Traffic({name: series for name, series in parts.items() if series})
+        return ObservedTraffic({name: series for name, series in parts.items() if series})
 
     @property
     def failed(self) -> float:
@@ -62,7 +62,7 @@ class Traffic:
         return self.failed / calls if calls else 0.0
 
 
-def read(deployment: Deployment, minutes: int = MINUTES) -> Traffic:
+def read(deployment: Deployment, minutes: int = MINUTES) -> ObservedTraffic:
     """The traffic of the last `minutes` full minutes and of the current one. Raises ClientError."""
     wanted = _queries(deployment)
     now = datetime.now(UTC).replace(second=0, microsecond=0)
@@ -72,7 +72,7 @@ def read(deployment: Deployment, minutes: int = MINUTES) -> Traffic:
         EndTime=now + timedelta(minutes=1),
         ScanBy="TimestampAscending",
     )
-    return Traffic(
+    return ObservedTraffic(
         {
             each["Id"]: [(at.timestamp(), value) for at, value in zip(each["Timestamps"], each["Values"], strict=True)]
             for each in answer["MetricDataResults"]

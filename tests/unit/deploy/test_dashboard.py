@@ -8,7 +8,7 @@ from deploy.commands import dashboard
 from deploy.terraform import Stack
 from deploy.watching import charts, parts, traffic
 from deploy.watching.parts import Part
-from deploy.watching.traffic import Traffic
+from deploy.watching.traffic import ObservedTraffic
 
 NOW = 1_700_000_040.0  # in the middle of a minute
 
@@ -21,12 +21,12 @@ def test_a_bar_is_a_minute_and_the_highest_value_is_the_full_height():
 
 
 def test_only_series_with_values_are_shown_in_their_unit():
-    found = list(charts.rows(Traffic({"model_us": [(NOW - 60, 80_000.0), (NOW, 40_000.0)]}), NOW, 2))
+    found = list(charts.rows(ObservedTraffic({"model_us": [(NOW - 60, 80_000.0), (NOW, 40_000.0)]}), NOW, 2))
     assert found == [("of the model, 99 % within", "█▅", "40 ms, at most 80")]
 
 
 def test_without_a_terminal_one_frame_is_printed(account, monkeypatch: pytest.MonkeyPatch, capsys):
-    history = Traffic({"invocations": [(NOW, 12.0)]})
+    history = ObservedTraffic({"invocations": [(NOW, 12.0)]})
     monkeypatch.setattr(traffic, "read", lambda _, minutes: history)
     monkeypatch.setattr(parts, "all_parts", lambda _: iter([Part("endpoint", "InService", "", instances=3)]))
     monkeypatch.setattr(Stack, "require_deployment", lambda _: account.deployed(release="run-1"))

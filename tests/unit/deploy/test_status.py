@@ -12,7 +12,7 @@ from deploy.deployment import Deployment
 from deploy.watching import advice, parts, screen, traffic
 from deploy.watching.alarms import AlarmState
 from deploy.watching.parts import BAD, GOOD, Part
-from deploy.watching.traffic import Traffic
+from deploy.watching.traffic import ObservedTraffic
 
 NOW = 1_700_000_000.0
 HEALTHY = (Part("endpoint", "InService", "serves run-1", GOOD, 0.115), Part("function", "Active", "live", GOOD, 0.012))
@@ -44,7 +44,7 @@ def test_resources_that_somebody_deleted_are_missing(account):
 
 def test_an_apply_that_failed_comes_first(account):
     unfinished.begin(account.env)
-    assert shown(account.deployment)["next"] == "make apply  (the last apply or destroy did not finish)"
+    assert shown(account.deployment)["next"] == "make apply  (the last apply or destroy runs, or did not finish)"
 
 
 def test_a_stack_that_is_asleep_costs_nothing_and_names_the_way_to_wake_it(account):
@@ -90,7 +90,7 @@ def test_the_traffic_is_that_of_the_endpoint_and_its_errors_are_counted(served: 
 def test_what_aws_denies_is_not_known_and_the_rest_is_shown(account, monkeypatch: pytest.MonkeyPatch):
     denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetMetricData")
 
-    def refuse(*_: object) -> Traffic:
+    def refuse(*_: object) -> ObservedTraffic:
         raise denied
 
     monkeypatch.setattr(traffic, "read", refuse)
@@ -106,7 +106,7 @@ def view(**values) -> screen.View:
 def test_traffic_latency_and_concurrency_are_in_words():
     series = {"invocations": 200, "throttles": 4, "failed": 2, "median_ms": 40, "slow_ms": 210, "model_us": 31_000}
     series |= {"concurrency": 7, "warm_use": 1.0, "spillover": 12}
-    found = Traffic({name: [(NOW, value)] for name, value in series.items()})
+    found = ObservedTraffic({name: [(NOW, value)] for name, value in series.items()})
     words = " | ".join(words for _, _, words in screen.rows(view(traffic=found)))
     assert "200 requests in the last 5 minutes, 2 failed (1.0%), 4 throttled" in words
     assert "half of the requests within 40 ms, 99 % within 210 ms; of the model alone 31 ms" in words
@@ -126,9 +126,9 @@ def alarm(name: str, state: str = "ALARM") -> AlarmState:
         ({"parts": [*HEALTHY, Part("job", "Failed", "t-1 (3 s)", advice="make logs JOB=t-1")]}, "make logs JOB=t-1"),
         ({"parts": [*HEALTHY, Part("job", "Completed", "p-train-2 (3 s)")]}, "make promote"),
         ({"parts": [*HEALTHY, Part("job", "Completed", "p-train-2 (3 s)")], "release": "p-train-2-0a1b"}, "make curl"),
-        ({"traffic": Traffic({"throttles": [(NOW, 3)]})}, "make load-test"),
-        ({"traffic": Traffic({"failed": [(NOW, 3)]})}, "make logs WHAT=lambda"),
-        ({"alarms": [alarm("model-latency")], "traffic": Traffic({"failed": [(NOW, 3)]})}, "make load-test"),
+        ({"traffic": ObservedTraffic({"throttles": [(NOW, 3)]})}, "make load-test"),
+        ({"traffic": ObservedTraffic({"failed": [(NOW, 3)]})}, "make logs WHAT=lambda"),
+        ({"alarms": [alarm("model-latency")], "traffic": ObservedTraffic({"failed": [(NOW, 3)]})}, "make load-test"),
         ({"parts": [Part("function", "missing", "", BAD, advice="make apply")], "alarms": [alarm("x")]}, "make apply"),
         ({"unfinished": True, "release": "bootstrap"}, "make apply"),
     ],
