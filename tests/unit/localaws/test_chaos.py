@@ -6,11 +6,13 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from localaws.__main__ import ask as health
 from localaws.chaos import decisions, faults, losses
 from localaws.chaos.losses import Machine
 from localaws.chaos.rule import Rule, RuleError, parse
 from localaws.context import OWN_AGENT
 from localaws.operations import SERVICES
+from tests.unit.localaws.sagemaker_helpers import MODEL, TRAINING_LOGS, SageMaker
 
 CHAOS = "/_localaws/chaos"
 
@@ -207,3 +209,58 @@ def test_a_loss_takes_its_share_rounded_up_of_what_matches_and_repeats_by_its_se
     assert len(taken) == 3
     assert {each.resource for each in found if each.name in taken} == {"cats"}
     assert taken == [each.name for each in losses.chosen(rule, losses.matching(rule), 1)]
+
+
+WAITS_ONCE = """
+import os, pathlib, time
+saved = pathlib.Path(os.environ["SM_MODEL_DIR"]).parent / "checkpoints" / "saved"
+if saved.exists():
+    print("resumed from", saved.read_text(), flush=True)
+else:
+    saved.write_text("the first attempt")
+    print("saved", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_a_spot_job_that_loses_its_capacity_starts_again_with_its_checkpoints(localaws, wait_until, chaos):
+    sagemaker = SageMaker(localaws, wait_until)
+    job = sagemaker.job(
+        WAITS_ONCE,
+        EnableManagedSpotTraining=True,
+        StoppingCondition={"MaxRuntimeInSeconds": 900, "MaxWaitTimeInSeconds": 900},
+        CheckpointConfig={"S3Uri": f"s3://{sagemaker.bucket}/checkpoints"},
+    )
+    other = sagemaker.job("import time\nprint('runs', flush=True)\ntime.sleep(1000)")
+    wait_until(lambda: "saved" in sagemaker.log(TRAINING_LOGS, job), "it has a checkpoint")
+    wait_until(lambda: "runs" in sagemaker.log(TRAINING_LOGS, other), "the job on demand runs")
+    chaos("take-spot until=1x")
+    finished = sagemaker.finished(job)
+    stages = [each["Status"] for each in finished["SecondaryStatusTransitions"]]
+    once = ["Starting", "Downloading", "Training"]
+    assert stages == [*once, "Interrupted", *once, "Uploading", "Completed"]
+    assert "resumed from the first attempt" in sagemaker.log(TRAINING_LOGS, job)
+    assert sagemaker.api.describe_training_job(TrainingJobName=other)["SecondaryStatus"] == "Training"
+    sagemaker.api.stop_training_job(TrainingJobName=other)
+    sagemaker.finished(other)
+
+
+def test_an_endpoint_that_loses_an_instance_goes_on_and_replaces_it(localaws, wait_until, chaos):
+    sagemaker = SageMaker(localaws, wait_until)
+    name = sagemaker.endpoint(MODEL.format(answer="here"), count=2)
+    before = {sagemaker.ask(name)["process"] for _ in range(4)}
+    assert len(before) == 2
+    chaos(f"lose-instances resource={name} share=0.5")
+    wait_until(lambda: len(before & {sagemaker.ask(name)["process"] for _ in range(4)}) == 1, "one of them is lost")
+
+    def replaced() -> bool:
+        after = {sagemaker.ask(name)["process"] for _ in range(4)}
+        return len(after) == 2 and len(after & before) == 1
+
+    wait_until(replaced, "another one has its place")
+    sagemaker.api.delete_endpoint(EndpointName=name)
+
+
+def test_a_rule_that_is_at_work_is_shown_by_the_health_page(localaws, chaos):
+    chaos("delay service=ssm latency=1ms")
+    assert health(localaws.port)["chaos"] == ["delay service=ssm latency=1ms"]
