@@ -157,7 +157,11 @@ def test_a_changed_file_is_refused_before_anything_changes(rehearsal, change):
 
 
 def test_an_interrupted_copy_leaves_no_snapshot(rehearsal, monkeypatch):
-    monkeypatch.setattr(store, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    def interrupted(part: Path, *_: object) -> None:
+        part.write_bytes(b"a part of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "_write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         take(rehearsal, "first")
     assert left(rehearsal) == set()
