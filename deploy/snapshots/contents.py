@@ -16,6 +16,7 @@ import shutil
 import stat
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import IO
 
 from deploy import console
 from deploy.console import Failure
@@ -23,6 +24,7 @@ from deploy.environment import Environment
 from localaws.archives import MAX_MEMBERS
 
 TERRAFORM_STATE = "terraform.tfstate"
+LOCAL_AWS = "localaws"  # its home, in the archive
 # In the home of the environment: Terraform's working data, which `terraform init` makes again.
 KEPT = ("logs", "terraform", "stack")
 # In the home of the local AWS: what belongs to its process, and what its start makes again from the state.
@@ -32,34 +34,37 @@ METRICS = "state/metrics.json"
 SAVED_METRICS = "state/metrics-of-snapshot.json"  # localaws.services.snapshots writes it
 
 
-def roots(env: Environment) -> dict[str, Path]:
-    """The folders of a rehearsal, by their names in the archive."""
-    return {"home": env.home, "localaws": Path(os.environ["LOCALAWS_HOME"]), "logs": env.home / "logs"}
+def local_aws() -> Path:
+    """The home of the local AWS."""
+    return Path(os.environ["LOCALAWS_HOME"])
+
+
+def homes(env: Environment) -> dict[str, Path]:
+    """The homes of the environments that share the local AWS, by their names in the archive."""
+    return {f"homes/{home.name}": home for home in env.homes_in_account}
 
 
 def copy(env: Environment, folder: Path) -> None:
     """Copy a rehearsal to an empty folder. Raises Failure if Terraform runs, or if a file vanishes meanwhile."""
-    places = roots(env)
-    with terraform_locked(env) as state:
-        for name, root in places.items():
-            left_out = _left_out(name, root, places)
-            for path in _files(root, left_out):
-                _copy(path, folder / name / path.relative_to(root), must_exist=name != "localaws" or _is_content(path))
-        if state is not None:
-            (folder / "home" / TERRAFORM_STATE).write_bytes(state)
-            (folder / "home" / TERRAFORM_STATE).chmod(0o600)
-    saved = folder / "localaws" / SAVED_METRICS
+    with terraform_locked(env) as states:
+        for name, home in homes(env).items():
+            _copy_all(home, folder / name, {home / each for each in (*KEPT, TERRAFORM_STATE)} | {local_aws()})
+            _copy_all(home / "logs", folder / "logs" / home.name, set())
+            if home in states:
+                (folder / name / TERRAFORM_STATE).write_bytes(states[home])
+                (folder / name / TERRAFORM_STATE).chmod(0o600)
+        left_out = {local_aws() / each for each in (*OF_THE_PROCESS, *MADE_AGAIN, "state/reserved")}
+        _copy_all(local_aws(), folder / LOCAL_AWS, left_out, living=True)
+    saved = folder / LOCAL_AWS / SAVED_METRICS
     if saved.exists():
-        saved.replace(folder / "localaws" / METRICS)
-        (places["localaws"] / SAVED_METRICS).unlink(missing_ok=True)
+        saved.replace(folder / LOCAL_AWS / METRICS)
+        (local_aws() / SAVED_METRICS).unlink(missing_ok=True)
 
 
-def _left_out(name: str, root: Path, places: dict[str, Path]) -> set[Path]:
-    if name == "home":
-        return {root / each for each in (*KEPT, TERRAFORM_STATE)} | {places["localaws"]}
-    if name == "localaws":
-        return {root / each for each in (*OF_THE_PROCESS, *MADE_AGAIN, "state/reserved")}
-    return set()
+def _copy_all(root: Path, target: Path, left_out: set[Path], living: bool = False) -> None:
+    """Copy a folder. In one that is `living`, only the objects of S3 may not vanish meanwhile."""
+    for path in _files(root, left_out):
+        _copy(path, target / path.relative_to(root), must_exist=not living or _is_content(path))
 
 
 def _is_content(path: Path) -> bool:
@@ -108,27 +113,31 @@ def _link(path: Path, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def terraform_locked(env: Environment) -> Generator[bytes | None]:
-    """Keep Terraform from the state of this machine; gives the state, or None if there is none.
+def terraform_locked(env: Environment) -> Generator[dict[Path, bytes]]:
+    """Keep Terraform from the states on this machine; gives each state by its home.
 
     This is Terraform's own lock: one of POSIX on the state file (its `statemgr/filesystem_lock_unix.go`). A process
     loses it when it closes the file, under any name, so nothing else may open the file meanwhile. Raises Failure if
-    Terraform has the lock.
+    Terraform has a lock.
     """
+    states: dict[Path, bytes] = {}
+    with contextlib.ExitStack() as stack:
+        for home in env.homes_in_account:
+            with contextlib.suppress(FileNotFoundError):
+                file = stack.enter_context((home / TERRAFORM_STATE).open("rb+"))
+                _lock(file, home)
+                states[home] = file.read()
+        yield states
+
+
+def _lock(file: IO[bytes], home: Path) -> None:
     try:
-        file = (env.home / TERRAFORM_STATE).open("rb+")
-    except FileNotFoundError:
-        yield None
-        return
-    with file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Failure(
-                f"Terraform is changing {env} at the moment. Nothing was changed. Wait until it has ended, "
-                f"and start again."
-            ) from None
-        yield file.read()
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise Failure(
+            f"Terraform is changing the stack of {home.name} at the moment. Nothing was changed. Wait until it has "
+            "ended, and start again."
+        ) from None
 
 
 def table(folder: Path) -> tuple[dict[str, list], dict[str, str], dict[str, int]]:

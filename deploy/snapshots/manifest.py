@@ -31,7 +31,8 @@ class Manifest:
     """A snapshot's description and its table of contents. Paths are those in the archive."""
 
     name: str
-    environment: str
+    environment: str  # in which it was taken
+    place: str  # of the local AWS, below `.local`: several environments may share it
     created: str  # UTC
     port: int
     state: dict[str, str | int] | None  # the versions that wrote the state; None without a state
@@ -140,7 +141,8 @@ def _member(archive: tarfile.TarFile, name: str, most: int) -> bytes:
 
 
 def _check_types(manifest: Manifest) -> None:
-    texts = (manifest.name, manifest.environment, manifest.created, manifest.summary, manifest.commit)
+    texts = (manifest.name, manifest.environment, manifest.place, manifest.created, manifest.summary)
+    texts += (manifest.commit,)
     sizes = [size for size, _, _ in manifest.files.values()]
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(size, int) for size in sizes):
         raise ValueError("its manifest has a value of another type")

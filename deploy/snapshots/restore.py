@@ -49,7 +49,7 @@ def require(env: Environment, path: Path) -> Manifest:
             f"refused. To see what it is, without running anything: {console.make(f'snapshots NAME={path}')}\n"
             f"A snapshot of another machine of yours: copy the key of that machine ({store.folder(env) / 'key'}) here."
         )
-    if described.environment != str(env):
+    if described.place != store.place(env):
         raise Failure(f"{described.name} is a snapshot of {described.environment}. Restore it there, not in {env}.")
     manifest.require_readable(described)
     if described.port != environment.local_port():
@@ -90,22 +90,27 @@ def unpack(path: Path, described: Manifest, target: Path) -> None:
 def _put_in_place(env: Environment, unpacked: Path) -> None:
     home, port = os.environ["LOCALAWS_HOME"], str(environment.local_port())
     ran = (ask(int(port)) or {}).get("home") == home
-    places = contents.roots(env)
-    if places["localaws"].is_relative_to(places["home"]):  # that of a dress rehearsal is within its home
-        inside = unpacked / "home" / places["localaws"].relative_to(places["home"])
-        if (unpacked / "localaws").exists():
-            inside.parent.mkdir(parents=True, exist_ok=True)
-            (unpacked / "localaws").rename(inside)
-        del places["localaws"]
-    for name in ("home", "localaws"):
-        (unpacked / name).mkdir(mode=0o700, exist_ok=True)
     replacements = [
-        Replacement(str(place), str(unpacked / name), str(unpacked.parent / OLD.format(name)))
-        for name, place in places.items()
-        if name != "logs"
+        Replacement(str(place), str(new), str(unpacked.parent / OLD.format(place.name)))
+        for place, new in _places(env, unpacked).items()
     ]
     with contents.terraform_locked(env):
         swap.stop_local_aws(home, port)
         swap.replace(unpacked.parent, replacements, home, port)
     if ran:
         swap.start_local_aws(home, port)
+
+
+def _places(env: Environment, unpacked: Path) -> dict[Path, Path]:
+    """What takes the place of each folder. A home that the snapshot does not have is empty afterwards: its stack is not
+    in the local AWS that comes back."""
+    names = set(contents.homes(env)) | {f"homes/{home.name}" for home in (unpacked / "homes").glob("*")}
+    places = {env.home.parent / Path(name).name: unpacked / name for name in sorted(names)}
+    local_aws, new = contents.local_aws(), unpacked / contents.LOCAL_AWS
+    for folder in (new, *places.values()):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if local_aws.parent in places:  # that of the dress rehearsals is in one of the homes
+        new.rename(places[local_aws.parent] / local_aws.name)
+    else:
+        places[local_aws] = new
+    return places

@@ -71,7 +71,7 @@ def take(env: Environment, name: str) -> Path:
     try:
         _save_local_aws(env)
         contents.copy(env, staged)
-        if not any(staged.rglob("*.tfstate")) and not (staged / "localaws" / "state").exists():
+        if not (staged / contents.LOCAL_AWS / "state").exists():
             raise Failure(f"The rehearsal of {env} is empty. Start it: {console.make('up')}")
         _write(part, staged, _describe(env, name, staged))
         part.chmod(0o600)
@@ -93,11 +93,17 @@ def _save_local_aws(env: Environment) -> None:
 
 def _describe(env: Environment, name: str, staged: Path) -> Manifest:
     files, links, folders = contents.table(staged)
-    state = manifest.versions_of(staged / "localaws" / "state" / "backends.pickle")
+    state = manifest.versions_of(staged / contents.LOCAL_AWS / "state" / "backends.pickle")
     created = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     summary = rehearsal_files.counts(env) or ""
     port = environment.local_port()
-    return Manifest(name, str(env), created, port, state, summary, _commit(), files=files, links=links, folders=folders)
+    about = (name, str(env), place(env), created, port, state, summary, _commit())
+    return Manifest(*about, files=files, links=links, folders=folders)
+
+
+def place(env: Environment) -> str:
+    """Where the local AWS of an environment has its home, which tells the two rehearsals apart."""
+    return str(contents.local_aws().relative_to(env.home.parent))
 
 
 def _commit() -> str:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -95,6 +96,33 @@ def test_a_state_comes_back_as_it_was_and_logs_stay(rehearsal):
     assert (home / "local/terraform.tfstate").stat().st_mode & 0o777 == 0o600
     assert not (home / "localaws/processes.json").exists(), "it belongs to a server that has ended"
     assert left(rehearsal) == {"first.tar.gz"}
+
+
+def test_dress_rehearsals_share_a_snapshot_as_they_share_a_local_aws(rehearsal, monkeypatch):
+    home = rehearsal.home.parent
+    local = kept(rehearsal)
+    monkeypatch.setenv("ENV", "aws")
+    monkeypatch.setenv("REHEARSE", "1")
+    for name in ("aws-rehearsal/terraform.tfstate", "dev-rehearsal/terraform.tfstate"):
+        put(home, name, b"before")
+    put(home, f"aws-rehearsal/{STATE}", pickle.dumps(manifest.own_versions()) + pickle.dumps("before"))
+    dress = environment.current()
+    take(dress, "dress")
+    shutil.rmtree(home / "aws-rehearsal")
+    put(home, "dev-rehearsal/terraform.tfstate", b"changed")
+    put(home, "new-rehearsal/terraform.tfstate", b"a stack that the snapshot does not have")
+    environment.current()
+
+    bring_back(dress, "dress")
+
+    assert (home / "aws-rehearsal/terraform.tfstate").read_bytes() == b"before"
+    assert (home / "dev-rehearsal/terraform.tfstate").read_bytes() == b"before"
+    assert (home / "aws-rehearsal" / STATE).read_bytes().endswith(pickle.dumps("before"))
+    assert list((home / "new-rehearsal").iterdir()) == []
+    assert kept(rehearsal) == local
+    monkeypatch.setenv("ENV", "local")
+    with pytest.raises(Failure, match="Restore it there"):
+        bring_back(environment.current(), "dress")
 
 
 def test_a_snapshot_of_another_version_is_refused_with_words(rehearsal):
