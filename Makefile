@@ -125,13 +125,23 @@ logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1; REQU
 	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(call option,REQUEST,request) $(if $(FOLLOW),--follow)
 
 ##@ The local AWS
-.PHONY: local-up local-down local-reset
+.PHONY: local-up local-down local-reset chaos snapshot snapshots restore snapshot-delete
 local-up: setup ## Start the local AWS on 127.0.0.1:4566, or on 4567 with REHEARSE=1 (LOCALAWS_PORT)
 	@$(PY) -m localaws up
 local-down: setup ## Stop the local AWS and every process that it started; its state stays in .local/
 	@$(PY) -m localaws down
 local-reset: setup ## Stop it and delete its state, datasets and models included: asks, or CONFIRM=yes
 	@$(PY) -m deploy.commands.local_reset
+chaos: setup ## Throttle, fail, delay or lose machines by rule (docs/FAULTS.md), or list the rules: RULE='throttle service=sagemaker probability=0.3 until=5m' CLEAR=1
+	@$(PY) -m deploy.commands.chaos $(call option,RULE,rule) $(if $(CLEAR),--clear)
+snapshot: setup ## Save the state of the rehearsal, with its files and its Terraform state: NAME=
+	@$(PY) -m deploy.commands.snapshot $(call option,NAME,name)
+snapshots: setup ## List the snapshots, or show what one is: NAME=name|file
+	@$(PY) -m deploy.commands.snapshots $(call option,NAME,name)
+restore: setup ## Bring back a saved state: NAME=name|file; asks before it replaces one, or CONFIRM=yes
+	@$(PY) -m deploy.commands.restore $(call option,NAME,name)
+snapshot-delete: setup ## Delete a saved state: NAME=
+	@$(PY) -m deploy.commands.snapshot_delete $(call option,NAME,name)
 
 ##@ Development
 .PHONY: test test-all test-soak test-fast coverage test-terraform bench lint fmt docs lock sbom audit scan clean

@@ -29,6 +29,10 @@ TERRAFORM = ROOT / "terraform"
 # The ports of the ordinary rehearsal and the dress rehearsal. Each has its own local AWS; both can run at once.
 PORTS = {"local": "4566", "rehearsal": "4567"}
 DRESS = "-rehearsal"  # ends the names of the homes of dress rehearsals
+# For throttling and failures of AWS. If AWS throttles 30 % of the requests, a command with 50 calls fails three times
+# in four with botocore's own three attempts, and once in 28 with six. The waits double from up to 1 s; together they
+# are at most 31 s.
+RETRIES = {"mode": "standard", "total_max_attempts": 6}
 ACCOUNT = "123456789012"  # the invented account of the local AWS
 
 # The only Terraform values that differ between a dress rehearsal and a real run. They follow the settings of the
@@ -119,14 +123,19 @@ class Environment:
         if found.get("iam") == "off":
             console.warn("The local AWS runs with LOCALAWS_IAM=off: it allows everything, as AWS does not.")
 
+    def require_rehearsal(self, otherwise: str) -> None:
+        """Raise Failure on AWS: it names the environment and says what is `otherwise` there."""
+        if not self.rehearsed:
+            raise Failure(f"{self} is on AWS and {otherwise}")
+
     def client(self, service: str, region: str, **config):
-        """A boto3 client. `AWS_ENDPOINT_URL` alone decides between AWS and the local AWS. botocore addresses a bucket
-        by path if the endpoint is an IP address, otherwise by host name."""
+        """A boto3 client with RETRIES, unless `config` has others. `AWS_ENDPOINT_URL` alone decides between AWS and the
+        local AWS. botocore addresses a bucket by path if the endpoint is an IP address, otherwise by host name."""
         # Imported here because packaging and Terraform do not need it.
         import boto3
         from botocore.config import Config
 
-        return boto3.client(service, region_name=region, config=Config(retries={"mode": "standard"}, **config))
+        return boto3.client(service, region_name=region, config=Config(**{"retries": RETRIES, **config}))
 
 
 def current() -> Environment:
@@ -152,18 +161,24 @@ def current() -> Environment:
     return environment
 
 
-def ask_local_aws(what: str) -> dict:
-    """The answer of the running local AWS about its `health` or `permissions`. Raises Failure if there is none."""
+def ask_local_aws(what: str, method: str = "GET", content: dict | None = None) -> dict:
+    """The answer of the running local AWS about its `health` or `permissions`, or to a command to it, which has the
+    method POST. Raises Failure if there is no answer, or if it is a refusal."""
     port = local_port()
+    body = None if content is None else json.dumps(content)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request("GET", f"/_localaws/{what}")
-        return json.loads(connection.getresponse().read())
+        connection.request(method, f"/_localaws/{what}", body, {"Content-Type": "application/json"} if body else {})
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError):
         up = console.make("local-up")
         raise Failure(f"The local AWS does not answer on 127.0.0.1:{port}. Start it: {up}") from None
     finally:
         connection.close()
+    if answer.status != 200:
+        raise Failure(told.get("message") or f"The local AWS answers {answer.status}.")
+    return told
 
 
 def local_port() -> int:

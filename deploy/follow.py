@@ -53,7 +53,9 @@ class Follow:
     def client(self, service: str) -> Any:
         """A client of the deployment's region. Call this at each use, because credentials may have been renewed."""
         if service not in self._clients:
-            self._clients[service] = self._deployment.client(service, connect_timeout=5, read_timeout=15)
+            self._clients[service] = self._deployment.client(
+                service, connect_timeout=5, read_timeout=15, retries={"mode": "standard"}
+            )
         return self._clients[service]
 
     def until(self, look: Callable[[], T | None], seconds: float) -> T:

@@ -17,6 +17,7 @@ ACCOUNT_ID = "123456789012"
 DEFAULT_PORT = 4566
 DEFAULT_REGION = "us-east-1"
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 AWS's form of "none": this server takes any
+OWN_AGENT = "localaws-service"  # in the User-Agent of what the services of the local AWS send for themselves
 ALREADY_RUNNING = 3  # the exit status of a server that finds another one on its state
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -88,6 +89,7 @@ class Context:
                     aws_access_key_id=ACCESS_KEY,
                     aws_secret_access_key=SECRET_KEY,
                     config=Config(
+                        user_agent_extra=OWN_AGENT,
                         s3={"addressing_style": "path"},
                         read_timeout=90,
                         max_pool_connections=32,

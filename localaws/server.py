@@ -302,6 +302,8 @@ def serve() -> None:
 
     def health() -> dict[str, Any]:
         settings = {name: value for module in modules for name, value in getattr(module, "SETTINGS", {}).items()}
+        for module in modules:
+            settings |= module.settings() if hasattr(module, "settings") else {}
         return {**identity, "trouble": state.trouble(), **settings}
 
     planes = [module for module in modules if hasattr(module, "matches")]

@@ -17,6 +17,14 @@ def image_lines(env: Environment) -> list[str]:
     return [f"{name}: {words}" for name, words in images.summary().items()]
 
 
+def chaos_lines(env: Environment) -> list[str]:
+    """In a rehearsal, the rules by which the local AWS makes faults, and the way out."""
+    if not env.rehearsed:
+        return []
+    rules = environment.ask_local_aws("health").get("chaos", [])
+    return [f"Chaos is on: {'; '.join(rules)}. To end it: {console.make('chaos CLEAR=1')}"] if rules else []
+
+
 def main() -> None:
     env = environment.current()
     deployment = Stack(env).deployment()
@@ -26,6 +34,8 @@ def main() -> None:
     console.show(screen.table(screen.look(deployment)))
     for line in image_lines(env):
         console.out.print(f"  image    {line}", markup=False)
+    for line in chaos_lines(env):
+        console.warn(line)
 
 
 if __name__ == "__main__":

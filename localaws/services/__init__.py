@@ -6,6 +6,8 @@ operations, and registers with `localaws.state` what must be restored at start a
 
 # In the order of installation. The local AWS stops them in the reverse order.
 SERVICE_MODULES = [
+    "snapshots.api",
+    "chaos.api",
     "iam.api",
     "s3.api",
     "s3.configurations",
@@ -16,6 +18,7 @@ SERVICE_MODULES = [
     "s3.bucket_policy",
     "s3.cors",
     "sagemaker.api",
+    "sagemaker.losses",
     "lambda_.api",
     "lambda_.function_url",
     "lambda_.code_location",
@@ -23,6 +26,7 @@ SERVICE_MODULES = [
     "cloudwatch.api",
     "logs.api",
     "ec2.api",
+    "ec2.losses",
     "ssm.api",
     "kms.api",
     "quotas.api",

@@ -166,6 +166,19 @@ class LocalInstance(Instance):
             self._say("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
         state.touch()
 
+    def interrupt(self) -> None:
+        """EC2 takes the machine back: a spot instance is terminated, another one is stopped."""
+        with _lock:
+            if self.state not in LIVE:
+                return
+            if limits.is_spot(self):
+                self.terminate()
+                self._say("Server.SpotInstanceTermination", "Spot instance termination")
+            else:
+                self.stop()
+                self._say("Server.ScheduledStop", "Stopped due to a scheduled retirement")
+        state.touch()
+
     def lose(self, code: str, message: str) -> None:
         """Enter `stopped` because the processes are gone already."""
         with _lock:

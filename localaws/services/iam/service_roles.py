@@ -22,7 +22,7 @@ from moto.iam.models import iam_backends
 from moto.sts.models import AssumedRole, sts_backends
 
 from localaws import state
-from localaws.context import ACCOUNT_ID, DEFAULT_REGION, context
+from localaws.context import ACCOUNT_ID, DEFAULT_REGION, OWN_AGENT, context
 from localaws.services.iam import identities
 from localaws.services.iam.authorization import decide, enforced
 from localaws.services.iam.conditions import RequestContext
@@ -148,7 +148,12 @@ class ServiceRole:
             aws_access_key_id=session.access_key_id,
             aws_secret_access_key=session.secret_access_key,
             aws_session_token=session.session_token,
-            config=Config(s3={"addressing_style": "path"}, read_timeout=90, retries={"total_max_attempts": 2}),
+            config=Config(
+                user_agent_extra=OWN_AGENT,
+                s3={"addressing_style": "path"},
+                read_timeout=90,
+                retries={"total_max_attempts": 2},
+            ),
         )
 
     def variables(self) -> dict[str, str]:

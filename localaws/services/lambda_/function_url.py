@@ -16,6 +16,7 @@ from typing import Any
 
 from moto.awslambda.models import lambda_backends
 
+from localaws.chaos import decisions
 from localaws.context import ACCOUNT_ID
 from localaws.services.iam import sigv4
 from localaws.services.lambda_.api import LocalLambdaBackend
@@ -33,6 +34,7 @@ FORBIDDEN = (
     "Forbidden. For troubleshooting Function URL authorization issues, see: "
     "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
 )
+_FAILED = {"error": b"Internal Server Error", "unavailable": b"Service Unavailable"}
 OPEN_TO_PAGES = True  # its own CORS rules and AuthType decide, as on AWS
 
 
@@ -92,6 +94,12 @@ def _serve(backend: LocalLambdaBackend, url: UrlConfig, request: UrlRequest, sen
     payload = json.dumps(event).encode()
     if len(payload) > MAX_REQUEST_BYTES:
         return _message(413, "Request Entity Too Large")
+    fault, latency = decisions.hits("lambda", "InvokeFunctionUrl", {})
+    time.sleep(latency)
+    if fault == "throttle":
+        return _json(429, {**THROTTLED, "Reason": "CallerRateLimitExceeded"}, "TooManyRequestsException")
+    if fault:
+        return HttpAnswer(502 if fault == "error" else 503, [("Content-Type", "application/json")], _FAILED[fault])
     try:
         outcome = backend.run(url.function_name, url.qualifier or None, payload, request_id=request_id, trace=trace)
     except Throttled as refusal:

@@ -47,8 +47,7 @@ class Endpoint:
         if attributes := to_custom_attributes(top_k, request_id):
             headers[CUSTOM_ATTRIBUTES_HEADER] = attributes
         try:
-            # The deadline covers the whole call, because a socket's timeout applies to each step.
-            answer = deadline.run(self._client.invoke, self._name, image, headers, deadline.left())
+            answer = self._invoke(image, headers, deadline)
         except ServiceError as error:
             raise _from_service(error) from error
         except TimeoutError as error:
@@ -56,6 +55,27 @@ class Endpoint:
         except (OSError, http.client.HTTPException) as error:
             raise ApiError("endpoint_unavailable", "The model could not be reached.") from error
         return read_answer(answer)
+
+    def _invoke(self, image: bytes, headers: dict, deadline: Deadline) -> bytes:
+        """The endpoint's answer, at the second attempt if the first one met an instance that was lost.
+
+        A prediction changes nothing, so it may be made twice. One that was throttled or timed out is not repeated: that
+        would add load to an endpoint that has too much. The deadline covers each call as a whole, because a socket's
+        timeout applies to each step.
+        """
+        try:
+            return deadline.run(self._client.invoke, self._name, image, headers, deadline.left())
+        except ServiceError as error:
+            if not _is_lost(error):
+                raise
+        return deadline.run(self._client.invoke, self._name, image, headers, deadline.left())
+
+
+def _is_lost(error: ServiceError) -> bool:
+    """Whether the instance ended in the middle of the request (status 0 without a time-out), or the service failed."""
+    if error.code == "ModelError":
+        return error.original_status == 0 and "timed out" not in error.original_message
+    return error.code == "InternalFailure" or error.status == 500
 
 
 def _from_service(error: ServiceError) -> ApiError:

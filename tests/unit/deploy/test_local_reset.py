@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy import rehearsal_files
 from deploy.commands import local_reset
 from deploy.console import Failure
 from tests.unit.deploy.conftest import OUTPUTS
@@ -138,6 +139,6 @@ def test_datasets_and_runs_are_counted_while_the_local_aws_answers(account, monk
         def deployment(self):
             return account.deployment
 
-    monkeypatch.setattr(local_reset, "Stack", Stack)
+    monkeypatch.setattr(rehearsal_files, "Stack", Stack)
 
-    assert local_reset.counts(account.env) == "1 dataset, 2 runs"
+    assert rehearsal_files.counts(account.env) == "1 dataset, 2 runs"

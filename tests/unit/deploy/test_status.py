@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy import sleeping, unfinished
+from deploy.commands import status
 from deploy.deployment import Deployment
 from deploy.watching import advice, parts, screen, traffic
 from deploy.watching.alarms import AlarmState
@@ -144,3 +145,13 @@ def test_an_alarm_that_is_on_is_shown_with_its_reason():
     )
     assert (BAD, "alarms", "1 on, 1 fine, 1 without data yet") in found
     assert (BAD, "", "pawprint-spillover: Functions fail. Threshold Crossed") in found
+
+
+def test_rules_that_make_faults_are_a_line_with_the_way_out(account, monkeypatch):
+    asked = {"chaos": ["throttle service=s3", "take-spot"]}
+    monkeypatch.setattr(status.environment, "ask_local_aws", lambda _: asked)
+    assert status.chaos_lines(account.env) == [
+        "Chaos is on: throttle service=s3; take-spot. To end it: make chaos CLEAR=1"
+    ]
+    asked["chaos"] = []
+    assert status.chaos_lines(account.env) == []

@@ -77,6 +77,38 @@ def test_a_model_that_ended_in_the_middle_of_a_request_is_502(predictor, fake_en
 
 
 @pytest.mark.parametrize(
+    ("status", "error", "fields", "attempts"),
+    [
+        (424, "ModelError", {"OriginalStatusCode": 0, "OriginalMessage": "The container closed the connection."}, 2),
+        (500, "InternalFailure", {}, 2),
+        (424, "ModelError", {"OriginalStatusCode": 0, "OriginalMessage": "Your invocation timed out ..."}, 1),
+        (424, "ModelError", {"OriginalStatusCode": 500, "OriginalMessage": "Traceback ..."}, 1),
+        (400, "ThrottlingException", {}, 1),
+        (503, "ServiceUnavailable", {}, 1),
+    ],
+)
+def test_only_a_lost_instance_is_asked_again_and_once(predictor, fake_endpoint, status, error, fields, attempts):
+    fake_endpoint.fails(status, error, **fields)
+    failed = ask(predictor)
+    assert failed[0] >= 429
+    assert len(fake_endpoint.received) == attempts
+
+
+def test_the_second_instance_answers_for_one_that_was_lost(predictor, fake_endpoint):
+    works, replies = fake_endpoint.reply, []
+    fake_endpoint.fails(424, "ModelError", OriginalStatusCode=0, OriginalMessage="The container closed the connection.")
+    lost = fake_endpoint.reply
+
+    def reply(received):
+        replies.append(received)
+        return lost(received) if len(replies) == 1 else works(received)
+
+    fake_endpoint.reply = reply
+    assert ask(predictor) == (200, "")
+    assert replies[0].body == replies[1].body == JPEG
+
+
+@pytest.mark.parametrize(
     ("status", "error"),
     [(400, "ThrottlingException"), (429, "ModelNotReadyException"), (429, "SomethingNew")],
 )

@@ -193,12 +193,17 @@ class HostingInstance:
         if self.child is not None:
             context().supervisor.stop(self.child, STOP_SECONDS)
 
+    def kill(self) -> None:
+        """End the process at once, as a machine that is lost."""
+        if self.child is not None:
+            self.child.send(signal.SIGKILL)
+
     def end_if_out_of_memory(self, variant: Variant) -> None:
         """Kill the container if it uses more memory than its machine has, as the system there does."""
         if self.child is not None and (words := machines.out_of_memory(self.child, variant.machine)):
             with self.log.open("a") as log:
                 log.write(f"{words}\n")
-            self.child.send(signal.SIGKILL)
+            self.kill()
 
     def ping(self) -> bool:
         """Whether `/ping` answers 200 in time; False while the port is not known yet."""

@@ -100,6 +100,10 @@ class InstanceFleet:
         with self._condition:
             return sum(instance.healthy for instance in self._instances)
 
+    def healthy_instances(self) -> list[HostingInstance]:
+        with self._condition:
+            return [instance for instance in self._instances if instance.healthy]
+
     def in_flight(self) -> list[int]:
         """How many requests each healthy instance has at the moment."""
         with self._condition:

@@ -41,6 +41,7 @@ MESSAGES = {
     "Downloading": "Downloading input data",
     "Training": "Training image download completed. Training in progress.",
     "Stopping": "Stopping the training job",
+    "Interrupted": "The job stopped because the managed spot training instances were interrupted",
     "Uploading": "Uploading generated training model",
     "Completed": "Training job completed",
     "Stopped": "Training job stopped",
@@ -73,10 +74,12 @@ class TrainingJob(Record):
     def _prepare(self) -> None:
         self._stop_asked = threading.Event()
         self._suspended = threading.Event()
+        self._capacity_taken = threading.Event()
+        self._ran = 0.0  # seconds, in earlier attempts
         self._commands: dict[Host, list[str]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_stop_asked", "_suspended", "_commands")
+        left_out = ("_stop_asked", "_suspended", "_capacity_taken", "_ran", "_commands")
         return {key: value for key, value in self.__dict__.items() if key not in left_out}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
@@ -124,6 +127,15 @@ class TrainingJob(Record):
         self._enter("Stopping")
         self._stop_asked.set()
 
+    @property
+    def runs_on_spot(self) -> bool:
+        """Whether the job's program runs on spot instances."""
+        return bool(self.request.get("EnableManagedSpotTraining")) and self.secondary_status == "Training"
+
+    def take_capacity(self) -> None:
+        """The spot instances are taken back: the programs get SIGTERM, and the job starts again on other ones."""
+        self._capacity_taken.set()
+
     def suspend(self) -> None:
         """The server stops: its supervisor ends the processes, and the next start says what became of the job."""
         self._suspended.set()
@@ -168,18 +180,15 @@ class TrainingJob(Record):
         hosts = [Host(self.name, self.folder / name / "ml", name, names, kind) for name in names]
 
         self.started = now()
-        self._enter_unless_stopping("Downloading")
         self.role.require_trust(self.arn)
         self._pull_image()
-        channels = self.request.get("InputDataConfig") or []
-        for host in hosts:
-            mode = self.request["AlgorithmSpecification"]["TrainingInputMode"]
-            configs = {channel["ChannelName"]: staging.channel_config(channel, mode) for channel in channels}
-            host.prepare(self.request.get("HyperParameters") or {}, configs)
-            staging.fetch(host, self.request, self.role, self._stop_asked)
-
-        self._enter_unless_stopping("Training")
-        exceeded = not self._stop_asked.is_set() and self._run_programs(hosts)
+        exceeded = self._attempt(hosts)
+        while self._capacity_taken.is_set() and not self._stop_asked.is_set():
+            self._enter("Interrupted")
+            shutil.rmtree(self.folder, ignore_errors=True)  # the disks go with the instances
+            self._capacity_taken.clear()
+            self._enter("Starting")
+            exceeded = self._attempt(hosts)
         if not self._suspended.is_set():
             self._enter("Uploading")
             output = self.request["OutputDataConfig"]["S3OutputPath"]
@@ -187,6 +196,21 @@ class TrainingJob(Record):
         if exceeded:
             return "MaxRuntimeExceeded"
         return "Stopped" if self._stop_asked.is_set() else "Completed"
+
+    def _attempt(self, hosts: list[Host]) -> bool:
+        """Bring the inputs and the checkpoints to the hosts and run the program; True where the time was up.
+
+        Raises JobFailed.
+        """
+        self._enter_unless_stopping("Downloading")
+        channels = self.request.get("InputDataConfig") or []
+        for host in hosts:
+            mode = self.request["AlgorithmSpecification"]["TrainingInputMode"]
+            configs = {channel["ChannelName"]: staging.channel_config(channel, mode) for channel in channels}
+            host.prepare(self.request.get("HyperParameters") or {}, configs)
+            staging.fetch(host, self.request, self.role, self._stop_asked)
+        self._enter_unless_stopping("Training")
+        return not self._stop_asked.is_set() and self._run_programs(hosts)
 
     def _pull_image(self) -> None:
         """Raise JobFailed unless the role may pull the job's image from its registry.
@@ -206,7 +230,7 @@ class TrainingJob(Record):
         limit = (self.request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME)
         with contextlib.ExitStack() as stack:
             for host in hosts:
-                stream = f"{self.name}/{host.name}-{int(self.started.timestamp())}"
+                stream = f"{self.name}/{host.name}-{int(now().timestamp())}"
                 follower = logs.Follower(host.log, LOG_GROUP, stream, self.region, self._read_metrics, self.role)
                 stack.callback(follower.finish)
             children = {host: self._start(host, port) for host in hosts}
@@ -214,12 +238,15 @@ class TrainingJob(Record):
             stack.enter_context(
                 staging.synchronised_checkpoints(hosts[0], self.role, self.request.get("CheckpointConfig"))
             )
-            return self._watch(children, time.monotonic() + limit)
+            began = time.monotonic()
+            exceeded = self._watch(children, began + limit - self._ran)
+            self._ran += time.monotonic() - began
+            return exceeded
 
     def _watch(self, children: dict[Host, Child], deadline: float) -> bool:
         """Wait until all have ended, one has failed, the job is to stop, or the time is up (True). Raises JobFailed."""
         next_look, killed = 0.0, dict[Host, str]()
-        while not self._stop_asked.is_set():
+        while not self._stop_asked.is_set() and not self._capacity_taken.is_set():
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + MEMORY_INTERVAL_SECONDS
                 for host, child in children.items():

@@ -1,0 +1,1 @@
+"""The API of `localaws.chaos`, and its place among the gates."""

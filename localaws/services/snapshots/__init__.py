@@ -1,0 +1,1 @@
+"""What `make snapshot` asks of a running local AWS."""
