@@ -16,13 +16,13 @@ SMALLEST, LARGEST = 2.5, 9.0  # radius of a point, by its share of the images
 
 def reliability(points: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:
     """One circle per bin, its area the share of the images. On the dashed line, a probability is the accuracy."""
-    parts = [Markup('<text class="title" x="{}" y="16">Accuracy by probability</text>').format(LEFT)]
+    parts = [Markup('<text class="title" x="{}" y="16">Reliability</text>').format(LEFT)]
     line = Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>')
     text = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
     for tick in TICKS:
         parts.append(line.format("grid", _x(0), _y(tick), _x(1), _y(tick)))
         parts.append(text.format(LEFT - 6, _y(tick) + 4, "end", f"{tick:.0%}"))
-        parts.append(text.format(_x(tick), HEIGHT - BOTTOM + 17, "middle", f"{tick:.0%}"))
+        parts.append(text.format(_x(tick), HEIGHT - BOTTOM + 17, "end" if tick == 1 else "middle", f"{tick:.0%}"))
     parts.append(text.format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "middle", "probability of the predicted class"))
     parts.append(line.format("mark", _x(0), _y(0), _x(1), _y(1)))
     for number, (key, name) in enumerate(NAMES.items()):
