@@ -5,7 +5,8 @@
 DATA is a folder {train,valid,test}/<class>. A part of the classes is trained, and the others are near unknown pictures;
 `bench.unknown_pictures` has far ones. The head, the temperature and the distance are those of training. Features come
 from one graph in int8, calibrated on the training split. `--split valid` shows what the choices in the code depend on.
-The limits are those of the validation split. `--write` updates docs/TRUST.md.
+The limits are those of the validation split. `--write` updates docs/TRUST.md,
+and measures the cost of the distance and the heat map.
 """
 
 import argparse
@@ -27,10 +28,13 @@ from classifier.learning.features import Features, extract
 from classifier.learning.head import Head, train_head
 from classifier.network import graph, quantize
 from classifier.network.model import load_backbone
+from classifier.network.runtime import ov
 from classifier.results import reliability
 from classifier.settings import Settings
 
+from bench import results
 from bench.results import write_between_markers
+from bench.trust_cost import cost
 from bench.unknown_pictures import unknown
 
 DOCUMENT = ROOT / "docs" / "TRUST.md"
@@ -47,17 +51,21 @@ def main() -> int:
     parser.add_argument("--split", default="test", choices=("valid", "test"), help="where it is measured (%(default)s)")
     parser.add_argument("--write", action="store_true", help="update docs/TRUST.md")
     arguments = parser.parse_args()
-    splits, far = features(arguments.data)
+    network, splits, far = features(arguments.data)
     found = {count or "all": list(measure(splits, far, count, arguments.split)) for count in TRAINED}
     text = table(found)
     print(text)
     if arguments.write:
         write_between_markers(DOCUMENT, text)
+        head, known = trained(splits)
+        size = network.input(0).get_partial_shape()[1].get_length()
+        results.save("trust", [cost(network, size, head.weight.numpy(), head.bias.numpy(), known)])
+        results.update_documents()
     return 0
 
 
-def features(data: Path) -> tuple[dict[str, Features], dict[str, np.ndarray]]:
-    """The features of the splits, and those of the far unknown pictures."""
+def features(data: Path) -> tuple[ov.Model, dict[str, Features], dict[str, np.ndarray]]:
+    """The graph, the features of the splits, and those of the far unknown pictures."""
     dataset = inspect_splits({split: data / split for split in ("train", "valid", "test")})
     backbone = load_backbone()
     network = quantize.quantize(graph.convert(backbone), dataset.splits["train"])
@@ -66,7 +74,13 @@ def features(data: Path) -> tuple[dict[str, Features], dict[str, np.ndarray]]:
         name: np.concatenate([compiled({0: image[np.newaxis]})[0] for image in images])
         for name, images in unknown(backbone.size).items()
     }
-    return {name: extract(compiled, split) for name, split in dataset.splits.items()}, far
+    return network, {name: extract(compiled, split) for name, split in dataset.splits.items()}, far
+
+
+def trained(splits: dict[str, Features]) -> tuple[Head, references.References | None]:
+    classes = int(splits["train"].targets.max()) + 1
+    head, _ = train_head(splits["train"], splits["valid"], classes, Settings(), announce=lambda line: None)
+    return head, references.learn(splits["train"], splits["valid"])
 
 
 def measure(splits: dict[str, Features], far: dict[str, np.ndarray], count: int | None, split: str) -> Iterator[Row]:
