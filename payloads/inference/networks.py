@@ -121,6 +121,8 @@ class TorchNetwork:
     def _distances(self, features: "Tensor") -> "Tensor":
         """float32 [N], as in classifier.learning.references."""
         known, torch = self._references, self._torch
-        points = (torch.nn.functional.normalize(features, eps=1e-12) - known["mean"]) @ known["projection"]
-        nearest = torch.cdist(points, known["rows"]).topk(int(known["neighbours"]), largest=False).values[:, -1]
-        return nearest / known["limit"]
+        centred, rows = torch.nn.functional.normalize(features, eps=1e-12) - known["mean"], known["rows"]
+        products = centred @ known["projection"] @ rows.T
+        squares = (centred**2).sum(1, keepdim=True) + (rows**2).sum(1) - 2 * products
+        nearest = squares.topk(int(known["neighbours"]), largest=False).values[:, -1]
+        return nearest.clamp(min=0).sqrt() / known["limit"]

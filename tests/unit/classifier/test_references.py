@@ -30,6 +30,14 @@ def test_most_pictures_of_the_classes_are_within_the_limit_and_others_are_not():
     assert (known.distance(others) > 1.5).all()
 
 
+def test_what_is_outside_of_the_components_counts(monkeypatch):
+    monkeypatch.setattr(references, "DIMENSIONS", 2)
+    known = references.learn(clusters(60, 0), clusters(40, 1))
+    assert known.rows.shape == (180, 2)
+    middle = clusters(1, 3, spread=0).values.sum(axis=0, keepdims=True)  # the components alone see the mean of all
+    assert known.distance(np.eye(WIDTH, dtype=np.float32)[5:9]).min() > known.distance(middle).max() > 1
+
+
 def test_the_distance_depends_on_the_direction_of_the_features_only():
     known, values = references.learn(clusters(20, 0), clusters(9, 1)), clusters(5, 2).values
     np.testing.assert_allclose(known.distance(values), known.distance(values * 7), rtol=1e-4)

@@ -14,7 +14,7 @@ import numpy as np
 from classifier.learning.features import Features
 
 NEIGHBOURS = 5
-DIMENSIONS = 128  # of the features, after a projection to their principal components
+DIMENSIONS = 64  # of the features, after a projection to their principal components
 PHOTOGRAPHS = 2000  # at most; evenly spread over the classes
 FOR_COMPONENTS = 640  # of these, at most, for the principal components; their computation is cubic
 ACCEPTED = 0.95  # the share of pictures of the classes that are within the limit
@@ -23,6 +23,9 @@ ACCEPTED = 0.95  # the share of pictures of the classes that are within the limi
 @dataclass(frozen=True)
 class References:
     """`distance` of features [images, width]: to the `neighbours`-th nearest of `rows`, divided by `limit`.
+
+    The rows are in the space of the components. What the features have outside of this space counts too, because it is
+    what pictures of another kind have.
 
     `mean` float32 [width], `projection` float16 [width, dimensions] and `rows` float16 [photographs, dimensions]; half
     precision halves their size and changes a distance by less than 0.1 %.
@@ -36,9 +39,9 @@ class References:
 
     def distance(self, values: np.ndarray) -> np.ndarray:
         """float32 [images]. The graph computes the same (classifier.network.outputs)."""
-        points = (_unit(values) - self.mean) @ self.projection.astype(np.float32)
-        rows = self.rows.astype(np.float32)
-        squares = (points**2).sum(1)[:, None] + (rows**2).sum(1) - 2 * points @ rows.T
+        centred, rows = _unit(values) - self.mean, self.rows.astype(np.float32)
+        points = centred @ self.projection.astype(np.float32)
+        squares = (centred**2).sum(1)[:, None] + (rows**2).sum(1) - 2 * points @ rows.T
         nearest = np.partition(squares, self.neighbours - 1, axis=1)[:, self.neighbours - 1]
         return np.sqrt(np.maximum(nearest, 0)) / self.limit
 

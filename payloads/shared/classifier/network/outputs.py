@@ -28,11 +28,11 @@ _POOLS = ("ReduceMean", "AvgPool", "AdaptiveAvgPool")
 
 def distance(features: ov.Output, references: "References") -> ov.Output:
     """float32 [N], for `features` [N, width]."""
-    projection, rows = (half.astype(np.float32) for half in (references.projection, references.rows))
-    offset = references.mean @ projection
+    rows = references.rows.astype(np.float32)
     unit = ops.normalize_l2(features, np.array([1], np.int64), 1e-12, "max")
-    points = ops.subtract(ops.matmul(unit, _single(references.projection), False, False), offset[np.newaxis])
-    own = ops.reduce_sum(ops.multiply(points, points), np.array([1], np.int64), True)
+    centred = ops.subtract(unit, references.mean[np.newaxis])
+    points = ops.matmul(centred, _single(references.projection), False, False)
+    own = ops.reduce_sum(ops.multiply(centred, centred), np.array([1], np.int64), True)
     products = ops.matmul(points, _single(references.rows * np.float16(-2)), False, True)
     squares = ops.add(ops.add(products, (rows**2).sum(axis=1)[np.newaxis]), own)
     nearest = ops.topk(squares, np.int64(references.neighbours), 1, "min", "value").output(0)
