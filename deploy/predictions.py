@@ -47,39 +47,61 @@ def find(deployment: Deployment, wanted: str) -> list[Image] | None:
 def write(
     deployment: Deployment, images: list[Image], top_k: int | None, out: IO[str] = sys.stdout, pause: float = PAUSE
 ) -> int:
-    """Classify the images and write a line for each, in their order: image, label, probability, error, and for `top_k`
-    the next labels. Returns the number of failures."""
+    """Classify the images and write a line for each, in their order: image, label, probability, error, known, distance,
+    and for `top_k` the next labels. Returns the number of failures.
+
+    `known` is "no" if the image is not one of the classes, and empty if the model cannot say it.
+    """
     count = top_k or 1
     lines = csv.writer(out, lineterminator="\n")
     more = [f"{column}_{number}" for number in range(2, count + 1) for column in ("label", "probability")]
-    lines.writerow(["image", "label", "probability", "error", *more])
-    signing, failures = signer(deployment), 0
+    lines.writerow(["image", "label", "probability", "error", "known", "distance", *more])
+    signing, failures, unknown = signer(deployment), 0, 0
 
-    def classify(image: Image) -> tuple[str, list[dict], str]:
+    def classify(image: Image) -> tuple[str, list[dict], str, list[str]]:
         name, read = image
         try:
             content = read()
         except Exception as error:  # the file system's, or one of botocore's many
-            return name, [], f"It cannot be read: {error}"
+            return name, [], f"It cannot be read: {error}", ["", ""]
         status, answer = 0, b""
         for attempt in range(TRIES):
             status, answer = ask(deployment, content, IMAGE_TYPE, f"?top_k={count}", signing)
             if status != 429:
                 break
             time.sleep(pause * 2**attempt)
-        return name, *_read(status, answer)
+        return name, *_read(status, answer), _trust(answer)
 
     with ThreadPoolExecutor(AT_ONCE) as pool, console.progress() as bar:
         try:
-            for name, labels, error in bar.track(pool.map(classify, images), total=len(images), description="asking"):
+            for name, labels, error, trust in bar.track(
+                pool.map(classify, images), total=len(images), description="asking"
+            ):
                 values = [value for each in labels for value in (each["label"], f"{each['probability']:.4f}")]
-                lines.writerow([name, *(values[:2] or ["", ""]), error, *values[2:]])
+                lines.writerow([name, *(values[:2] or ["", ""]), error, *trust, *values[2:]])
                 out.flush()
                 failures += bool(error)
+                unknown += trust[0] == "no"
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    if unknown:
+        console.warn(f"{unknown} of {len(images)} images are not one of the classes (known = no).")
     return failures
+
+
+def is_unknown(answer: bytes) -> bool:
+    """Whether an answer says that the picture is not one of the classes."""
+    return _trust(answer)[0] == "no"
+
+
+def _trust(answer: bytes) -> list[str]:
+    """`known` and `distance` of an answer, empty if it has none."""
+    try:
+        value = json.loads(answer)
+        return ["yes" if value["known"] else "no", f"{value['distance']:.3f}"]
+    except (ValueError, KeyError, TypeError):
+        return ["", ""]
 
 
 def _read(status: int, answer: bytes) -> tuple[list[dict], str]:

@@ -35,7 +35,8 @@ from deploy.function import Signer, connect
 
 ADDRESS = "127.0.0.1"
 ROUTES = {"/": ("GET", "HEAD", "POST"), "/favicon.ico": ("GET", "HEAD")}
-QUERY = re.compile(r"top_k=[0-9]{1,9}")
+_PARAMETER = "(top_k=[0-9]{1,9}|explain=[01])"
+QUERY = re.compile(f"{_PARAMETER}(&{_PARAMETER})?")
 # Lambda accepts events of 6 MiB. The function rejects an image of more than 4 MiB with a message.
 MAX_BODY_BYTES = 6 * 1024**2
 UPSTREAM_SECONDS = 70  # the time limit of the function is one minute
@@ -162,7 +163,9 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(405, "method_not_allowed", "GET shows a page; POST an image, or JSON.")
         if "?" in self.path and not QUERY.fullmatch(query):
             raise Refusal(
-                400, "invalid_request", "The query is not valid. The only parameter is top_k, a whole number."
+                400,
+                "invalid_request",
+                "The query is not valid. Its parameters are top_k, a whole number, and explain=1.",
             )
         return self._length()
 

@@ -30,6 +30,8 @@ def main() -> int:
         print(json.dumps(json.loads(answer), indent=2))
     except ValueError:
         print(answer.decode(errors="replace"))
+    if predictions.is_unknown(answer):
+        print("Not one of the classes: the picture is unlike the training photographs.", file=sys.stderr)
     if status != 200:
         print(f"HTTP status {status}", file=sys.stderr)
     return 0 if status == 200 else 1

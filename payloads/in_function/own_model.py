@@ -29,14 +29,23 @@ class OwnModel:
     def __init__(self, model: inference.Model):
         self._model = model
 
-    def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline, request_id: str) -> dict:
-        """`{"predictions": [...], "model": {...}}`.
+    def predict(
+        self,
+        image: bytes,
+        content_type: str,
+        top_k: int | None,
+        deadline: Deadline,
+        request_id: str,
+        *,
+        explain: bool = False,
+    ) -> dict:
+        """`{"predictions": [...], "model": {...}}` and what else the model can give.
 
         Raises ApiError: a 4xx of the contract, 429 if earlier requests still run, 502 if the model fails, 504 after the
         deadline.
         """
         try:
-            return deadline.run(inference.predict_fn, inference.Request(image, top_k), self._model)
+            return deadline.run(inference.predict_fn, inference.Request(image, top_k, explain), self._model)
         except ApiError as error:
             if error.code == "overloaded":
                 raise ApiError("throttled", BUSY) from error

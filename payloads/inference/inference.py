@@ -33,7 +33,7 @@ from classifier.contract import ApiError
 from classifier.images import budget
 from classifier.images.decoding import decode
 from line import Line
-from networks import Network, network_for
+from networks import Network, Output, network_for
 from PIL import Image
 
 DECODING_SECONDS = 2.0  # of the processor's time; every image within the budget of its header takes less
@@ -55,18 +55,18 @@ class Model:
         )
 
     def submit(self, request: "Request") -> Future:
-        """The future of the request's probabilities, float32 [classes]. Its exception is an ApiError if the image
+        """The future of the request's Output. Its exception is an ApiError if the image
         cannot be decoded. If it is cancelled, decoding stops. Raises ApiError 422 if the header shows too much work,
         503 if there are too many requests, and 400 if `top_k` is larger than the number of classes."""
         contract.top_k_for(request.top_k, len(self.card.classes))
         return self._line.submit(request.image)
 
-    def answer(self, request: "Request", probabilities: np.ndarray) -> dict:
+    def answer(self, request: "Request", output: Output) -> dict:
         """The answer to one request, the most probable class first."""
-        card = self.card
+        card, probabilities = self.card, output.probabilities
         top_k = contract.top_k_for(request.top_k, len(card.classes))
         best = np.argsort(-probabilities, kind="stable")[:top_k]
-        return {
+        answer = {
             "predictions": [{"label": card.labels[i], "probability": float(probabilities[i])} for i in best],
             "model": {
                 "name": card.name,
@@ -75,14 +75,27 @@ class Model:
                 "classes": len(card.classes),
             },
         }
+        if output.distance is not None:
+            distance = round(output.distance, 4)
+            answer |= {"known": distance <= 1, "distance": distance}
+        if request.explain and output.heat is not None:
+            answer["explanation"] = {"label": card.labels[best[0]], "heat": _shares(output.heat)}
+        return answer
+
+
+def _shares(heat: np.ndarray) -> list[list[float]]:
+    """The map with 1 at its largest value and 0 where the picture speaks against the class, or for nothing."""
+    positive = np.maximum(heat, 0)
+    return [[round(float(each), 3) for each in row] for row in positive / (positive.max() or 1)]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One encoded image and the requested number of predictions."""
+    """One encoded image, the requested number of predictions, and whether a heat map is wanted."""
 
     image: bytes
     top_k: int | None
+    explain: bool = False
 
 
 def model_fn(model_dir: str) -> Model:
@@ -137,14 +150,14 @@ def read_request(body: bytes | str, content_type: str | None, custom_attributes:
     """The request in a body and its headers. Raises ApiError."""
     if contract.media_type(content_type) == contract.JSON_TYPE:
         asked = contract.read_json_request(body, fields=("image",))
-        image, top_k = asked.image or b"", asked.top_k
+        image, top_k, explain = asked.image or b"", asked.top_k, asked.explain
         contract.check_image(image)
     else:
-        image, top_k = body.encode() if isinstance(body, str) else bytes(body), None
+        image, top_k, explain = body.encode() if isinstance(body, str) else bytes(body), None, False
         contract.check_image(image, content_type)
     if top_k is None:
         top_k = contract.from_custom_attributes(custom_attributes)
-    return Request(image, top_k)
+    return Request(image, top_k, explain or contract.explain_in_custom_attributes(custom_attributes))
 
 
 def _custom_attributes(context: Any) -> str | None:

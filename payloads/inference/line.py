@@ -14,9 +14,10 @@ for this thread are together too large, further ones are refused as well.
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from classifier.contract import ApiError
@@ -38,7 +39,7 @@ class _Job:
 
 
 class Line:
-    """`run(np.stack([prepare(item, weight, is_cancelled), ...]))` for items from any thread.
+    """`run(np.stack([prepare(item, weight, is_cancelled), ...]))` for items from any thread. `run` gives one row each.
 
     `threads` threads prepare items, and one more prepares those that `weigh` more than LARGE. With `batch` 1, each of
     them also runs its item. With a larger `batch`, one further thread runs the prepared items, up to `batch` at once.
@@ -48,7 +49,7 @@ class Line:
     def __init__(
         self,
         prepare: Callable[[bytes, int, Callable[[], bool]], np.ndarray],
-        run: Callable[[np.ndarray], np.ndarray],
+        run: Callable[[np.ndarray], Sequence[Any]],
         *,
         threads: int,
         weigh: Callable[[bytes], int] = lambda item: 0,

@@ -5,26 +5,38 @@ PAWPRINT_RUNTIME=openvino or torch chooses the runtime. By default PyTorch is im
 
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from classifier.artifact import ModelCard
 from classifier.network import graph
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RUNTIMES = ("openvino", "torch")
 TORCH_BATCH = 32
 TORCH_WAIT = 0.002  # seconds that the first image of a batch waits for others; less than the time of one image
 
 
+class Output(NamedTuple):
+    """What the network says about one image. The model's artifact decides which of the last two there are."""
+
+    probabilities: np.ndarray  # float32 [classes]
+    distance: float | None = None  # to the training photographs; 1 is the limit of what is known
+    heat: np.ndarray | None = None  # float32 [rows, columns], for the most probable class
+
+
 class Network(Protocol):
-    """uint8 images [N, size, size, 3] -> probabilities, float32 [N, classes]. Several threads call it."""
+    """uint8 images [N, size, size, 3] -> an Output for each. Several threads call it."""
 
     threads: int  # decoding threads
     batch: int  # images in one call
     wait: float  # seconds that an image may wait for others in a batch
 
-    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+    def __call__(self, images: np.ndarray) -> list[Output]: ...
 
 
 def network_for(folder: Path, card: ModelCard) -> Network:
@@ -57,6 +69,10 @@ class GraphNetwork:
         network = graph.load(folder)
         network.reshape([1, card.input_size, card.input_size, 3])  # a fixed shape runs faster
         self._compiled = graph.compile_for(hint, network)
+        names = [next(iter(each.get_names())) for each in self._compiled.outputs]
+        self._distance, self._heat = (
+            names.index(name) if name in names else None for name in (graph.DISTANCE, graph.HEAT)
+        )
         # One thread more than streams: it decodes while the streams compute, or waits for the interpreter.
         self.threads = 1 + self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._thread = threading.local()  # an OpenVINO request has one caller at a time, so each thread has its own
@@ -64,10 +80,14 @@ class GraphNetwork:
         # interpreter's lock. If two threads are first together, they deadlock.
         self(np.zeros((1, card.input_size, card.input_size, 3), np.uint8))
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: np.ndarray) -> list[Output]:
         if not hasattr(self._thread, "request"):
             self._thread.request = self._compiled.create_infer_request()
-        return np.concatenate([self._thread.request.infer({0: image[np.newaxis]})[0] for image in images])
+        return [self._one(self._thread.request.infer({0: image[np.newaxis]})) for image in images]
+
+    def _one(self, found: Mapping[int, np.ndarray]) -> Output:
+        distance = None if self._distance is None else float(found[self._distance][0])
+        return Output(found[0][0], distance, None if self._heat is None else found[self._heat][0])
 
 
 class TorchNetwork:
@@ -77,17 +97,32 @@ class TorchNetwork:
 
     def __init__(self, folder: Path, card: ModelCard):
         import torch
-        from classifier.network.model import restore
+        from classifier.network.explaining import Explainer
+        from classifier.network.model import restore, restore_references
 
         self.threads = os.cpu_count() or 1
         self._torch = torch
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = restore(card, folder).to(self._device)
+        self._references = {name: each.to(self._device).float() for name, each in restore_references(folder).items()}
+        self._explainer = Explainer(self._network, card.input_size)
         self(
             np.zeros((1, card.input_size, card.input_size, 3), np.uint8)
         )  # runs the initialization of the first use now
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: np.ndarray) -> list[Output]:
         with self._torch.inference_mode():
-            logits = self._network(self._torch.from_numpy(images).to(self._device))
-            return logits.softmax(dim=1).cpu().numpy()
+            features, logits, heat = self._explainer(self._torch.from_numpy(images).to(self._device))
+            probabilities = logits.softmax(dim=1).cpu().numpy()
+            distances = self._distances(features).tolist() if self._references else [None] * len(images)
+            heats = [None] * len(images) if heat is None else list(heat.cpu().numpy())
+        return [Output(*each) for each in zip(probabilities, distances, heats, strict=True)]
+
+    def _distances(self, features: "Tensor") -> "Tensor":
+        """float32 [N], as in classifier.learning.references."""
+        known, torch = self._references, self._torch
+        centred, rows = torch.nn.functional.normalize(features, eps=1e-12) - known["mean"], known["rows"]
+        products = centred @ known["projection"] @ rows.T
+        squares = (centred**2).sum(1, keepdim=True) + (rows**2).sum(1) - 2 * products
+        nearest = squares.topk(int(known["neighbours"]), largest=False).values[:, -1]
+        return nearest.clamp(min=0).sqrt() / known["limit"]

@@ -62,8 +62,8 @@ async def _answer(
         asked = inference.read_request(body, headers.get("content-type"), attributes)
         # If this is cancelled, so is the request in the model's line.
         waiting = asyncio.wrap_future(model.submit(asked))
-        probabilities = await (waiting if left is None else _unless(left(request), waiting))
-        content, kind = inference.output_fn(model.answer(asked, probabilities), headers.get("accept"))
+        output = await (waiting if left is None else _unless(left(request), waiting))
+        content, kind = inference.output_fn(model.answer(asked, output), headers.get("accept"))
         return Response(content, media_type=kind), None
     except ApiError as error:
         return JSONResponse(error.to_dict(), status_code=error.status), error.code

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deploy.build import package
@@ -64,7 +65,10 @@ def test_in_a_clean_interpreter_it_answers_as_the_endpoints_serving_code_does(
         handler.wfile.write(sent)
 
     server = Server(s3)
-    events = [{"image": base64.b64encode(picture).decode(), "top_k": 3}, {"image": base64.b64encode(b"x").decode()}]
+    events = [
+        {"image": base64.b64encode(picture).decode(), "top_k": 3, "explain": True},
+        {"image": base64.b64encode(b"x").decode()},
+    ]
     run = subprocess.run(
         [interpreter, "-I", "-S", "-B", "-c", f"import sys; sys.path.insert(0, {str(task_root)!r})\n{ASK}"],
         env={
@@ -92,6 +96,8 @@ def test_in_a_clean_interpreter_it_answers_as_the_endpoints_serving_code_does(
     assert [each["label"] for each in told["predictions"]] == [each["label"] for each in expected["predictions"]]
     probabilities = [each["probability"] for each in expected["predictions"]]
     assert [each["probability"] for each in told["predictions"]] == pytest.approx(probabilities, rel=1e-4)
+    assert told["explanation"]["label"] == expected["explanation"]["label"]
+    assert np.array(told["explanation"]["heat"]) == pytest.approx(np.array(expected["explanation"]["heat"]), abs=0.01)
 
 
 def by_the_endpoint(unpacked: dict[str, Path], model: Path, picture: bytes) -> dict:
@@ -103,7 +109,7 @@ import inference
 from classifier import artifact
 folder = pathlib.Path(tempfile.mkdtemp())
 artifact.extract(pathlib.Path({str(model)!r}), folder)
-asked = inference.read_request(base64.b64decode(input()), "image/png", "top_k=3")
+asked = inference.read_request(base64.b64decode(input()), "image/png", "top_k=3,explain=1")
 print(json.dumps(inference.predict_fn(asked, inference.model_fn(str(folder)))))
 """
     command = [sys.executable, "-c", program]

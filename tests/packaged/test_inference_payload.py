@@ -158,7 +158,8 @@ print(sorted(loaded & {"torch", "torchvision", "safetensors", "boto3", "sklearn"
 
 
 def test_on_a_gpu_the_same_artifact_answers_the_same(model_folder):
-    """Its weights under PyTorch, as on a GPU, but here on the processors. Probabilities differ by at most 1e-4."""
+    """Its weights under PyTorch, as on a GPU, but here on the processors. Probabilities and the largest values of heat
+    maps differ by at most 1e-4 of 1."""
     code = """
 import io, sys
 import inference
@@ -172,19 +173,22 @@ for seed in range(6):
     Image.fromarray(noise).resize((300, 260), Image.Resampling.BICUBIC).save(file, "PNG")
     rows.append(inference.input_fn(file.getvalue(), "image/png"))
 model = inference.model_fn(sys.argv[1])
-answers = [model.submit(request) for request in rows]
-np.save(sys.argv[2], np.stack([answer.result() for answer in answers]))
+answers = [future.result() for future in [model.submit(request) for request in rows]]
+heat = np.stack([answer.heat for answer in answers])
+np.savez(sys.argv[2], probabilities=np.stack([answer.probabilities for answer in answers]), heat=heat / heat.max())
 """
     found = {}
     for runtime in ("openvino", "torch"):
-        out = model_folder.with_name(f"{runtime}.npy")
+        out = model_folder.with_name(f"{runtime}.npz")
         serve_python(
             model_folder, code, str(model_folder), str(out), PAWPRINT_RUNTIME=runtime, PYTHONWARNINGS="default"
         )
         found[runtime] = np.load(out)
-    assert found["torch"].shape == (6, 1000)
-    np.testing.assert_allclose(found["torch"], found["openvino"], atol=1e-4)
-    assert len({row.tobytes() for row in found["torch"]}) == 6
+    shapes = {"probabilities": (6, 1000), "heat": (6, 7, 7)}
+    for name, shape in shapes.items():
+        assert found["torch"][name].shape == shape
+        np.testing.assert_allclose(found["torch"][name], found["openvino"][name], atol=1e-4)
+        assert len({row.tobytes() for row in found["torch"][name]}) == 6
 
 
 def test_an_unknown_runtime_is_named(model_folder):

@@ -37,14 +37,24 @@ class Endpoint:
         self._name = name
         self._client = from_environment()
 
-    def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline, request_id: str) -> dict:
-        """`{"predictions": [...], "model": {...}}`. The endpoint's log gets the `request_id` too.
+    def predict(
+        self,
+        image: bytes,
+        content_type: str,
+        top_k: int | None,
+        deadline: Deadline,
+        request_id: str,
+        *,
+        explain: bool = False,
+    ) -> dict:
+        """`{"predictions": [...], "model": {...}}` and what else the model can give. The endpoint's log gets the
+        `request_id` too.
 
         Raises ApiError: the 4xx of the contract that the model reported, 429 if it is throttled, 502 if it failed or is
         unavailable, 504 after the deadline.
         """
         headers = {"Content-Type": content_type, "Accept": JSON_TYPE}
-        if attributes := to_custom_attributes(top_k, request_id):
+        if attributes := to_custom_attributes(top_k, request_id, explain=explain):
             headers[CUSTOM_ATTRIBUTES_HEADER] = attributes
         try:
             answer = self._invoke(image, headers, deadline)

@@ -2,16 +2,25 @@
 
 image/jpeg and other types of images      the bytes
 application/json                          {"image": base64 or data URI}, {"url": …}, {"images": […]}, {"urls": […]}
-multipart/form-data                       curl -F file=@dog.jpg; several files; fields url, image and top_k
+multipart/form-data                       curl -F file=@dog.jpg; several files; fields url, image, top_k and explain
 application/x-www-form-urlencoded         curl --data-binary @dog.jpg without a header; JSON; a form with url= or image=
 text/plain                                base64, a data URI, or JSON
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from classifier.contract import JSON_TYPE, ApiError, decode_base64, json_request, media_type, parse_top_k, sniff
+from classifier.contract import (
+    JSON_TYPE,
+    ApiError,
+    decode_base64,
+    json_request,
+    media_type,
+    parse_explain,
+    parse_top_k,
+    sniff,
+)
 
 from predictor.events import HttpRequest
 
@@ -32,19 +41,21 @@ class Item:
 
 @dataclass(frozen=True)
 class Question:
-    """The images, the number of predictions, and whether the caller asked for a list of answers."""
+    """The images, the number of predictions, whether the caller asked for a list of answers, and for heat maps."""
 
     items: tuple[Item, ...]
     top_k: int | None = None
     several: bool = False
+    explain: bool = False
 
 
 def read_question(request: HttpRequest) -> Question:
-    """The question of a POST. `top_k` may be in the query. Raises ApiError 400."""
+    """The question of a POST. `top_k` and `explain` may be in the query. Raises ApiError 400."""
     declared = request.headers.get("content-type", "")
-    in_query = parse_top_k(request.query.get("top_k"))
+    in_query, explain = parse_top_k(request.query.get("top_k")), parse_explain(request.query.get("explain"))
     asked = _read(request.body, declared)
-    return Question(asked.items, in_query if asked.top_k is None else asked.top_k, asked.several)
+    top_k = in_query if asked.top_k is None else asked.top_k
+    return replace(asked, top_k=top_k, explain=asked.explain or explain)
 
 
 def _read(body: bytes, declared: str) -> Question:
@@ -64,7 +75,7 @@ def from_json(value: object) -> Question:
     given = [name for name in lists if isinstance(value, dict) and value.get(name) is not None]
     if not given or not isinstance(value, dict):
         asked = json_request(value)
-        return Question((Item(asked.image, asked.url),), asked.top_k)
+        return Question((Item(asked.image, asked.url),), asked.top_k, explain=asked.explain)
     if len(given) > 1 or any(value.get(name) is not None for name in lists.values()):
         raise _invalid('Send exactly one of "image", "url", "images" or "urls".')
     entries = value[given[0]]
@@ -72,7 +83,12 @@ def from_json(value: object) -> Question:
         raise _invalid(f'"{given[0]}" is not a list of strings.')
     _check_count(len(entries))
     asked = [json_request({lists[given[0]]: entry}) for entry in entries]
-    return Question(tuple(Item(each.image, each.url) for each in asked), parse_top_k(value.get("top_k")), several=True)
+    return Question(
+        tuple(Item(each.image, each.url) for each in asked),
+        parse_top_k(value.get("top_k")),
+        several=True,
+        explain=parse_explain(value.get("explain")),
+    )
 
 
 def _from_text(body: bytes) -> Question:
@@ -80,7 +96,7 @@ def _from_text(body: bytes) -> Question:
     text = body.decode("utf-8", "replace").strip()
     if text.startswith("{"):
         return from_json(_parsed(body))
-    if text.partition("=")[0] in ("url", "image", "top_k"):
+    if text.partition("=")[0] in ("url", "image", "top_k", "explain"):
         try:
             pairs = parse_qsl(text, max_num_fields=MAX_PARTS)
         except ValueError:
@@ -97,13 +113,15 @@ Part = tuple[str, str | None, str | None, bytes]  # name, file name, declared ty
 
 def _from_fields(parts: list[Part]) -> Question:
     """Each file is an image. A field `url` or `image` is one too, and `top_k` is the number of predictions."""
-    items, top_k = [], None
+    items, top_k, explain = [], None, False
     for name, file_name, declared, content in parts:
         text = content.decode("utf-8", "replace").strip()
         if file_name is not None or media_type(declared).startswith("image/"):
             items.append(Item(image=content, content_type=declared))
         elif name == "top_k":
             top_k = parse_top_k(text)
+        elif name == "explain":
+            explain = parse_explain(text)
         elif name in ("url", "urls"):
             items.append(Item(url=text))
         elif name in ("image", "images", "file", "data"):
@@ -111,7 +129,7 @@ def _from_fields(parts: list[Part]) -> Question:
     if not items:
         raise _invalid("The form has no file and no field url or image. Send one: curl -F file=@dog.jpg")
     _check_count(len(items))
-    return Question(tuple(items), top_k, several=len(items) > 1)
+    return Question(tuple(items), top_k, several=len(items) > 1, explain=explain)
 
 
 def _parts(body: bytes, declared: str) -> list[Part]:

@@ -22,8 +22,17 @@ class ClassifyingModel(Protocol):
 
     log_field: str  # the name of its milliseconds in the log
 
-    def predict(self, image: bytes, content_type: str, top_k: int | None, deadline: Deadline, request_id: str) -> dict:
-        """`{"predictions": [...], "model": {...}}`. Raises ApiError."""
+    def predict(
+        self,
+        image: bytes,
+        content_type: str,
+        top_k: int | None,
+        deadline: Deadline,
+        request_id: str,
+        *,
+        explain: bool = False,
+    ) -> dict:
+        """`{"predictions": [...], "model": {...}}` and what else the model can give. Raises ApiError."""
         ...
 
 
@@ -38,7 +47,7 @@ class Predictor:
     def answer(self, event: object, context) -> dict:
         """The response to an event of HTTP, in its own form, or the answer to a direct invoke.
 
-        A direct invoke, `{"url": ...}` or `{"image": base64}` with an optional `top_k`, is answered with
+        A direct invoke, `{"url": ...}` or `{"image": base64}` with an optional `top_k` and `explain`, is answered with
         `{"predictions", "model", "request_id"}`; one with `urls` or `images` is answered with `results`. A failure is
         `{"statusCode": 422, "error": {...}}`. It is returned and not raised. An exception would contain a stack trace,
         and Lambda would retry an asynchronous invoke twice for a mistake of its caller.
@@ -89,23 +98,23 @@ class Predictor:
         If none of several can be answered, the first error is raised.
         """
         if not asked.several:
-            return self._predict_one(asked.items[0], asked.top_k, deadline, log)
+            return self._predict_one(asked.items[0], asked, deadline, log)
         results, errors, model = [], [], None
         for item in asked.items:
             try:
-                answer = self._predict_one(item, asked.top_k, deadline, log)
+                answer = self._predict_one(item, asked, deadline, log)
             except ApiError as error:
                 errors.append(error)
                 results.append(error.to_dict())
             else:
-                model = answer["model"]
-                results.append({"predictions": answer["predictions"]})
+                model = answer.pop("model")
+                results.append(answer)
         log.set(images=len(results), failed=len(errors))
         if model is None:
             raise errors[0]
         return {"results": results, "model": model}
 
-    def _predict_one(self, item: Item, top_k: int | None, deadline: Deadline, log: RequestLog) -> dict:
+    def _predict_one(self, item: Item, asked: Question, deadline: Deadline, log: RequestLog) -> dict:
         image, content_type = item.image or b"", item.content_type
         if item.url is not None and item.url[:5].lower() == "data:":
             image = decode_base64(item.url)
@@ -122,7 +131,9 @@ class Predictor:
         log.set(bytes=len(image))
         actual_type = check_image(image, content_type)
         with log.timed(self._model.log_field):
-            return self._model.predict(image, actual_type, top_k, deadline, log.request_id)
+            return self._model.predict(
+                image, actual_type, asked.top_k, deadline, log.request_id, explain=asked.explain
+            )
 
 
 def _failure(event: object, error: ApiError, request_id: str) -> dict:

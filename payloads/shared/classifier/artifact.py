@@ -1,7 +1,7 @@
 """The model artifact: one archive with everything that serving needs, and a description. Standard library only.
 
     model.json                 the ModelCard: the model, its origin, and the SHA-256 of every other file
-    graph.xml graph.bin        OpenVINO IR: uint8 NHWC in, probabilities out
+    graph.xml graph.bin        OpenVINO IR: uint8 NHWC in, probabilities out, and perhaps `distance` and `heat`
     weights.safetensors        the parameters of the same network, for further training
     config.yaml                starts code/serve_app.py under Ray Serve
     code/                      the serving code: inference.py (handlers), serve_app.py, classifier/
@@ -69,6 +69,10 @@ class ModelCard:
     # Older artifacts lack the fields below, which then have their defaults.
     precision_reason: str = ""  # in words
     precision_accuracy: dict[str, float] = field(default_factory=dict)  # on the validation split, if two were compared
+    # The temperature of the head, and its calibration errors (results/reliability.py)
+    calibration: dict[str, float] = field(default_factory=dict)
+    # The output `distance` (learning/references.py): its limit, and the shares of photographs within it
+    known: dict[str, float] = field(default_factory=dict)
     serving: dict = field(default_factory=dict)  # the image, Python and packages that the serving code was tested with
 
     def to_json(self) -> str:

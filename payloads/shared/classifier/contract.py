@@ -4,16 +4,25 @@ Standard library only, Python 3.11 to 3.14. The function uses it to answer calle
 answer the function, and the tests check both against it.
 
 To the endpoint     the image's bytes as the body, `Content-Type` one of MEDIA_TYPES, and
-                    `X-Amzn-SageMaker-Custom-Attributes: request_id=4f0c…,top_k=3`, each part if there is one; the
-                    request_id is for the endpoint's log. Or `application/json`:
-                    `{"image": "<base64>", "top_k": 3}`.
+                    `X-Amzn-SageMaker-Custom-Attributes: request_id=4f0c…,top_k=3,explain=1`, each part if there is one;
+                    the request_id is for the endpoint's log. Or `application/json`:
+                    `{"image": "<base64>", "top_k": 3, "explain": true}`.
 From the endpoint   200 and, the most probable first, `{"predictions": [{"label": "beagle", "probability": 0.93},
-                    ...], "model": {"name": ..., "architecture": ..., "created": ..., "classes": 133}}`;
-                    or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`; or the same shape with 503
+                    ...], "model": {"name": ..., "architecture": ..., "created": ..., "classes": 133},
+                    "known": true, "distance": 0.71, "explanation": {"label": "beagle", "heat": [[0.1, ...], ...]}}`.
+                    The last three are absent if the model cannot give them; see below.
+                    Or a 4xx of ERRORS and `{"error": {"code": ..., "message": ...}}`; or the same shape with 503
                     and the code `overloaded` if it has too many requests. The function turns that into 429.
                     Any other 503 means that the model does not run.
 To the caller       the same two shapes with a `request_id`: next to `predictions`, and inside `error`. For several
                     images, `{"results": [{"predictions": ...} or {"error": ...}, ...], "model", "request_id"}`.
+
+`distance` is from 0. The distance 1 is the limit, which 95 % of the validation photographs did not exceed. `known` is
+whether the picture is within it. If not, it is not one of the classes, whatever the probabilities are. Models without
+training photographs, such as the bootstrap model, and models of earlier versions have neither field. `explanation` is
+in the answer if the request has `explain`, and the network can be explained. `heat` has rows of numbers from 0 to 1:
+how much each part of the picture speaks for `label`, the first prediction. The rows cover the square in the middle of
+the upright picture, which is what the model sees.
 """
 
 import base64
@@ -41,6 +50,8 @@ DEFAULT_TOP_K = 5
 TOP_K_ATTRIBUTE = "top_k"
 REQUEST_ID_ATTRIBUTE = "request_id"
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")  # a UUID, as Lambda's; whatever else a caller sends stays out of the log
+EXPLAIN_ATTRIBUTE = "explain"
+MAX_HEAT = 64  # rows and columns of a heat map in an answer
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 
 # Every code of an error in an answer, with its HTTP status.
@@ -137,10 +148,11 @@ class JsonRequest:
     image: bytes | None
     url: str | None
     top_k: int | None
+    explain: bool = False
 
 
 def read_json_request(body: bytes | str, *, fields: tuple[str, ...] = ("image", "url")) -> JsonRequest:
-    """Parse `{"image": base64}` or `{"url": text}`, each with an optional `top_k`.
+    """Parse `{"image": base64}` or `{"url": text}`, each with an optional `top_k` and `explain`.
 
     `fields` are the accepted ones: the endpoint accepts only `("image",)`. Raises ApiError 400. check_image checks the
     format and the size of the bytes.
@@ -167,6 +179,7 @@ def json_request(value: object, *, fields: tuple[str, ...] = ("image", "url")) -
         image=decode_base64(value[field]) if field == "image" else None,
         url=value[field] if field == "url" else None,
         top_k=parse_top_k(value.get("top_k")),
+        explain=parse_explain(value.get("explain")),
     )
 
 
@@ -195,6 +208,16 @@ def parse_top_k(value: object) -> int | None:
     return value
 
 
+def parse_explain(value: object) -> bool:
+    """Whether a heat map is wanted: true or 1, as JSON or as text. None means "not given". Otherwise raises 400."""
+    given = value.lower() if isinstance(value, str) else value
+    if given in (None, False, "", "0", "false"):  # False is 0
+        return False
+    if given in (True, "1", "true"):
+        return True
+    raise ApiError("invalid_request", "explain is neither 1 nor 0.")
+
+
 def top_k_for(requested: int | None, classes: int) -> int:
     """The number of predictions in the answer. The default is DEFAULT_TOP_K, or all if there are fewer.
 
@@ -207,15 +230,20 @@ def top_k_for(requested: int | None, classes: int) -> int:
     return requested
 
 
-def to_custom_attributes(top_k: int | None, request_id: str | None = None) -> str | None:
+def to_custom_attributes(top_k: int | None, request_id: str | None = None, *, explain: bool = False) -> str | None:
     """The value of CUSTOM_ATTRIBUTES_HEADER. None if the header is not needed."""
-    values = {REQUEST_ID_ATTRIBUTE: request_id, TOP_K_ATTRIBUTE: top_k}
+    values = {REQUEST_ID_ATTRIBUTE: request_id, TOP_K_ATTRIBUTE: top_k, EXPLAIN_ATTRIBUTE: 1 if explain else None}
     return ",".join(f"{name}={value}" for name, value in values.items() if value is not None) or None
 
 
 def from_custom_attributes(header: str | None) -> int | None:
     """The `top_k` in `a=1,top_k=3` (or split by `;`), None if it is absent. Raises ApiError 400 if it is wrong."""
     return parse_top_k(_attributes(header).get(TOP_K_ATTRIBUTE))
+
+
+def explain_in_custom_attributes(header: str | None) -> bool:
+    """Whether a heat map is wanted. Raises ApiError 400 if the attribute `explain` is wrong."""
+    return parse_explain(_attributes(header).get(EXPLAIN_ATTRIBUTE))
 
 
 def request_id_of(header: str | None) -> str | None:
@@ -234,7 +262,11 @@ def _attributes(header: str | None) -> dict[str, str]:
 
 
 def read_answer(body: bytes | str) -> dict:
-    """Check the endpoint's answer, `{"predictions": [...], "model": {...}}`. Raises ApiError 502 if it is not valid."""
+    """Check the endpoint's answer, `{"predictions": [...], "model": {...}}` and what else the model can give.
+
+    Raises ApiError 502 if it is not valid. Other fields are left out.
+    """
+    more = {}
     try:
         answer = json.loads(body)
         predictions, model = answer["predictions"], answer["model"]
@@ -244,16 +276,40 @@ def read_answer(body: bytes | str) -> dict:
             and all(isinstance(p["label"], str) and _is_probability(p["probability"]) for p in predictions)
             and isinstance(model, dict)
         )
+        checks = {"known": _is_bool, "distance": _is_distance, "explanation": _is_explanation}
+        more = {name: answer[name] for name in checks if answer.get(name) is not None}
+        well_formed = well_formed and all(checks[name](value) for name, value in more.items())
     except (ValueError, RecursionError, KeyError, TypeError):
         well_formed = False
     if not well_formed:
         raise ApiError("model_failed", "The endpoint's answer is not a prediction.")
     ranked = sorted(predictions, key=lambda prediction: -prediction["probability"])
-    return {"predictions": ranked, "model": model}
+    return {"predictions": ranked, "model": model, **more}
 
 
 def _is_probability(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    return _is_distance(value) and value <= 1  # ty: ignore[unsupported-operator] a distance is a number
+
+
+def _is_distance(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_explanation(value: object) -> bool:
+    """Whether the value is `{"label": text, "heat": rows of numbers from 0 to 1}`, with rows of one length."""
+    if not isinstance(value, dict) or not isinstance(value.get("label"), str):
+        return False
+    rows = value.get("heat")
+    return (
+        isinstance(rows, list)
+        and 0 < len(rows) <= MAX_HEAT
+        and all(isinstance(row, list) and 0 < len(row) == len(rows[0]) <= MAX_HEAT for row in rows)
+        and all(_is_probability(each) for row in rows for each in row)
+    )
 
 
 def read_error(status: int, body: bytes | str) -> ApiError | None:

@@ -10,7 +10,8 @@ from classifier import artifact, prices
 from classifier.artifact import ArtifactError, ModelCard
 from classifier.dataset import checks
 from classifier.dataset.folders import Dataset, DatasetError, inspect_splits
-from classifier.learning import distributed
+from classifier.learning import distributed, references
+from classifier.learning.calibration import calibrated
 from classifier.learning.distributed import DistributedError, World
 from classifier.learning.features import DiskSpaceError
 from classifier.learning.training import Checkpoint, TrainingError
@@ -19,7 +20,7 @@ from classifier.network import graph, saving
 from classifier.network.graph import GraphError
 from classifier.network.model import ModelError, load_backbone
 from classifier.prices import PriceError
-from classifier.results import outputs
+from classifier.results import outputs, trusting
 from classifier.results.outputs import TrainingInstances
 from classifier.settings import Settings
 from classifier.task import Task
@@ -97,12 +98,17 @@ def _run(
     if not world.is_writer:
         return None
 
-    head, valid = trained.head, trained.valid
-    assert head is not None and valid is not None and test is not None  # they are not None on the writer
+    raw, valid, train = trained.head, trained.valid, trained.train
+    # They are not None on the writer.
+    assert raw is not None and valid is not None and train is not None and test is not None
+    head, temperature = calibrated(raw, valid)
+    known = references.learn(train, valid)
+    clock.lap("calibrate")
     valid_score = head.evaluate(valid)
     # SageMaker uses the last value of each metric in the log. It must be that of the model, not of the last epoch.
     print(f"kept valid_loss={valid_score.loss:.4f} valid_accuracy={valid_score.accuracy:.4f}", flush=True)
     test_score = head.evaluate(test)
+    trust = trusting.measure(raw.evaluate(test), test_score, test, temperature, known)
     clock.lap("test")
     print(
         f"test_accuracy={test_score.accuracy:.4f} test_loss={test_score.loss:.4f} epochs={len(trained.history)}",
@@ -121,10 +127,12 @@ def _run(
         precision=trained.precision.precision,
         precision_reason=trained.precision.reason,
         precision_accuracy=trained.precision.accuracy,
+        calibration=trust.calibration,
+        known=trust.known,
     )
     places.model.mkdir(parents=True, exist_ok=True)
-    graph.save(graph.add_head(trained.network, head.weight.numpy(), head.bias.numpy()), places.model)
-    saving.save_weights(places.model, backbone, head.weight, head.bias)
+    graph.save(graph.add_head(trained.network, head.weight.numpy(), head.bias.numpy(), known), places.model)
+    saving.save_weights(places.model, backbone, head.weight, head.bias, known)
     card = artifact.complete(places.model, card, serving)
     clock.lap("write")
     ended = outputs.Run(
@@ -138,6 +146,7 @@ def _run(
         instance,
         task.machine,
         task.autotune,
+        trust,
     )
     outputs.write(places.output, ended)
     print(f"{name} is trained: {clock}", flush=True)

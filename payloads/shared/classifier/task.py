@@ -18,6 +18,7 @@ from classifier.images.decoding import decode
 from classifier.learning.distributed import World
 from classifier.learning.features import Features, allocate, extract, folds, stacked
 from classifier.learning.head import Head, train_head
+from classifier.learning.references import PHOTOGRAPHS
 from classifier.learning.training import Checkpoint, Epoch
 from classifier.machine.plan import Machine, fitted
 from classifier.network import graph, quantize
@@ -37,6 +38,7 @@ class Trained:
     history: list[Epoch]
     precision: Decision
     valid: Features | None
+    train: Features | None  # of the training split, or of a part of it, without augmentation
 
 
 @dataclass
@@ -92,7 +94,11 @@ class Task:
             classes = len(self.dataset.classes)
             head, history = train_head(train_features, valid_features, classes, self.settings, self.checkpoint)
         self.clock.lap("train")
-        return Trained(network, head, history, precision, valid_features)
+        plain = None
+        if train_features is not None:  # the first view of every image is the image itself
+            count = len(train)
+            plain = Features(train_features.values[:count], train_features.targets[:count])
+        return Trained(network, head, history, precision, valid_features, plain)
 
     def _fine_tuned(self) -> Trained:
         from classifier.learning.fine_tuning import fine_tune  # torchvision takes a second to import
@@ -127,8 +133,9 @@ class Task:
         network, precision, features = self._choose(graph.convert(self.backbone), judge, quantize.MIN_VALID)
         if not precision.accuracy:
             features = self.features(network, self.dataset.splits["valid"])
+        seen = self.features(network, quantize.part(self.dataset.splits["train"], PHOTOGRAPHS))
         self.clock.lap("quantise")
-        return Trained(network, head, history, precision, features)
+        return Trained(network, head, history, precision, features, seen)
 
     def _try_machine(self, graphs: Mapping[str, ov.Model]) -> None:
         if self.machine.autotune and self.world.size == 1:

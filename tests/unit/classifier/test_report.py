@@ -107,6 +107,23 @@ def test_a_report_of_two_classes_shows_everything():
     assert [tag for tag, _ in page.tags].count("svg") == 2
 
 
+def test_a_report_says_how_far_to_trust_an_answer():
+    made = content(
+        ("cat", "dog"),
+        [0, 1],
+        [0, 1],
+        calibration={"temperature": 1.25, "test_ece_before": 0.031, "test_ece": 0.012},
+        reliability={name: [{"images": 2, "probability": 0.9, "accuracy": 1.0}] for name in ("before", "after")},
+        known={"wanted_accepted": 0.95, "test_accepted": 0.944, "photographs": 1680, "kilobytes": 763},
+    )
+    html = render(made)
+    for shown in ("is 1.2%, and was 3.1% before", "1.25, which is part", "95% of them", "94.4% are", "1,680", "763 kB"):
+        assert shown in words(html), shown
+    assert 'aria-label="accuracy by probability"' in html
+    few = words(render(made | {"known": {}}))
+    assert "Not one of the classes" not in few, "there were too few photographs"
+
+
 def test_the_worst_classes_and_the_most_confused_pairs_come_first():
     labels = ("a", "b", "c")
     html = render(content(labels, [0, 0, 0, 0, 2, 2, 1, 2, 0, 2], [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]))

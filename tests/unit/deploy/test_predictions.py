@@ -38,7 +38,10 @@ class Function(ThreadingHTTPServer):
                 return 429, {"error": {"code": "throttled", "message": "busy"}}
         if body == "bad":
             return 422, {"error": {"code": "undecodable_image", "message": "It is not an image."}}
-        return 200, {"predictions": [{"label": body, "probability": 0.75}, {"label": "other", "probability": 0.25}]}
+        trust = {"known": False, "distance": 1.5} if body == "chair" else {}
+        return 200, trust | {
+            "predictions": [{"label": body, "probability": 0.75}, {"label": "other", "probability": 0.25}]
+        }
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -107,9 +110,19 @@ def test_more_labels_have_their_own_columns(function, account, folder):
         "label": "cat",
         "probability": "0.7500",
         "error": "",
+        "known": "",
+        "distance": "",
         "label_2": "other",
         "probability_2": "0.2500",
     }
+
+
+def test_what_is_not_one_of_the_classes_is_marked_and_counted(function, account, folder, capsys):
+    (folder / "b.JPG").write_text("chair")
+    failures, rows = lines(function, account, str(folder))
+    assert failures == 0
+    assert [(row["known"], row["distance"]) for row in rows] == [("", ""), ("no", "1.500"), ("", "")]
+    assert "1 of 3 images are not one of the classes" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_file_that_fails_has_its_error_and_the_others_their_labels(function, account, folder):

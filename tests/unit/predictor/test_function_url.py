@@ -200,7 +200,7 @@ def test_a_browsers_request_for_an_icon_is_not_an_error(predictor):
 
 
 def test_a_bug_is_500_with_its_traceback_only_in_the_log(predictor, monkeypatch, capsys):
-    def broken(*_):
+    def broken(*_, **options):
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(predictor._model, "predict", broken)

@@ -133,8 +133,9 @@ def test_the_page_works_with_the_keyboard_alone(open_page, photo, key):
     assert page.js("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is visible"
     page.choosing(lambda: page.press(key), photo)
     answered(page)
-    page.press("Tab")
-    assert page.js("document.activeElement.id") == "copy"
+    for button in ("explain", "copy"):
+        page.press("Tab")
+        assert page.js("document.activeElement.id") == button
 
 
 def test_on_a_phone_nothing_is_cut_off_and_the_buttons_are_large_enough(open_page, tmp_path):
@@ -150,6 +151,58 @@ def test_on_a_phone_nothing_is_cut_off_and_the_buttons_are_large_enough(open_pag
     assert all(width >= 44 and height >= 44 for width, height in sizes), sizes
     top = page.js("document.querySelector('#answers li').getBoundingClientRect().bottom")
     assert top <= 740, "the first answer is seen without scrolling"
+
+
+def test_a_picture_that_is_not_one_of_the_classes_is_not_given_one(open_page, photo, fake_endpoint):
+    page = open_page()
+    page.drop(photo, "#drop")
+    answered(page)
+    assert page.js("document.querySelector('#unknown').hidden"), "this model does not say it"
+    answer = json.dumps(ANSWER | {"known": False, "distance": 1.4142})
+    fake_endpoint.reply = lambda _: (200, {}, answer.encode())
+    page.drop(photo, "#drop")
+    page.until("document.querySelector('#status').textContent === 'Not one of the classes'")
+    said = page.js("document.querySelector('#unknown').innerText")
+    assert "Not one of the classes" in said
+    assert "distance is 1.41" in said
+    weights = page.js("[...document.querySelectorAll('.answer')].map(e => getComputedStyle(e).fontWeight)")
+    assert set(weights) == {"400"}, "no prediction stands out"
+
+
+def test_a_heat_map_covers_the_middle_square_and_is_asked_for_once_it_is_wanted(open_page, photo, fake_endpoint):
+    heat = {"label": "002.Beagle", "heat": [[0, 0.5], [1, 0]]}
+
+    def reply(received) -> tuple[int, dict, bytes]:
+        wanted = "explain=1" in received.headers.get("x-amzn-sagemaker-custom-attributes", "")
+        return 200, {}, json.dumps(ANSWER | ({"explanation": heat} if wanted else {})).encode()
+
+    fake_endpoint.reply = reply
+    page = open_page()
+    page.drop(photo, "#drop")
+    answered(page)
+    assert page.js("document.querySelector('#heat').hidden")
+    page.click("#explain")
+    page.until("!document.querySelector('#heat').hidden")
+    shape = "(e => [e.offsetLeft, e.offsetTop, e.offsetWidth, e.offsetHeight])"
+    left, top, width, height = page.js(f"{shape}(document.querySelector('#heat'))")
+    whole_width, whole_height = page.js(f"{shape}(document.querySelector('#picture'))")[2:]
+    assert (top, width, height) == (0, whole_height, whole_height)
+    assert left == pytest.approx((whole_width - width) / 2, abs=1)
+    red = page.js("[...document.querySelector('#heat').getContext('2d').getImageData(0, 0, 2, 2).data]")
+    assert red[3] == 0 < red[7] < red[11], "the more it speaks for the class, the less transparent"
+    assert "Beagle" in page.js("document.querySelector('#legend').textContent")
+    page.click("#explain")
+    assert page.js("document.querySelector('#heat').hidden")
+    assert len(fake_endpoint.received) == 2
+
+
+def test_a_model_without_a_heat_map_says_so(open_page, photo):
+    page = open_page()
+    page.drop(photo, "#drop")
+    answered(page)
+    page.click("#explain")
+    page.until("document.querySelector('#legend').textContent === 'This model has no heat map.'")
+    assert page.js("document.querySelector('#heat').hidden")
 
 
 def test_a_failure_is_shown_with_its_request_id_and_can_be_retried(open_page, photo, fake_endpoint):

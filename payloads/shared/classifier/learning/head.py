@@ -27,9 +27,12 @@ class Head:
     weight: torch.Tensor
     bias: torch.Tensor
 
+    def logits(self, features: Features) -> torch.Tensor:
+        """float32 [images, classes]"""
+        return torch.cat([F.linear(rows, self.weight, self.bias) for rows in _chunks(features)])
+
     def evaluate(self, features: Features) -> Score:
-        logits = [F.linear(rows, self.weight, self.bias) for rows in _chunks(features)]
-        return score(torch.cat(logits), torch.from_numpy(features.targets))
+        return score(self.logits(features), torch.from_numpy(features.targets))
 
     def linear(self) -> nn.Linear:
         """The same as a layer, for further training."""

@@ -1,6 +1,7 @@
 """The network as an OpenVINO graph. Training makes it once; training and the endpoint run it.
 
-`image` uint8 [N, size, size, 3] -> `probabilities` float32 [N, classes]; normalisation and softmax are inside. The
+`image` uint8 [N, size, size, 3] -> `probabilities` float32 [N, classes]; normalisation and softmax are inside. It may
+have two more outputs, `distance` and `heat` (classifier.network.outputs). The
 graph always computes in float32. In bfloat16, processors that have it would be twice as fast, but their answers would
 differ from those of other processors. The conversion needs torch, running does not.
 """
@@ -14,9 +15,11 @@ import numpy as np
 from classifier.network.runtime import ops, ov
 
 if TYPE_CHECKING:
+    from classifier.learning.references import References
     from classifier.network.model import Backbone
 
 INPUT, FEATURES, OUTPUT = "image", "features", "probabilities"
+DISTANCE, HEAT = "distance", "heat"
 XML, BIN = "graph.xml", "graph.bin"
 PRECISION = "fp32"
 
@@ -40,18 +43,26 @@ def convert(backbone: "Backbone") -> ov.Model:
     return graph
 
 
-def add_head(features: ov.Model, weight: np.ndarray, bias: np.ndarray) -> ov.Model:
+def add_head(
+    features: ov.Model, weight: np.ndarray, bias: np.ndarray, references: "References | None" = None
+) -> ov.Model:
     """The whole classifier: `features` of the backbone's graph, then softmax(weight @ features + bias).
 
-    `weight` is float32 [classes, width], `bias` float32 [classes]. The backbone's graph is not changed.
+    `weight` is float32 [classes, width], `bias` float32 [classes]. With `references`, the graph has the output
+    `distance`, and with a map of features the output `heat`. The backbone's graph is not changed.
     """
+    from classifier.network import outputs
+
     graph = features.clone()
     feature_node = graph.get_results()[0].input_value(0)
     logits = ops.add(ops.matmul(feature_node, weight, transpose_a=False, transpose_b=True), bias)
     probabilities = ops.softmax(logits, axis=1)
     probabilities.output(0).set_names({OUTPUT})
-    result = ops.result(probabilities)
-    whole = ov.Model([result], graph.get_parameters(), "classifier")  # ty: ignore[no-matching-overload] stub is stricter
+    found = [probabilities.output(0), outputs.heat(feature_node, probabilities.output(0), weight)]
+    if references:
+        found.append(outputs.distance(feature_node, references))
+    results = [ops.result(each) for each in found if each is not None]
+    whole = ov.Model(results, graph.get_parameters(), "classifier")  # ty: ignore[no-matching-overload] stub is stricter
     _name_nodes(whole)
     return whole
 
@@ -62,7 +73,7 @@ def _name_nodes(graph: ov.Model) -> None:
     for place, node in enumerate(graph.get_ordered_ops()):
         node.set_friendly_name(f"{node.get_type_name()}_{place}")
         for output in node.outputs():
-            if not output.get_names() & {INPUT, OUTPUT}:
+            if not output.get_names() & {INPUT, OUTPUT, DISTANCE, HEAT}:
                 output.set_names(set())
 
 

@@ -19,6 +19,7 @@ from classifier.artifact import WEIGHTS, ModelCard
 from classifier.settings import DEFAULT_ARCHITECTURE
 
 DOWNLOAD_TIMEOUT = 60  # seconds without data; torch.hub has no timeout
+REFERENCES = "references."  # the prefix of their tensors in weights.safetensors
 
 Weights = dict[str, torch.Tensor]
 
@@ -84,13 +85,13 @@ def load_classifier(
     return Backbone(architecture, network, size, mean, std).eval(), head
 
 
-def restore(card: ModelCard, folder: Path) -> nn.Module:
+def restore(card: ModelCard, folder: Path) -> nn.Sequential:
     """The classifier of an unpacked artifact: uint8 [N, size, size, 3] -> logits float32 [N, classes], to evaluate.
 
     It computes the same as its graph, without the softmax. Raises ModelError.
     """
     path = folder / WEIGHTS
-    state = _read_weights(path)
+    state = {key: value for key, value in _read_weights(path).items() if not key.startswith(REFERENCES)}
     network, *_ = _define(card.architecture)
     name, replaced = _last_linear(card.architecture, network)
     network.set_submodule(name, nn.Identity())
@@ -98,6 +99,12 @@ def restore(card: ModelCard, folder: Path) -> nn.Module:
     _load(card.architecture, whole, state, path)
     backbone = Backbone(card.architecture, network, card.input_size, list(card.mean), list(card.std))
     return nn.Sequential(backbone, whole["head"]).eval()
+
+
+def restore_references(folder: Path) -> Weights:
+    """The tensors of the artifact's references by their names; none if it has no references. Raises ModelError."""
+    state = _read_weights(folder / WEIGHTS)
+    return {key.removeprefix(REFERENCES): value for key, value in state.items() if key.startswith(REFERENCES)}
 
 
 def _define(architecture: str) -> tuple[nn.Module, int, list[float], list[float]]:

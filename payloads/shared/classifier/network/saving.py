@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from classifier.artifact import WEIGHTS, ModelCard
+from classifier.learning.references import References
 from classifier.network import graph
-from classifier.network.model import Backbone
+from classifier.network.model import REFERENCES, Backbone
 
 LIBRARIES = ("torch", "torchvision", "openvino", "numpy", "pillow", "safetensors")
 
@@ -62,10 +63,15 @@ def model_card(
     )
 
 
-def save_weights(folder: Path, backbone: Backbone, weight: torch.Tensor, bias: torch.Tensor) -> None:
-    """Write weights.safetensors: the backbone's state dict under `backbone.`, and `head.weight`, `head.bias`."""
+def save_weights(
+    folder: Path, backbone: Backbone, weight: torch.Tensor, bias: torch.Tensor, references: References | None = None
+) -> None:
+    """Write weights.safetensors: the backbone's state dict under `backbone.`, `head.weight` and `head.bias`, and under
+    `references.` the fields of `references`."""
     parameters = {f"backbone.{key}": value for key, value in backbone.network.state_dict().items()}
     parameters |= {"head.weight": weight, "head.bias": bias}
+    if references:
+        parameters |= {f"{REFERENCES}{key}": torch.as_tensor(value) for key, value in vars(references).items()}
     save_file({key: value.contiguous() for key, value in parameters.items()}, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(
         0o644

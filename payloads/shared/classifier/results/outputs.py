@@ -21,6 +21,7 @@ from classifier.machine.plan import Machine
 from classifier.results import evaluation
 from classifier.results.evaluation import Mistake
 from classifier.results.page import render
+from classifier.results.trusting import NOT_MEASURED, Trust
 from classifier.settings import Settings
 
 METRICS = "metrics.json"
@@ -52,6 +53,7 @@ class Run:
     instance: TrainingInstances
     machine: Machine  # as the run used it
     autotune: Sequence[dict] = ()  # the trials of autotuning
+    trust: Trust = NOT_MEASURED
 
 
 def write(folder: Path, run: Run) -> None:
@@ -87,6 +89,9 @@ def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
         "architecture": card.architecture,
         "model": {key: value for key, value in asdict(card).items() if key.startswith("precision")},
         "metrics": card.metrics,
+        "calibration": card.calibration,
+        "reliability": run.trust.reliability,
+        "known": card.known,
         "settings": asdict(run.settings),
         "learning_rate": _learning_rate(run.settings),
         "images": {name: len(split) for name, split in run.dataset.splits.items()},

@@ -16,6 +16,7 @@ from PIL import Image
 
 from classifier import prices
 from classifier.results import charts, evaluation
+from classifier.results.reliability_chart import reliability
 
 TEMPLATE = "report.html.jinja"
 CONFUSIONS = 15  # pairs of classes in the list
@@ -47,6 +48,7 @@ def render(content: Content, pictures: Sequence[Image.Image]) -> str:
             confusions=_confusions(matrix, labels),
             wrong=images - int(np.trace(matrix)),
             mistakes=list(zip(content["mistakes"], sources, strict=True)) if sources else [],
+            reliability_chart=reliability(content["reliability"]) if content.get("reliability") else None,
             settings=content["settings"] | {"lr": content["learning_rate"]},
             machine=_machine(content),
             on_sagemaker=(content["instance"]["type"] or "").startswith("ml."),
