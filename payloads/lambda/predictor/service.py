@@ -131,9 +131,7 @@ class Predictor:
         log.set(bytes=len(image))
         actual_type = check_image(image, content_type)
         with log.timed(self._model.log_field):
-            return self._model.predict(
-                image, actual_type, asked.top_k, deadline, log.request_id, explain=asked.explain
-            )
+            return self._model.predict(image, actual_type, asked.top_k, deadline, log.request_id, explain=asked.explain)
 
 
 def _failure(event: object, error: ApiError, request_id: str) -> dict:
