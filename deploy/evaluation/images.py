@@ -60,7 +60,7 @@ def held_out(deployment: Deployment, card: ModelCard, wanted: str | None, classe
 def dataset_of(deployment: Deployment, card: ModelCard) -> str:
     """The dataset in the bucket that a model was trained on. Raises Missing.
 
-    SageMaker knows that of a training job. For other runs it is the latest dataset with the model's classes.
+    SageMaker knows that of a training job. For other runs it is the latest dataset that has all classes of the model.
     """
     known = datasets.uploaded(deployment)
     prefix = f"s3://{deployment.artifacts_bucket}/datasets/"
@@ -76,7 +76,7 @@ def dataset_of(deployment: Deployment, card: ModelCard) -> str:
     s3 = deployment.client("s3")
     for name in known:
         document = bucket.note(s3, deployment.artifacts_bucket, f"datasets/{name}/dataset.json")
-        if document and tuple(document.get("classes", ())) == card.classes:
+        if document and set(document.get("classes", ())) >= set(card.classes):
             return name
     raise Missing("the bucket has no dataset with the candidate's classes. Name held-out images: EVAL=folder")
 

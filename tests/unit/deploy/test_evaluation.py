@@ -88,7 +88,7 @@ def test_a_significantly_worse_model_is_refused_unless_forced(account, place, tm
 
 def test_a_better_model_passes_and_the_live_models_answers_are_computed_once(account, place, tmp_path, monkeypatch):
     old = live_release(account, colour_model(tmp_path, "colour-blind", CLASSES, COLOUR_BLIND))
-    better = model(colour_model(tmp_path, "better", CLASSES))
+    better = model(colour_model(tmp_path, "better", CLASSES[::-1]))
     asked = []
     ask = answers.ask
     monkeypatch.setattr(answers, "ask", lambda *given: asked.append(given[0]) or ask(*given))
