@@ -176,7 +176,6 @@ def search(
             pool.submit(_group, plans, trace, found, objective, prices, budget)
             for plans in groups(trace, found, types)
             if plans[0].kind in kinds
-            if plans[0].kind in kinds
         ]
         for job in jobs:
             tried += job.result()
