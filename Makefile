@@ -117,9 +117,9 @@ dashboard: setup ## The same with charts of the last half hour, live until Ctrl-
 load-test: setup ## Test how much the deployment answers, and recommend settings: RATE= DURATION=60s SHAPE=constant|ramp|spike|diurnal|file.csv TARGET=url|endpoint IMAGES=dir SLO='p99<300ms,errors<0.1%' CAP= WRITE=1
 	@$(PY) -m deploy.commands.load_test $(call option,RATE,rate) $(call option,DURATION,duration) $(call option,SHAPE,shape) \
 		$(call option,TARGET,target) $(call option,IMAGES,images) $(call option,SLO,slo) $(call option,CAP,cap) $(if $(WRITE),--write)
-capacity: setup ## Find the cheapest settings by simulation: TRACE=diurnal|shape|file RATE= DURATION=24h SLO='p99<300ms,errors<0.1%' BUDGET= TYPES= START= CALIBRATION=file WRITE=1 FORECAST=1
+capacity: setup ## Find the cheapest settings by simulation: TRACE=diurnal|shape|file RATE= DURATION=24h SLO='p99<300ms,errors<0.1%' BUDGET= KINDS= TYPES= START= CALIBRATION=file WRITE=1 FORECAST=1
 	@$(PY) -m deploy.commands.capacity $(call option,TRACE,trace) $(call option,RATE,rate) $(call option,DURATION,duration) \
-		$(call option,SLO,slo) $(call option,BUDGET,budget) $(call option,TYPES,types) $(call option,START,start) \
+		$(call option,SLO,slo) $(call option,BUDGET,budget) $(call option,KINDS,kinds) $(call option,TYPES,types) $(call option,START,start) \
 		$(call option,CALIBRATION,calibration) $(if $(WRITE),--write) $(if $(FORECAST),--forecast)
 logs: setup ## Read logs: WHAT=train|endpoint|lambda|ec2 JOB=name FOLLOW=1; REQUEST=id: one request in all of them
 	@$(PY) -m deploy.commands.logs $(call option,WHAT,what) $(call option,JOB,job) $(call option,REQUEST,request) $(if $(FOLLOW),--follow)

@@ -2,7 +2,7 @@
 
     make bench ONLY=capacity/day          a day at 10,000 requests/s, against SimPy
     make bench ONLY=capacity/accuracy     scenarios simulated and measured; writes the table in docs/CAPACITY.md
-    make bench ONLY=capacity/spike        one of them, by its key
+    make bench ONLY=capacity/spike+full   some of them, by their keys
 
 The accuracy takes seven minutes and little processor time. It needs a quiet machine: a delay of the client counts as
 latency.
@@ -71,8 +71,8 @@ SCENARIOS = {
 def run(options: Options) -> Iterator[Comparison]:
     if options.wants("day"):
         yield day(options)
-    chosen = SCENARIOS if options.wants("accuracy") else {options.part: SCENARIOS.get(options.part or "")}
-    if scenarios := [each for each in chosen.values() if each]:
+    keys = SCENARIOS if options.wants("accuracy") else (options.part or "").split("+")
+    if scenarios := [SCENARIOS[each] for each in keys if each in SCENARIOS]:
         yield from accuracy(scenarios[:1] if options.quick else scenarios)
     if not options.quick:
         results.write_between_markers(DOCUMENT, table())

@@ -38,8 +38,6 @@ class Environments:
         if self.warm_in_use < self.provisioned:
             self.warm_in_use += 1
             return True, False
-        if self.on_demand >= self.limit - self.provisioned:  # what is provisioned is held, also while it is idle
-            return None
         if self._idle and now - self._idle[-1] < self._idle_seconds:
             self._idle.pop()
             self.on_demand += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -34,6 +34,7 @@ from deploy.costs.price_list import HOSTING, PriceList
 from deploy.deployment import IN_FUNCTION, INSTANCES, SERVERLESS
 from deploy.load.objective import Achieved, Objective
 
+KINDS = (INSTANCES, SERVERLESS, IN_FUNCTION)
 TYPES = ("ml.m5.large", "ml.m5.xlarge", "ml.c5.large", "ml.c5.xlarge")
 SHARES = (0.85, 0.7, 0.55, 0.4, 0.25)  # of what an instance can answer, that a policy aims at
 TRIES = 8  # plans of a group
@@ -166,17 +167,18 @@ def search(
     prices: PriceList,
     budget: float | None = None,
     types: Iterable[str] = TYPES,
-    show: Callable[[list[Tried]], None] = lambda tried: None,
+    kinds: Iterable[str] = KINDS,
 ) -> list[Tried]:
-    """All that was tried, in the order of the groups. `show` is called after each group."""
+    """All that was tried, in the order of the groups."""
     tried: list[Tried] = []
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         jobs = [
-            pool.submit(_group, plans, trace, found, objective, prices, budget) for plans in groups(trace, found, types)
+            pool.submit(_group, plans, trace, found, objective, prices, budget)
+            for plans in groups(trace, found, types)
+            if plans[0].kind in kinds
         ]
         for job in jobs:
             tried += job.result()
-            show(job.result())
     return tried
 
 

@@ -34,11 +34,12 @@ def calibration(env: Environment, given: str | None, start: float | None) -> Cal
     if path is not None:
         return calibrate(measurement.load(path), f"load test {path.name}", start)
     deployment = Stack(env).deployment()
-    if deployment is None:
+    if not deployment.has("artifacts_bucket"):
         raise Failure(
             f"There is nothing to calibrate with: no load test, and no deployment to measure. Deploy and measure with "
             f"{console.make('up')} and {console.make('load-test')}, or name a file of a load test: CALIBRATION=file."
         )
+    env.require_own_local_aws()
     console.step("No load test yet: measuring service times in a short closed loop")
     objective, asked = objectives.parse(objectives.DEFAULT), questions(deployment, URL, images(None))
     taken = list(steps(asked, objective, CAP))
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--slo", default=objectives.DEFAULT, help="the objective, such as p99<300ms,errors<0.1%%")
     parser.add_argument("--budget", type=float, help="USD a month, at most")
     parser.add_argument("--types", default=",".join(search.TYPES), help="instance types, with commas")
+    parser.add_argument("--kinds", default=",".join(search.KINDS), help="kinds of endpoint, with commas")
     parser.add_argument("--calibration", help="a file of a load test; default: the last one")
     parser.add_argument("--start", type=float, help="seconds in which an instance starts; default: as measured")
     parser.add_argument("--forecast", action="store_true", help="propose scheduled actions from two weeks of a trace")
@@ -99,7 +101,11 @@ def main() -> None:
     options = parser.parse_args()
     objective = objectives.parse(options.slo)
     trace = traces.read(options.trace, options.rate, shapes.duration(options.duration))
-    types = [each.strip() for each in options.types.split(",") if each.strip()]
+    types, kinds = (
+        [each.strip() for each in text.split(",") if each.strip()] for text in (options.types, options.kinds)
+    )
+    if wrong := [each for each in kinds if each not in search.KINDS]:
+        raise Failure(f"KINDS: {wrong[0]!r} is not a kind of endpoint. Give some of {', '.join(search.KINDS)}.")
     env = environment.current()
     prices = PriceList("us-east-1")
     search.require_types(types, prices)
@@ -113,7 +119,7 @@ def main() -> None:
         return
 
     console.step(f"Looking for the cheapest plan with {objective}")
-    tried = search.search(trace, found, objective, prices, options.budget, types)
+    tried = search.search(trace, found, objective, prices, options.budget, types, kinds)
     show(tried, objective)
     chosen = search.cheapest(tried, trace, found, objective, prices, options.budget)
     result = simulate(chosen.plan.system(found), trace) if chosen else None

@@ -109,6 +109,8 @@ def test_a_measurement_calibrates_to_its_ceiling(tmp_path):
 def test_the_search_finds_the_cheapest_plan_and_a_budget_refuses_it():
     trace = traces.read("spike", 60, 420)
     tried = search.search(trace, FOUND, OBJECTIVE, PRICES, types=["ml.m5.large"])
+    only = search.search(trace, FOUND, OBJECTIVE, PRICES, kinds=["in-function"])
+    assert {each.plan.kind for each in only} == {"in-function"}
     chosen = search.cheapest(tried, trace, FOUND, OBJECTIVE, PRICES)
     assert chosen is not None and chosen.cost == min(each.cost for each in tried if each.meets)
     assert {each.plan.kind for each in tried} == {"instances", "serverless", "in-function"}
