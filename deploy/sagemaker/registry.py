@@ -26,7 +26,16 @@ def known_version(deployment: Deployment, sha256: str | None) -> str | None:
     """The ARN of the version of the model with this identity; None if it has none, or without a registry."""
     if not deployment.has(GROUP) or not sha256:
         return None
-    return next((each.package for each in history.read(deployment) if each.sha256 == sha256 and each.package), None)
+    made = [each.package for each in history.read(deployment) if each.sha256 == sha256 and each.package]
+    there = set(_versions(deployment)) if made else set()  # somebody may have deleted it
+    return next((version for version in made if version in there), None)
+
+
+def _versions(deployment: Deployment) -> list[str]:
+    """The ARNs of all versions in the group."""
+    sagemaker = deployment.client("sagemaker")
+    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=deployment.outputs[GROUP])
+    return [each["ModelPackageArn"] for page in pages for each in page["ModelPackageSummaryList"]]
 
 
 def require_not_rejected(deployment: Deployment, version: str | None, force: bool) -> None:
@@ -119,9 +128,7 @@ def delete_all(deployment: Deployment) -> None:
     """Delete the versions, because SageMaker keeps a group that has some."""
     if not deployment.has(GROUP):
         return
-    sagemaker = deployment.client("sagemaker")
-    pages = sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=deployment.outputs[GROUP])
-    versions = [each["ModelPackageArn"] for page in pages for each in page["ModelPackageSummaryList"]]
+    sagemaker, versions = deployment.client("sagemaker"), _versions(deployment)
     if versions:
         console.step(f"Deleting {len(versions):,} versions of the Model Registry")
     for version in versions:

@@ -10,7 +10,7 @@ import pytest
 from deploy.commands import promote
 from deploy.commands.releases import table
 from deploy.console import Failure
-from deploy.sagemaker import history, promotion, releases
+from deploy.sagemaker import history, promotion, registry, releases
 from deploy.sagemaker.choice import choose
 from deploy.sagemaker.history import Promotion
 from deploy.sagemaker.releases import Release, Releases
@@ -175,6 +175,9 @@ def test_with_a_registry_a_promotion_writes_an_approved_version_and_a_rejected_o
     assert stage.promote(monkeypatch, "run-9", "--force")[0].package == promoted.package
     approved = sagemaker.describe_model_package(ModelPackageName=promoted.package)
     assert approved["ModelApprovalStatus"] == "Approved"
+    assert registry.known_version(stage.deployment, "ab") == promoted.package
+    sagemaker.create_model_package_group(ModelPackageGroupName="emptied")
+    assert registry.known_version(account.deployed(model_package_group="emptied"), "ab") is None
 
 
 def test_the_first_model_replaces_the_bootstrap_model_without_a_comparison(account, capsys):
