@@ -1,6 +1,6 @@
 """What the served graph computes besides probabilities: the distance to the training photographs, and a heat map.
 
-Both use what the graph has anyway, so a request costs the same with and without them.
+Both use what the graph has anyway: they add some small products. docs/TRUST.md has their cost.
 
     distance float32 [N]          see classifier.learning.references; absent without references
     heat float32 [N, rows, cols]  where the features of the predicted class are; absent if the network has no such map
