@@ -34,6 +34,10 @@ DOORS = {
 }
 # What deploy uses of the local AWS, with the reason. The modules of scaling are pure (ADR 27).
 FOR_DEPLOY = {
+    "__main__": "snapshots ask whether a local AWS runs",
+    "archives": "snapshots are unpacked as safely as models",
+    "files": "snapshots and their journal are whole or not there",
+    "state": "the versions of the state that this checkout reads",
     "account_limits": "names of quotas",
     "images": "the environments that stand in for AWS's images",
     "services.autoscaling.decision": "the capacity simulation decides as the local AWS does",
