@@ -79,7 +79,7 @@ verify: setup ## Ask the deployed stack what nobody could check on AWS, and writ
 	@$(PY) -m deploy.commands.verify $(call option,ONLY,only)
 
 ##@ Model
-.PHONY: data train tune train-ec2 promote releases
+.PHONY: data train tune train-ec2 promote releases export
 data: setup ## Check and upload labelled photographs: DATA=folder|list|archive|s3-uri NAME= SPLIT=70/15/15 SEED= SKIP_BROKEN=1 ALLOW_DUPLICATES=1; default: the built-in sample
 	@$(PY) -m deploy.commands.data $(call argument,DATA) $(call option,NAME,name) $(call option,SPLIT,split) $(call option,SEED,seed)
 train: setup ## Train in SageMaker: DATA= ARCH= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
@@ -89,15 +89,21 @@ tune: setup ## Tune in SageMaker: the variables of train, ARCH=a,b AUGMENT=a,b J
 		$(call option,STRATEGY,strategy) $(call option,WARM_START,warm-start)
 train-ec2: setup ## Train on the EC2 instance, over SSM: the variables of train except INSTANCES, SPOT and RESUME; THREADS= WORKERS= RUN=name
 	@$(PY) -m deploy.commands.train_ec2 $(run_options) $(call option,THREADS,threads) $(call option,WORKERS,workers)
+export: setup ## Write a trained model for other runtimes, and compare its answers: FORMAT=onnx MODEL=run|tuning-job|s3-uri IMAGES=folder OUT=file
+	@$(PY) -m deploy.commands.export $(call option,FORMAT,format) $(call option,MODEL,model) $(call option,IMAGES,images) \
+		$(call option,OUT,out)
 promote: setup ## Put a model behind the URL, blue/green, unless it is worse than the live one: MODEL=run|tuning-job|s3-uri|release|previous EVAL=folder|dataset FORCE=1; default: the newest model
 	@$(PY) -m deploy.commands.promote $(call argument,MODEL) $(call option,EVAL,eval) $(if $(FORCE),--force)
 releases: setup ## List the promotions: who, when, which model and data, and which one is live
 	@$(PY) -m deploy.commands.releases
 
 ##@ Use
-.PHONY: predict url page curl report notebook status dashboard logs permissions load-test capacity
-predict: setup ## Classify with the function URL: IMAGE=file|url for JSON, IMAGE=folder|*.jpg|s3-uri for CSV; TOP_K=
-	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k)
+.PHONY: predict predict-batch url page curl report notebook status dashboard logs permissions load-test capacity
+predict: setup ## Classify with the function URL: IMAGE=file|url for JSON, IMAGE=folder|*.jpg|s3-uri for a table, OUT=file.csv for a CSV; TOP_K=
+	@$(PY) -m deploy.commands.predict $(call argument,IMAGE) $(call option,TOP_K,top-k) $(call option,OUT,out)
+predict-batch: setup ## Classify many images by a SageMaker batch transform job: INPUT=folder|s3-uri OUT=file.csv OUTPUT=s3-uri TOP_K= INSTANCES= RUN=job
+	@$(PY) -m deploy.commands.predict_batch $(call option,INPUT,input) $(call option,OUT,out) $(call option,OUTPUT,output) \
+		$(call option,TOP_K,top-k) $(call option,INSTANCES,instances) $(call option,RUN,run)
 url: setup ## Print the function URL
 	@$(PY) -m deploy.commands.url
 page: setup ## Open the function's page in a browser, through a proxy that signs, until Ctrl-C: PORT=

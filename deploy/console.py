@@ -49,6 +49,11 @@ def done(message: str) -> None:
     _say(out, "[bold green]✓[/] ", message)
 
 
+def note(message: str) -> None:
+    """Print a result of a command whose output may go into a file."""
+    _say(err, "[bold green]✓[/] ", message)
+
+
 def warn(message: str) -> None:
     _say(err, "[bold yellow]![/] ", message)
 

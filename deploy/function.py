@@ -15,7 +15,9 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy import environment
+from classifier.contract import JSON_TYPE, MAX_IMAGE_BYTES
+
+from deploy import api_key, environment
 from deploy.console import Failure
 from deploy.deployment import Deployment
 
@@ -23,6 +25,9 @@ from deploy.deployment import Deployment
 # sending it, and AWS rejects that (IncompleteSignature). It is one word, "-HName: value", because zsh does not split
 # expanded variables.
 IF_TEMPORARY = '${AWS_SESSION_TOKEN:+"-HX-Amz-Security-Token: $AWS_SESSION_TOKEN"}'
+
+
+UPLOAD_SECONDS = 60  # for each read and write
 
 
 class LoopbackConnection(http.client.HTTPConnection):
@@ -64,19 +69,63 @@ class Signer:
         return dict(request.headers.items())
 
 
-def signer(deployment: Deployment) -> Signer | None:
-    """The signer for the function URL. None if the URL is public."""
+class KeyHolder:
+    """Adds the API key of the function URL to requests. Raises Failure if there is no key."""
+
+    def __init__(self, deployment: Deployment):
+        self._key = api_key.read(deployment)
+
+    def sign(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+        """The headers plus the key."""
+        return {**headers, api_key.HEADER: self._key}
+
+
+def signer(deployment: Deployment) -> Signer | KeyHolder | None:
+    """What authenticates requests to the function URL. None if the URL is public."""
+    if deployment.predictor_auth_type == api_key.KEY:
+        return KeyHolder(deployment)
     return Signer(deployment.region) if deployment.predictor_auth_type == "AWS_IAM" else None
 
 
 def ask(
-    deployment: Deployment, body: bytes, content_type: str, query: str = "", signing: Signer | None = None
+    deployment: Deployment, body: bytes, content_type: str, query: str = "", signing: Signer | KeyHolder | None = None
 ) -> tuple[int, bytes]:
-    """Send a POST request to the function URL. Returns the status and the body.
+    """Ask about an image, or send JSON. Returns the status and the body.
 
-    `signing` is the signer for the URL, if the caller sends several requests.
+    `signing` is the signer for the URL, if the caller sends several requests. An image that is larger than a request
+    may be is uploaded first, if the deployment takes uploads.
     """
-    url = deployment.function_url + query
+    if len(body) > MAX_IMAGE_BYTES and deployment.outputs.get("predictor_uploads"):
+        status, answer = _post(deployment, "upload-url", json.dumps({"bytes": len(body)}).encode(), JSON_TYPE, signing)
+        if status != 200:
+            return status, answer
+        offer = json.loads(answer)
+        _upload(offer["upload"], body)
+        body, content_type = json.dumps(offer["image"]).encode(), JSON_TYPE
+    return _post(deployment, query, body, content_type, signing)
+
+
+def _upload(offer: dict, body: bytes) -> None:
+    """Send the image to the address that the function gave. Raises Failure."""
+    parts = urlsplit(offer["url"])
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=UPLOAD_SECONDS)
+    try:
+        connection.request(offer["method"], f"{parts.path}?{parts.query}", body=body, headers=offer["headers"])
+        response = connection.getresponse()
+        if response.status != 200:
+            raise Failure(f"The upload to {parts.hostname} failed with status {response.status}.")
+    except OSError as error:
+        raise Failure(f"The upload to {parts.hostname} failed: {error}") from error
+    finally:
+        connection.close()
+
+
+def _post(
+    deployment: Deployment, target: str, body: bytes, content_type: str, signing: Signer | KeyHolder | None
+) -> tuple[int, bytes]:
+    """Send a POST request to the function URL; `target` is a path or a query. Returns the status and the body."""
+    url = deployment.function_url + target
     headers = {"Content-Type": content_type}
     if signing := signing or signer(deployment):
         headers = signing.sign("POST", url, body, headers)
@@ -126,6 +175,8 @@ def curl_line(deployment: Deployment, image: Path) -> str:
             parts.append("--user test:test")
         else:
             parts += ['--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"', IF_TEMPORARY]
+    if deployment.predictor_auth_type == api_key.KEY:
+        parts.append(f'-H "{api_key.HEADER}: ${api_key.VARIABLE}"')
     _, content_type = payload(str(image))
     shown = image.relative_to(Path.cwd()) if image.is_relative_to(Path.cwd()) else image
     parts += [
@@ -138,6 +189,8 @@ def curl_line(deployment: Deployment, image: Path) -> str:
 
 def credentials_hint(deployment: Deployment) -> str | None:
     """The shell command that exports the credentials for the curl command. None if it needs none."""
+    if deployment.predictor_auth_type == api_key.KEY:
+        return f"# the command reads the key from the environment: {api_key.command(deployment)}"
     if deployment.env.rehearsed or deployment.predictor_auth_type != "AWS_IAM":
         return None
     export = 'eval "$(aws configure export-credentials --format env)"'

@@ -65,15 +65,16 @@ ALSO = (
     ("sagemaker:StartNotebookInstance", "notebook-instance/{name}*"),
     ("sagemaker:StopHyperParameterTuningJob", "hyper-parameter-tuning-job/{name}*"),
     ("sagemaker:StopTrainingJob", "training-job/{name}*"),
+    ("sagemaker:ListTransformJobs", "*"),
     # Application Auto Scaling makes the alarms of target tracking (its user guide, identity-based policy examples).
     *(
         (f"cloudwatch:{verb}", "alarm:TargetTracking-*")
         for verb in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
     ),
 )
-# What `network`, `kms_key_arn`, `permissions_boundary`, `ci`, `alarm_email` and `registry` need in addition. A VPC
-# endpoint and a rule have no name of the stack in their ARN. Together with the rest this would exceed
-# MAX_POLICY_CHARACTERS.
+# What `network`, `kms_key_arn`, `permissions_boundary`, `ci`, `alarm_email`, `registry`, API keys and batch jobs need
+# in addition. A VPC endpoint and a rule have no name of the stack in their ARN. Together with the rest this would
+# exceed MAX_POLICY_CHARACTERS.
 OPTIONS = (
     *(
         (f"ec2:{verb}", "*")
@@ -99,6 +100,15 @@ OPTIONS = (
     ),
     ("sagemaker:ListModelPackages", "*"),  # it takes no resource
     *((f"iam:{verb}RolePermissionsBoundary", "role/{name}*") for verb in ("Put", "Delete")),
+    *(
+        (f"ssm:{verb}", "parameter/{name}/*")
+        for verb in ("AddTagsToResource", "DeleteParameter", "GetParameter", "PutParameter")
+    ),
+    *((f"sagemaker:{verb}TransformJob", "transform-job/{name}*") for verb in ("Create", "Describe", "Stop")),
+    *(
+        (f"logs:{verb}", "log-group:/aws/sagemaker/TransformJobs:*")
+        for verb in ("DeleteLogStream", "DescribeLogStreams", "GetLogEvents")
+    ),
     *(
         (f"iam:{verb}OpenIDConnectProvider", "oidc-provider/token.actions.githubusercontent.com")
         for verb in ("Create", "Delete", "Get", "Tag")

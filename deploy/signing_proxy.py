@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError
 
-from deploy.function import Signer, connect
+from deploy.function import KeyHolder, Signer, connect
 
 ADDRESS = "127.0.0.1"
 ROUTES = {"/": ("GET", "HEAD", "POST"), "/favicon.ico": ("GET", "HEAD")}
@@ -85,7 +85,9 @@ class SigningProxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, url: str, signer: Signer | None, port: int = 0, say: Callable[[str], None] = lambda _: None):
+    def __init__(
+        self, url: str, signer: Signer | KeyHolder | None, port: int = 0, say: Callable[[str], None] = lambda _: None
+    ):
         super().__init__((ADDRESS, port), Handler)
         self.url, self.signer, self.say = url.rstrip("/"), signer, say
         self.port = self.server_address[1]

@@ -19,6 +19,7 @@ from python_terraform import IsFlagged
 from deploy import (
     account_limits,
     adoption,
+    api_key,
     backend,
     bucket,
     console,
@@ -140,11 +141,11 @@ class Stack:
         Raises Failure before the first change if the plan must not be applied (`_require`), and asks if it destroys
         something that cannot be created again.
         """
-        with self._inputs() as arguments:
+        with self._inputs(create_key=True) as arguments:
             return self._apply(arguments)
 
     def apply_release(self, release: releases.Releases, *targets: str) -> int:
-        """Apply other releases to parts of the stack only, as `apply` does. Returns Terraform's exit status.
+        """Apply other releases to parts of the stack and to batch jobs, as `apply` does. Returns Terraform's status.
 
         Raises Failure if the settings ask for another kind of endpoint than the stack has.
         """
@@ -155,7 +156,7 @@ class Stack:
                 f"{console.make('apply')}"
             )
         with self._inputs(release) as arguments:
-            return self._apply({**arguments, "target": list(targets)})
+            return self._apply({**arguments, "target": [*targets, "module.batch"]})
 
     def apply_sleep(self) -> int:
         """Apply whether the stack is asleep (`deploy.sleeping`), and nothing else. Returns Terraform's exit status."""
@@ -216,8 +217,8 @@ class Stack:
         return self._terraform.outputs()
 
     @contextmanager
-    def _inputs(self, release: releases.Releases | None = None) -> Generator[dict]:
-        """The arguments that plan, apply and destroy share."""
+    def _inputs(self, release: releases.Releases | None = None, *, create_key: bool = False) -> Generator[dict]:
+        """The arguments that plan, apply and destroy share. `create_key` makes the API key if it is wanted."""
         settings.require_known_names(self.env.tfvars)
         self.init()
         deployment = self.deployment()
@@ -228,6 +229,9 @@ class Stack:
             var_files.append(self._var_file("releases", {"releases": release.as_variable()}))
         if sleeping.read(deployment):
             var_files.append(self._var_file("asleep", {"asleep": True}))
+        if api_key.is_wanted(self.env):
+            hashed = api_key.hash_for_terraform(self.env, create=create_key)
+            var_files.append(self._var_file("api-key", {"api_key_sha256": hashed}))
         if rehearsal := self._rehearsal_variables():
             var_files.append(self._var_file("rehearsal", rehearsal))
         yield {"var_file": [str(file) for file in var_files], "input": False, "compact_warnings": IsFlagged}

@@ -64,15 +64,17 @@ def unreserved_minimum(limit: int) -> int:
 
 # --- SageMaker ---
 
-ENDPOINT, TRAINING, SPOT_TRAINING, NOTEBOOK = USES = (
+ENDPOINT, TRAINING, SPOT_TRAINING, NOTEBOOK, TRANSFORM = USES = (
     "endpoint usage",
     "training job usage",
     "spot training job usage",
     "notebook instance usage",
+    "transform job usage",
 )
 ALL_ENDPOINTS = "Number of instances across active endpoints"
 ALL_TRAINING = "Number of instances across all training jobs"
 ALL_SPOT_TRAINING = "Number of instances across all spot training jobs"
+ALL_TRANSFORM = "Number of instances across all transform jobs"
 ONE_TRAINING = "Maximum number of instances per training job"
 PARALLEL_TRIALS = "Maximum number of training jobs each hyper parameter tuning job can run in parallel at once"
 GRANTED = 20  # instances of any kind in an established account
@@ -97,6 +99,7 @@ CODES = {
     "ml.m5.large for training job usage": "L-611FA074",
     "ml.m5.xlarge for training job usage": "L-CCE2AFA6",
     "ml.g4dn.xlarge for training job usage": "L-3F53BF0F",
+    "ml.m5.large for transform job usage": "L-236AE59F",
     "ml.m5.large for spot training job usage": "L-29688C85",
     "ml.m5.xlarge for spot training job usage": "L-4CEE6BA6",
 }
@@ -106,6 +109,7 @@ ENUMS = {
     TRAINING: "TrainingInstanceType",
     SPOT_TRAINING: "TrainingInstanceType",
     NOTEBOOK: "InstanceType",
+    TRANSFORM: "TransformInstanceType",
 }
 
 
@@ -140,6 +144,7 @@ TABLE = (
     Quota("sagemaker", ALL_ENDPOINTS, "L-7A3DF611", 20, 2, GRANTED, "published quotas of a new account"),
     Quota("sagemaker", ALL_TRAINING, "L-00C91CB5", 20, 4, GRANTED, _TOTALS),
     Quota("sagemaker", ALL_SPOT_TRAINING, None, 20, 4, GRANTED, _TOTALS),
+    Quota("sagemaker", ALL_TRANSFORM, "L-60D2A6F0", 20, 4, GRANTED, _TOTALS),
     Quota("sagemaker", ONE_TRAINING, "L-622CFD70", 20, 20, GRANTED, _TOTALS),
     Quota("sagemaker", PARALLEL_TRIALS, "L-11294128", 10, 10, 10, _TOTALS),
     Quota("ec2", ON_DEMAND["Standard (A, C, D, H, I, M, R, T, Z)"], "L-1216C47A", 5, 5, 256, _VCPU),

@@ -83,6 +83,7 @@ OPERATIONS["sagemaker"] = {
         "CreateEndpoint DescribeEndpoint ListEndpoints UpdateEndpoint UpdateEndpointWeightsAndCapacities",
         "DeleteEndpoint",
         "CreateTrainingJob DescribeTrainingJob ListTrainingJobs StopTrainingJob",
+        "CreateTransformJob DescribeTransformJob ListTransformJobs StopTransformJob",
         "CreateHyperParameterTuningJob DescribeHyperParameterTuningJob ListHyperParameterTuningJobs",
         "ListTrainingJobsForHyperParameterTuningJob StopHyperParameterTuningJob",
         "CreateNotebookInstance DescribeNotebookInstance ListNotebookInstances StartNotebookInstance",

@@ -108,6 +108,21 @@ output "endpoint_log_group" {
   value       = one(module.endpoint[*].log_group)
 }
 
+output "batch_model_name" {
+  description = "The model that batch transform jobs run."
+  value       = module.batch.model_name
+}
+
+output "batch_log_group" {
+  description = "The log group of batch transform jobs, shared by the whole account."
+  value       = module.batch.log_group
+}
+
+output "batch_instance_type" {
+  description = "The instance type of batch transform jobs."
+  value       = var.batch.instance_type
+}
+
 output "release" {
   description = "The release that is served."
   value       = local.releases.current
@@ -139,8 +154,13 @@ output "function_log_group" {
 }
 
 output "predictor_auth_type" {
-  description = "Who may call the function URL: AWS_IAM for signed requests of the account, NONE for everybody."
+  description = "Who may call the function URL: AWS_IAM for signed requests of the account, KEY for those who have the API key, NONE for everybody."
   value       = var.predictor.auth_type
+}
+
+output "predictor_uploads" {
+  description = "Whether the function gives out addresses for uploads."
+  value       = var.predictor.uploads
 }
 
 output "ci_role_arns" {

@@ -75,6 +75,9 @@ module "predictor" {
   provisioned        = var.asleep ? 0 : var.predictor.provisioned
   scaling            = var.asleep ? null : var.predictor.scaling
   auth_type          = var.predictor.auth_type
+  api_key_sha256     = var.api_key_sha256
+  requests_a_minute  = var.predictor.requests_a_minute
+  uploads            = var.predictor.uploads ? module.artifacts.access : null
   allowed_origins    = var.predictor.allowed_origins
   url_allow_http     = var.predictor.url_allow_http
   url_allow_networks = var.predictor.url_allow_networks

@@ -191,6 +191,12 @@ variable "training" {
   default = {}
 }
 
+variable "batch" {
+  description = "Batch transform jobs, which `make predict-batch` creates: their default instance type. The endpoint's image serves there too."
+  type        = object({ instance_type = optional(string, "ml.m5.large") })
+  default     = {}
+}
+
 variable "ec2" {
   description = "The compute-optimised training instance. Without subnet_id it uses a default subnet in a zone that offers the type. The first boot installs packages and uses the interpreter python. It stops itself after idle_minutes without training."
   type = object({
@@ -242,7 +248,7 @@ variable "endpoint" {
 }
 
 variable "predictor" {
-  description = "The function and its URL. architecture, memory_mb and timeout_seconds have defaults for each kind of endpoint: arm64, 1024 and 30; timeout_seconds 70 for serverless, whose container may have to start; x86_64 and 2048 for in-function. reserved limits the concurrent executions; null uses the unreserved executions of the account. provisioned is the number of warm environments. With scaling, a policy keeps this number between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) allow the function to fetch images from more addresses."
+  description = "The function and its URL. architecture, memory_mb and timeout_seconds have defaults for each kind of endpoint: arm64, 1024 and 30; timeout_seconds 70 for serverless, whose container may have to start; x86_64 and 2048 for in-function. reserved limits the concurrent executions; null uses the unreserved executions of the account. provisioned is the number of warm environments. With scaling, a policy keeps this number between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) allow the function to fetch images from more addresses. auth_type is AWS_IAM (signed requests), KEY (an API key in the header x-api-key) or NONE (everybody). requests_a_minute limits each caller in each environment of the function. With uploads the function gives out addresses for photographs that are larger than a request may be."
   type = object({
     architecture    = optional(string)
     memory_mb       = optional(number)
@@ -256,12 +262,25 @@ variable "predictor" {
       scale_out_cooldown = optional(number, 0)
     }))
     auth_type          = optional(string, "AWS_IAM")
+    requests_a_minute  = optional(number)
+    uploads            = optional(bool, false)
     allowed_origins    = optional(list(string), [])
     url_allow_http     = optional(bool, false)
     url_allow_networks = optional(list(string), [])
     log_level          = optional(string, "INFO")
   })
   default = {}
+
+  validation {
+    condition     = !var.predictor.uploads || var.endpoint.kind != "serverless"
+    error_message = "Uploads need endpoint.kind = \"instances\" or \"in-function\", because a serverless endpoint takes requests of at most 4 MB. Set predictor.uploads = false."
+  }
+}
+
+variable "api_key_sha256" {
+  description = "The SHA-256 of the API key of the function URL, for predictor.auth_type = \"KEY\". The make targets set it: the key is in SSM Parameter Store, and they make it if it is not there."
+  type        = string
+  default     = null
 }
 
 variable "releases" {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from deploy import console, environment, settings, unfinished
+from deploy import api_key, console, environment, settings, unfinished
 from deploy.build import package
 from deploy.deployment import Deployment
-from deploy.sagemaker import jobs, registry, trial_endpoints
+from deploy.sagemaker import batch, jobs, registry, trial_endpoints
 from deploy.terraform import Stack
 
 
@@ -14,8 +14,11 @@ def main() -> int:
     with unfinished.explained(env, "destroy"):
         env.require_access()
         package.build(settings.endpoint_kind(env.tfvars))
+        deployment = Stack(env).deployment()
         if code := Stack(env).destroy(prepare=stop_work):
             console.fail(f"Terraform failed. {unfinished.next_command(env, 'destroy')}")
+        if deployment.outputs.get("predictor_auth_type") == api_key.KEY:
+            api_key.remove(deployment)
         return code
 
 
@@ -29,7 +32,10 @@ def stop_work(deployment: Deployment) -> None:
     jobs.stop_all(deployment)
     registry.delete_all(deployment)
     if deployment.has("training_log_group"):
-        jobs.delete_log_streams(deployment)
+        jobs.delete_log_streams(deployment, deployment.training_log_group)
+    batch.stop_all(deployment)
+    if deployment.has("batch_log_group") and batch.all_jobs(deployment):
+        jobs.delete_log_streams(deployment, deployment.batch_log_group)
     if deployment.has("notebook_name"):
         trial_endpoints.delete_all(deployment)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deploy import console, environment, idle_machines, settings, sleeping
 from deploy.build import package
+from deploy.sagemaker import batch
 from deploy.terraform import Stack
 
 
@@ -17,6 +18,7 @@ def main() -> int:
     if code := stack.apply_sleep():
         console.fail(f"The stack may be partly asleep. Again: {console.make('sleep')}. Back: {console.make('wake')}")
         return code
+    batch.stop_all(deployment)
     idle_machines.stop(deployment)
     console.done(f"{deployment.name} is asleep since {note.since}: the URL answers 502. {sleeping.hint()}")
     return 0

@@ -22,6 +22,7 @@ from deploy.sagemaker import jobs, trials
 START_SECONDS = 30.0
 IMAGE_SECONDS = 0.02
 MEASURED = "estimated from runs on two processors in a rehearsal"
+BATCH_SECONDS = 0.02  # an image of a batch transform job
 EC2_SECONDS = 15.0  # cheaper to start: no container
 
 
@@ -63,6 +64,12 @@ def of_instance(deployment: Deployment, dataset: str | None) -> str:
         f"{prices.sentence(deployment.ec2_instance_type, seconds)}; {found.basis}, and {deployment.ec2_idle_minutes} "
         "idle minutes"
     )
+
+
+def of_batch(deployment: Deployment, images: int, instances: int = 1) -> str:
+    """Time and price of a batch transform job. Instances share the images, not the start. Raises PriceError."""
+    seconds = START_SECONDS + images * BATCH_SECONDS / instances
+    return f"{prices.sentence(deployment.batch_instance_type, seconds, instances)}; {MEASURED}"
 
 
 def overview(deployment: Deployment, settings: dict[str, Any]) -> Iterator[str]:

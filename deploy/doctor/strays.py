@@ -11,7 +11,13 @@ from deploy.sagemaker import jobs
 
 def outside_the_state(subject: Subject) -> CheckResult:
     """What runs, costs money and is not in the state: endpoints, jobs, notebooks and instances of this stack."""
-    found = [*_endpoints(subject, subject.region), *_jobs(subject), *_notebooks(subject), *_instances(subject)]
+    found = [
+        *_endpoints(subject, subject.region),
+        *_jobs(subject),
+        *_batches(subject),
+        *_notebooks(subject),
+        *_instances(subject),
+    ]
     if not found:
         return good("Nothing of this stack runs outside its state")
     return unsure(f"Runs and costs money outside the state: {', '.join(words for words, _ in found)}", found[0][1])
@@ -58,6 +64,16 @@ def _jobs(subject: Subject) -> Iterator[tuple[str, str]]:
     for name in (each["TrainingJobName"] for page in pages for each in page["TrainingJobSummaries"]):
         if jobs.belongs(subject.name, name):
             yield f"training job {name}", f"to stop it: aws sagemaker stop-training-job --training-job-name {name}"
+
+
+def _batches(subject: Subject) -> Iterator[tuple[str, str]]:
+    sagemaker = subject.client("sagemaker")
+    pages = sagemaker.get_paginator("list_transform_jobs").paginate(
+        NameContains=f"{subject.name}-batch-", StatusEquals="InProgress"
+    )
+    for name in (each["TransformJobName"] for page in pages for each in page["TransformJobSummaries"]):
+        if jobs.belongs(subject.name, name):
+            yield f"transform job {name}", f"to stop it: aws sagemaker stop-transform-job --transform-job-name {name}"
 
 
 def _notebooks(subject: Subject) -> Iterator[tuple[str, str]]:

@@ -41,17 +41,16 @@ def images(folder: str | None) -> list[Path]:
 def questions(deployment: Deployment, target: str, pictures: list[Path]) -> Questions:
     """Requests with these pictures to the function URL or to the endpoint. Raises Failure."""
     if target == URL:
-        address, service = deployment.function_url, "lambda"
-        signed = deployment.predictor_auth_type == "AWS_IAM"
+        address = deployment.function_url
+        sign = function.signer(deployment)
     else:
         runtime = deployment.client("sagemaker-runtime").meta.endpoint_url
         address = f"{runtime}/endpoints/{quote(deployment.endpoint_name)}/invocations"
-        service, signed = "sagemaker", True
+        sign = function.Signer(deployment.region, "sagemaker")
     parts = urlsplit(address)
     host = parts.hostname or ""
     tls = parts.scheme == "https"
     where = "127.0.0.1" if host.endswith(".localhost") else host
-    sign = function.Signer(deployment.region, service) if signed else None
     bodies = [(path.read_bytes(), mimetypes.guess_type(path.name)[0] or "image/jpeg") for path in pictures]
 
     def make() -> list[bytes]:

@@ -23,11 +23,11 @@ def new_name(stack: str, kind: str) -> str:
 
 
 def belongs(stack: str, job: str) -> bool:
-    """Whether the name of a training or tuning job, or of a trial, is one that this stack's commands or notebook give.
+    """Whether the name of a job or of a trial is one that this stack's commands or notebook give.
 
     The name of another stack may begin like this one's: `pawprint` does not own the jobs of `pawprint-dev`.
     """
-    name = rf"{re.escape(stack)}-(?:train2?|tune)-(?:\d[\d-]*|[0-9a-f]{{6}})"
+    name = rf"{re.escape(stack)}-(?:train2?|tune|batch)-(?:\d[\d-]*|[0-9a-f]{{6}})"
     trial = r"-\d{3}-[0-9a-f]{8}"
     return bool(re.fullmatch(f"{name}(?:{trial})?", job))
 
@@ -138,10 +138,9 @@ def stop_tuning(deployment: Deployment) -> None:
             described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
 
 
-def delete_log_streams(deployment: Deployment) -> None:
+def delete_log_streams(deployment: Deployment, group: str) -> None:
     """Delete the log streams of this deployment's jobs. The log group belongs to the whole account."""
     logs = deployment.client("logs")
-    group = deployment.training_log_group
     pages = logs.get_paginator("describe_log_streams").paginate(
         logGroupName=group, logStreamNamePrefix=f"{deployment.name}-"
     )

@@ -151,10 +151,10 @@ def read_request(body: bytes | str, content_type: str | None, custom_attributes:
     if contract.media_type(content_type) == contract.JSON_TYPE:
         asked = contract.read_json_request(body, fields=("image",))
         image, top_k, explain = asked.image or b"", asked.top_k, asked.explain
-        contract.check_image(image)
+        contract.check_image(image, most=contract.MAX_STORED_BYTES)
     else:
         image, top_k, explain = body.encode() if isinstance(body, str) else bytes(body), None, False
-        contract.check_image(image, content_type)
+        contract.check_image(image, content_type, contract.MAX_STORED_BYTES)
     if top_k is None:
         top_k = contract.from_custom_attributes(custom_attributes)
     return Request(image, top_k, explain or contract.explain_in_custom_attributes(custom_attributes))

@@ -4,6 +4,9 @@
     MODEL_DATA_URL       the archive of the model to load into the function itself (the package of that kind only)
     URL_ALLOW_HTTP       "true" to fetch {"url"} over http as well as https; default "false"
     URL_ALLOW_NETWORKS   comma-separated networks (10.0.0.0/8) that are allowed although they are not public
+    UPLOADS              s3://bucket/prefix/ for photographs that are larger than a request may be; default: no uploads
+    API_KEY_SHA256       the SHA-256 of the key that a POST must have in x-api-key; default: no key
+    REQUESTS_A_MINUTE    of each caller in this environment; default: no limit
     LOG_LEVEL            DEBUG, INFO (default: a line per request), WARNING or ERROR (failures only)
 
 A wrong value fails the start of the function, which a deployment notices, and not the first request.
@@ -13,9 +16,11 @@ import ipaddress
 import os
 from collections.abc import Mapping
 
+from predictor.callers import CallerLimit, KeyCheck
 from predictor.endpoint import Endpoint
 from predictor.log import LEVELS
 from predictor.service import ClassifyingModel, Predictor
+from predictor.uploads import Uploads
 from predictor.urls import Policy
 
 
@@ -28,6 +33,9 @@ def from_environment(environ: Mapping[str, str]) -> Predictor:
             allow_networks=_networks(environ, "URL_ALLOW_NETWORKS"),
         ),
         log_level=_one_of(environ, "LOG_LEVEL", LEVELS, default="INFO"),
+        key=KeyCheck(environ["API_KEY_SHA256"]) if environ.get("API_KEY_SHA256") else None,
+        limit=CallerLimit(_count(environ, "REQUESTS_A_MINUTE")) if environ.get("REQUESTS_A_MINUTE") else None,
+        uploads=Uploads(environ["UPLOADS"]) if environ.get("UPLOADS") else None,
     )
 
 
@@ -43,6 +51,13 @@ def _required(environ: Mapping[str, str], name: str) -> str:
     if not environ.get(name):
         raise ValueError(f"{name} is not set")
     return environ[name]
+
+
+def _count(environ: Mapping[str, str], name: str) -> int:
+    value = environ[name]
+    if not (value.isascii() and value.isdigit() and int(value[:9]) > 0):
+        raise ValueError(f"{name} is {value!r}, not a whole number from 1")
+    return int(value[:9])
 
 
 def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], *, default: str) -> str:

@@ -251,6 +251,53 @@ run "public_url" {
   }
 }
 
+# The function checks the key, so AWS must let everybody call the URL.
+run "url_with_a_key" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    auth_type         = "KEY"
+    api_key_sha256    = "0000000000000000000000000000000000000000000000000000000000000000"
+    requests_a_minute = 60
+    uploads           = { bucket = "the-bucket", arn = "arn:aws:s3:::the-bucket", key_statements = [] }
+  }
+
+  assert {
+    condition     = aws_lambda_function_url.live.authorization_type == "NONE" && length(aws_lambda_permission.public_url) == 1
+    error_message = "AWS must pass on requests without a signature."
+  }
+
+  assert {
+    condition     = length(aws_lambda_function.predictor.environment[0].variables.API_KEY_SHA256) == 64 && aws_lambda_function.predictor.environment[0].variables.REQUESTS_A_MINUTE == "60"
+    error_message = "The function must get the hash of the key, and the limit of each caller."
+  }
+
+  assert {
+    condition = flatten([for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement :
+      statement.Resource if contains(statement.Action, "s3:PutObject")
+    ]) == ["arn:aws:s3:::the-bucket/uploads/*"]
+    error_message = "The function must be able to write uploads only."
+  }
+}
+
+run "refuses_a_key_without_its_hash" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    auth_type = "KEY"
+  }
+
+  expect_failures = [var.api_key_sha256]
+}
+
 run "role" {
   command = plan
 

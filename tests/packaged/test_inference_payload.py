@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from classifier import artifact
-from classifier.contract import MAX_IMAGE_BYTES, read_answer, read_error
+from classifier.contract import MAX_STORED_BYTES, read_answer, read_error
 from PIL import Image
 
 from deploy.load.client import Load, request
@@ -51,7 +51,7 @@ MISTAKES = {
     "another type": (PHOTO, "application/pdf", None, 415, "unsupported_media_type"),
     "a gif": (b"GIF89a" + bytes(50), "image/gif", None, 415, "unsupported_media_type"),
     "cut off": (PHOTO[:400], "image/jpeg", None, 422, "undecodable_image"),
-    "too large": (PHOTO + bytes(MAX_IMAGE_BYTES), "image/jpeg", None, 413, "image_too_large"),
+    "too large": (PHOTO + bytes(MAX_STORED_BYTES), "image/jpeg", None, 413, "image_too_large"),
     "broken JSON": ("{", "application/json", None, 400, "invalid_request"),
     "JSON without an image": ("{}", "application/json", None, 400, "invalid_request"),
     "a URL, which the endpoint does not fetch": (

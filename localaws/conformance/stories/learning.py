@@ -50,6 +50,7 @@ def sagemaker(api: Checks) -> None:
     }
     api.refused("CreateTrainingJob", "ValidationException", TrainingJobName="none")  # by a rule, not by the model
     _training(api, program)
+    _transform(api)
     _tuning(api, program)
     _notebook(api)
     endpoint(api)
@@ -83,6 +84,29 @@ def _training(api: Checks, program: dict[str, str]) -> None:
     api.call("CreateTrainingJob", TrainingJobName="stopped", **work)
     api.call("StopTrainingJob", TrainingJobName="stopped")
     _settled(api, "DescribeTrainingJob", "TrainingJobStatus", TrainingJobName="stopped")
+
+
+def _transform(api: Checks) -> None:
+    configure(api, "conformance-transform")
+    work = {
+        "ModelName": "conformance-transform",
+        "TransformInput": {
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": put(api, "in/a.txt", b"a")}},
+            "ContentType": "text/plain",
+        },
+        "TransformOutput": OUTPUT,
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    }
+    job = {"TransformJobName": "conformance"}
+    api.call("CreateTransformJob", **job, **work)
+    api.refused("CreateTransformJob", "ResourceInUse", **job, **work)
+    many = {**work, "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 100}}
+    api.refused("CreateTransformJob", "ResourceLimitExceeded", TransformJobName="many", **many)
+    _settled(api, "DescribeTransformJob", "TransformJobStatus", **job)
+    api.call("ListTransformJobs")
+    api.call("CreateTransformJob", TransformJobName="stopped", **work)
+    api.call("StopTransformJob", TransformJobName="stopped")
+    _settled(api, "DescribeTransformJob", "TransformJobStatus", TransformJobName="stopped")
 
 
 def _tuning(api: Checks, program: dict[str, str]) -> None:
@@ -179,6 +203,9 @@ SAGEMAKER_NOT_PROVOKED = {
     "CreateTrainingJob ResourceNotFound": "what a job needs and lacks is a ValidationException here",
     "DescribeTrainingJob ResourceNotFound": NOT_SO,
     "StopTrainingJob ResourceNotFound": NOT_SO,
+    "CreateTransformJob ResourceNotFound": "a model that does not exist is a ValidationException",
+    "DescribeTransformJob ResourceNotFound": "not quoted; the other jobs answer ValidationException",
+    "StopTransformJob ResourceNotFound": "not quoted; the other jobs answer ValidationException",
     "CreateNotebookInstance ResourceLimitExceeded": "tests/unit/localaws/test_account_limits.py, with a new account",
     "StartNotebookInstance ResourceLimitExceeded": "tests/unit/localaws/test_account_limits.py, with a new account",
     "UpdateNotebookInstance ResourceLimitExceeded": "tests/unit/localaws/test_account_limits.py, with a new account",

@@ -28,6 +28,7 @@ _GROUP = "log-group:{logGroupName}:log-stream:"
 
 RESOURCES: dict[str, dict[str, str]] = {
     "sagemaker": {
+        "transform-job/{TransformJobName}": "CreateTransformJob DescribeTransformJob StopTransformJob",
         _JOB: "CreateTrainingJob DescribeTrainingJob StopTrainingJob",
         _TUNING: "CreateHyperParameterTuningJob DescribeHyperParameterTuningJob StopHyperParameterTuningJob "
         "ListTrainingJobsForHyperParameterTuningJob",

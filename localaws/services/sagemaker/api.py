@@ -14,6 +14,8 @@ from localaws.services.sagemaker.notebooks.api import NotebookOperations
 from localaws.services.sagemaker.registry import RegistryOperations
 from localaws.services.sagemaker.training import api as training
 from localaws.services.sagemaker.training.api import TrainingOperations
+from localaws.services.sagemaker.transform import api as transform
+from localaws.services.sagemaker.transform.api import TransformOperations
 from localaws.services.sagemaker.tuning import api as tuning
 from localaws.services.sagemaker.tuning.api import TuningOperations
 
@@ -27,6 +29,7 @@ class LocalSageMaker(
     NotebookOperations,
     EndpointOperations,
     TrainingOperations,
+    TransformOperations,
     TuningOperations,
     RegistryOperations,
 ):
@@ -37,6 +40,7 @@ def install() -> None:
     urls.url_paths["{0}/$"] = LocalSageMaker.dispatch
     state.register("sagemaker-endpoints", endpoints.restore, endpoints.stop)
     state.register("sagemaker-training", training.restore, training.stop)
+    state.register("sagemaker-transform", transform.restore, transform.stop)
     evaluation.before_alarms(lambda since, now: usage.measure(endpoints.all_endpoints(), since, now))
     # After training: stopped before it, so that no trial is started while trials are stopped; restored after it.
     state.register("sagemaker-tuning", tuning.restore, tuning.stop)

@@ -102,6 +102,19 @@ def _training_instances(region: str, spot: bool) -> Counter[str]:
     return counted
 
 
+# --- transform jobs ---
+
+
+def require_transform(region: str, request: dict[str, Any]) -> None:
+    """Raise ResourceLimitExceeded if a transform job needs more instances than the account may have."""
+    resources, used = request["TransformResources"], Counter[str]()
+    for job in list(table_of("transform-job", region).values()):
+        if job.status in IN_USE:
+            used[job.variant.instance_type] += job.variant.count
+    wanted = {resources["InstanceType"]: resources["InstanceCount"]}
+    require_each(limits.TRANSFORM, limits.ALL_TRANSFORM, used, wanted)
+
+
 # --- notebooks ---
 
 

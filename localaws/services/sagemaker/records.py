@@ -24,6 +24,7 @@ TABLES = {
     "endpoint-config": "endpoint_configs",
     "endpoint": "endpoints",
     "training-job": "training_jobs",
+    "transform-job": "transform_jobs",
     "hyper-parameter-tuning-job": "hyper_parameter_tuning_jobs",
     "notebook-instance": "notebook_instances",
     "notebook-instance-lifecycle-config": "notebook_instance_lifecycle_configurations",

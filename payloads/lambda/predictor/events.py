@@ -29,6 +29,7 @@ class HttpRequest:
     headers: dict[str, str]
     query: dict[str, str]
     body: bytes
+    caller: str = ""  # the address of the caller as AWS saw it, "" if the host does not tell
 
 
 def is_http(event: object) -> bool:
@@ -57,6 +58,7 @@ def read_http(event: dict) -> HttpRequest:
         headers={str(name).lower(): str(value) for name, value in headers.items()},
         query={str(name): str(value) for name, value in query.items()},
         body=_body(event),
+        caller=str(_mapping(context.get("http") or context.get("identity")).get("sourceIp", "")),
     )
 
 
@@ -68,7 +70,7 @@ def _is_function_url(event: dict) -> bool:
 
 def _behind_gateway(path: str) -> str:
     """The routes of a gateway decide which paths reach the function: /prod, /predict. All of them are /."""
-    return path if path == "/favicon.ico" else "/"
+    return next((own for own in ("/favicon.ico", "/upload-url") if path.endswith(own)), "/")
 
 
 def _last(values: object) -> dict:
@@ -115,7 +117,8 @@ def json_response(status: int, answer: dict, headers: dict[str, str] | None = No
 
 def error_response(error: ApiError, request_id: str, headers: dict[str, str] | None = None) -> dict:
     """The response for an error. A 429 has Retry-After."""
-    retry = {"retry-after": str(RETRY_AFTER_SECONDS)} if error.status == 429 else {}
+    seconds = error.retry_after or RETRY_AFTER_SECONDS
+    retry = {"retry-after": str(seconds)} if error.status == 429 else {}
     return json_response(error.status, error.to_dict(request_id), {**retry, **(headers or {})})
 
 

@@ -111,8 +111,8 @@ def broken_off(sock: socket.socket, deadline: Deadline) -> Generator[None]:
         timer.cancel()
 
 
-def read_body(response: http.client.HTTPResponse, host: str, deadline: Deadline) -> bytes:
-    """The image in an answer. Raises ApiError 413, 415, 422 or 504."""
+def read_body(response: http.client.HTTPResponse, host: str, deadline: Deadline, most: int = MAX_IMAGE_BYTES) -> bytes:
+    """The image in an answer, of at most `most` bytes. Raises ApiError 413, 415, 422 or 504."""
     declared = media_type(response.headers.get("Content-Type"))
     if response.status != 200:
         raise ApiError("url_unreachable", f"{host} answered {response.status}.")
@@ -124,9 +124,9 @@ def read_body(response: http.client.HTTPResponse, host: str, deadline: Deadline)
     if encodings - PLAIN_ENCODINGS:
         raise ApiError("url_unreachable", f"{host} sends the image with a Content-Encoding.")
     announced = response.length or 0
-    body = b"" if announced > MAX_IMAGE_BYTES else response.read(MAX_IMAGE_BYTES + 1)
-    if max(announced, len(body)) > MAX_IMAGE_BYTES:
-        raise ApiError("image_too_large", f"The image is larger than {MAX_IMAGE_BYTES:,} bytes.")
+    body = b"" if announced > most else response.read(most + 1)
+    if max(announced, len(body)) > most:
+        raise ApiError("image_too_large", f"The image is larger than {most:,} bytes.")
     if deadline.left() == 0:  # the connection was shut, which looks like an end if the length is unknown
         raise too_slow(host)
     if len(body) < announced:

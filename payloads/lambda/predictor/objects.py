@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from classifier.contract import ApiError
 
@@ -25,15 +25,15 @@ BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 LONGEST_KEY = 1024  # bytes
 
 
-def fetch_object(url: str, deadline: Deadline, environ: Mapping[str, str] = os.environ) -> Fetched:
-    """The object behind `url`. Raises ApiError 413, 415, 422 or 504, as fetch_image does."""
+def fetch_object(url: str, deadline: Deadline, most: int, environ: Mapping[str, str] = os.environ) -> Fetched:
+    """The object behind `url`, of at most `most` bytes. Raises ApiError 413, 415, 422 or 504, as fetch_image does."""
     bucket, _, key = url.removeprefix(SCHEME).partition("/")
     name = key.encode("utf-8", "replace")
     if not BUCKET.fullmatch(bucket) or not 0 < len(name) <= LONGEST_KEY or {".", ".."} & set(key.split("/")):
         raise ApiError("url_not_allowed", "The address is not s3://bucket/key.")
     host, path = f"s3://{bucket}", f"/{bucket}/{quote(name, safe='/~')}"
     try:
-        status, fetched = _get(path, host, deadline, environ)
+        status, fetched = _get(path, host, deadline, most, environ)
     except (OSError, http.client.HTTPException) as error:
         if deadline.left() == 0:
             raise too_slow(host) from error
@@ -47,11 +47,16 @@ def fetch_object(url: str, deadline: Deadline, environ: Mapping[str, str] = os.e
     return fetched
 
 
-def _get(path: str, host: str, deadline: Deadline, environ: Mapping[str, str]) -> tuple[int, Fetched | None]:
+def address_of_s3(environ: Mapping[str, str]) -> SplitResult:
+    """The address of S3 in the function's region."""
     region = region_of(environ)
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     given = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
-    parts = urlsplit(given or f"https://s3.{region}.{suffix}")
+    return urlsplit(given or f"https://s3.{region}.{suffix}")
+
+
+def _get(path: str, host: str, deadline: Deadline, most: int, environ: Mapping[str, str]) -> tuple[int, Fetched | None]:
+    region, parts = region_of(environ), address_of_s3(environ)
     empty = sha256(b"").hexdigest()
     headers = {"Host": parts.netloc, "X-Amz-Content-Sha256": empty}
     sent = signed("GET", path, headers, b"", credentials_of(environ), region, "s3", datetime.now(UTC))
@@ -68,4 +73,4 @@ def _get(path: str, host: str, deadline: Deadline, environ: Mapping[str, str]) -
                 if response.status != 200:
                     return response.status, None
                 content_type = response.headers.get("Content-Type", "")
-                return 200, Fetched(read_body(response, host, deadline), content_type, host)
+                return 200, Fetched(read_body(response, host, deadline, most), content_type, host)

@@ -2,15 +2,18 @@
 
 from typing import Any, Protocol
 
-from classifier.contract import ApiError, check_image, decode_base64
+from classifier.contract import MAX_IMAGE_BYTES, MAX_STORED_BYTES, ApiError, check_image, decode_base64
 
+from predictor.callers import CallerLimit, KeyCheck
 from predictor.deadline import Deadline
-from predictor.events import error_response, in_its_form, is_http, json_response, no_content, read_http
+from predictor.events import HttpRequest, error_response, in_its_form, is_http, json_response, no_content, read_http
 from predictor.fetch import fetch_image
 from predictor.log import RequestLog
 from predictor.objects import SCHEME, fetch_object
 from predictor.page import page_response
 from predictor.questions import Item, Question, from_json, read_question
+from predictor.uploads import PATH as UPLOAD_PATH
+from predictor.uploads import Uploads
 from predictor.urls import Policy
 
 ANSWER_SECONDS = 0.5  # reserved, so that the function can still answer "too slow" itself
@@ -39,10 +42,20 @@ class ClassifyingModel(Protocol):
 class Predictor:
     """Answers every event and never raises, so no stack trace leaves the function."""
 
-    def __init__(self, model: ClassifyingModel, policy: Policy, log_level: str):
+    def __init__(
+        self,
+        model: ClassifyingModel,
+        policy: Policy,
+        log_level: str,
+        uploads: Uploads | None = None,
+        key: KeyCheck | None = None,
+        limit: CallerLimit | None = None,
+    ):
         self._model = model
         self._policy = policy
         self._log_level = log_level
+        self._uploads = uploads
+        self._key, self._limit = key, limit
 
     def answer(self, event: object, context) -> dict:
         """The response to an event of HTTP, in its own form, or the answer to a direct invoke.
@@ -78,6 +91,8 @@ class Predictor:
     def _respond(self, event: Any, request_id: str, deadline: Deadline, log: RequestLog) -> dict:
         request = read_http(event)
         log.set(via="function-url", method=request.method, path=request.path)
+        if request.method == "POST":
+            self._require_caller(request)
         match request.method, request.path:
             case "GET" | "HEAD", "/":  # for HEAD the host sends only the headers
                 return page_response()
@@ -86,11 +101,20 @@ class Predictor:
             case "POST", "/":
                 answer = self._predict(read_question(request), deadline, log)
                 return json_response(200, {**answer, "request_id": request_id})
+            case "POST", path if path == UPLOAD_PATH and self._uploads:
+                return json_response(200, {**self._uploads.offer(request.body), "request_id": request_id})
             case _, "/":
                 error = ApiError("method_not_allowed", "GET shows a page; POST an image, or JSON.")
                 log.failed(error.code, None)
                 return error_response(error, request_id, {"allow": "GET, HEAD, POST"})
         raise ApiError("not_found", "This path does not exist. Use /.")
+
+    def _require_caller(self, request: HttpRequest) -> None:
+        """Raise ApiError 401 without the key, or 429. The page and its icon need neither."""
+        if self._limit:  # first, so it also limits guesses
+            self._limit.require(request.caller)
+        if self._key:
+            self._key.require(request.headers)
 
     def _predict(self, asked: Question, deadline: Deadline, log: RequestLog) -> dict:
         """The answer to one image, or `results` with one for each of several, in their order.
@@ -115,21 +139,21 @@ class Predictor:
         return {"results": results, "model": model}
 
     def _predict_one(self, item: Item, asked: Question, deadline: Deadline, log: RequestLog) -> dict:
-        image, content_type = item.image or b"", item.content_type
+        image, content_type, most = item.image or b"", item.content_type, MAX_IMAGE_BYTES
         if item.url is not None and item.url[:5].lower() == "data:":
             image = decode_base64(item.url)
         elif item.url is not None:
             with log.timed("fetch_ms"):
                 fetching = deadline.within(min(FETCH_SECONDS, deadline.left() / 2))
-                fetched = (
-                    fetch_object(item.url, fetching)
-                    if item.url.startswith(SCHEME)
-                    else fetch_image(item.url, self._policy, fetching)
-                )
+                if item.url.startswith(SCHEME):
+                    most = MAX_STORED_BYTES if self._uploads else MAX_IMAGE_BYTES
+                    fetched = fetch_object(item.url, fetching, most)
+                else:
+                    fetched = fetch_image(item.url, self._policy, fetching)
             image, content_type = fetched.body, fetched.content_type
             log.set(host=fetched.host)
         log.set(bytes=len(image))
-        actual_type = check_image(image, content_type)
+        actual_type = check_image(image, content_type, most)
         with log.timed(self._model.log_field):
             return self._model.predict(image, actual_type, asked.top_k, deadline, log.request_id, explain=asked.explain)
 

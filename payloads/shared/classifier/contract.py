@@ -41,6 +41,9 @@ OPEN_TYPES = ("", "image/jpg", "image/*", "application/x-image", *OCTET_STREAMS)
 # Lambda accepts events of 6 MiB. A binary body is base64 in the event (4/3 of its size), which leaves 4.5 MiB less the
 # event's own fields. 4 MiB leaves room for these fields in every form of request.
 MAX_IMAGE_BYTES = 4 * 1024 * 1024
+# An image that the endpoint gets from a batch transform job or from an upload in S3. A phone's photographs have 2 to
+# 12 MB. A batch transform job may have 100 MB in all of its concurrent requests.
+MAX_STORED_BYTES = 20 * 1024 * 1024
 # Read from the image's header before the image is decoded. 50 megapixels are 150 MB of RGB.
 MAX_PIXELS = 50_000_000
 
@@ -58,15 +61,17 @@ CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 ERRORS = {
     "invalid_request": 400,  # no body, broken JSON, broken base64, fields missing or of the wrong type
     "invalid_top_k": 400,  # not a whole number from 1 to the number of classes
+    "unauthorized": 401,  # no API key, or a wrong one, if the address needs one
     "not_found": 404,  # a path other than /
     "method_not_allowed": 405,
-    "image_too_large": 413,  # more than MAX_IMAGE_BYTES
+    "image_too_large": 413,  # more than MAX_IMAGE_BYTES, or MAX_STORED_BYTES
     "unsupported_media_type": 415,  # declared as something other than MEDIA_TYPES
     "undecodable_image": 422,  # the bytes are not an image or cannot be decoded, whatever the declared type
     "too_many_pixels": 422,  # more than MAX_PIXELS, or too many scans of the same pixels
     "url_not_allowed": 422,  # a scheme, port, credentials or address that is not allowed
     "url_unreachable": 422,  # unknown name, refused connection, or a status other than 200
     "throttled": 429,  # the endpoint has too many requests; the answer has Retry-After
+    "too_many_requests": 429,  # one caller has asked too often; the answer has Retry-After
     "internal_error": 500,  # a bug in the function
     "model_failed": 502,  # the endpoint answered with a failure, or with an answer that is not valid
     "endpoint_unavailable": 502,  # no endpoint, no permission to call it, or no connection to it
@@ -77,10 +82,12 @@ ERRORS = {
 
 
 class ApiError(Exception):
-    """A failure that the caller gets as an answer. `code` is one of ERRORS and determines `status`."""
+    """A failure that the caller gets as an answer. `code` is one of ERRORS and determines `status`. `retry_after` is
+    how many seconds the caller should wait, if that is known."""
 
-    def __init__(self, code: str, message: str):
+    def __init__(self, code: str, message: str, retry_after: int | None = None):
         super().__init__(message)
+        self.retry_after = retry_after
         self.code = code
         self.status = ERRORS[code]
         self.message = message
@@ -119,19 +126,17 @@ def check_declared_type(content_type: str | None) -> None:
         raise ApiError("unsupported_media_type", f"{declared} is not accepted; send {ACCEPTED}.")
 
 
-def check_image(data: bytes, content_type: str | None = None) -> str:
+def check_image(data: bytes, content_type: str | None = None, most: int = MAX_IMAGE_BYTES) -> str:
     """The media type of `data` by its bytes. A PNG that is declared as a JPEG is a PNG.
 
-    Raises ApiError: 400 if `data` is empty, 413 if it is too large, 415 if the declared type is not supported, 422 if
-    the bytes are not. Nothing is decoded.
+    Raises ApiError: 400 if `data` is empty, 413 if it has more than `most` bytes, 415 if the declared type is not
+    supported, 422 if the bytes are not. Nothing is decoded.
     """
     check_declared_type(content_type)
     if not data:
         raise ApiError("invalid_request", "The request has no image.")
-    if len(data) > MAX_IMAGE_BYTES:
-        raise ApiError(
-            "image_too_large", f"The image has {len(data):,} bytes; at most {MAX_IMAGE_BYTES:,} are accepted."
-        )
+    if len(data) > most:
+        raise ApiError("image_too_large", f"The image has {len(data):,} bytes; at most {most:,} are accepted.")
     actual = sniff(data)
     if actual is None:
         raise ApiError("undecodable_image", f"The bytes are not a supported image; send {ACCEPTED}.")

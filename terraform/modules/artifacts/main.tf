@@ -126,6 +126,24 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
     }
   }
 
+  # Photographs that the function was asked about (predictor.uploads). S3 deletes the old version a day later too.
+  rule {
+    id     = "uploads"
+    status = "Enabled"
+
+    filter {
+      prefix = "uploads/"
+    }
+
+    expiration {
+      days = 1
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
   # The rule on superseded versions needs versioning.
   depends_on = [aws_s3_bucket_versioning.artifacts]
 }

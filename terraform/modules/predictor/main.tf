@@ -17,6 +17,15 @@ locals {
   )
 }
 
+locals {
+  # What limits the callers, if anything does.
+  callers = merge(
+    var.uploads == null ? {} : { UPLOADS = "s3://${var.uploads.bucket}/uploads/" },
+    var.requests_a_minute == null ? {} : { REQUESTS_A_MINUTE = tostring(var.requests_a_minute) },
+    var.auth_type == "KEY" ? { API_KEY_SHA256 = var.api_key_sha256 } : {},
+  )
+}
+
 resource "aws_lambda_function" "predictor" {
   # checkov:skip=CKV_AWS_116: the function is called synchronously, so the caller gets every error
   # checkov:skip=CKV_AWS_272: the archive is reproducible and Terraform compares its hash; a signing profile would be one more resource
@@ -55,7 +64,7 @@ resource "aws_lambda_function" "predictor" {
   }
 
   environment {
-    variables = merge(local.model, {
+    variables = merge(local.model, local.callers, {
       URL_ALLOW_HTTP     = tostring(var.url_allow_http)
       URL_ALLOW_NETWORKS = join(",", var.url_allow_networks)
       LOG_LEVEL          = var.log_level

@@ -45,6 +45,18 @@ resource "aws_iam_role_policy" "predictor" {
         Action   = ["kms:Decrypt"]
         Resource = [statement.Resource]
       }],
+      [for uploads in var.uploads[*] : {
+        Sid      = "WriteAndReadUploads"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject", "s3:GetObject"]
+        Resource = ["${uploads.arn}/uploads/*"]
+      }],
+      [for statement in flatten(var.uploads[*].key_statements) : {
+        Sid      = "UseTheKeyOfUploads"
+        Effect   = "Allow"
+        Action   = statement.Action
+        Resource = [statement.Resource]
+      }],
       [{
         Sid      = "WriteLogs"
         Effect   = "Allow"

@@ -1,10 +1,14 @@
-# The function URL. With AWS_IAM a caller's own policy must allow both lambda:InvokeFunctionUrl and
-# lambda:InvokeFunction; with NONE the function's policy must allow both to everybody.
+# The function URL. With KEY the function itself checks the key, and AWS lets everybody call the URL. With AWS_IAM a caller's own policy must allow both lambda:InvokeFunctionUrl and
+# lambda:InvokeFunction; with KEY and NONE the function's policy must allow both to everybody.
+
+locals {
+  public = var.auth_type != "AWS_IAM"
+}
 
 resource "aws_lambda_function_url" "live" {
   function_name      = aws_lambda_alias.live.function_name
   qualifier          = aws_lambda_alias.live.name
-  authorization_type = var.auth_type
+  authorization_type = local.public ? "NONE" : "AWS_IAM"
 
   dynamic "cors" {
     for_each = length(var.allowed_origins) > 0 ? [var.allowed_origins] : []
@@ -12,15 +16,15 @@ resource "aws_lambda_function_url" "live" {
     content {
       allow_origins = cors.value
       allow_methods = ["GET", "POST"]
-      # The last three hold the signature of a signed request.
-      allow_headers = ["content-type", "authorization", "x-amz-date", "x-amz-security-token"]
+      # The last three have the signature of a signed request.
+      allow_headers = ["content-type", "x-api-key", "authorization", "x-amz-date", "x-amz-security-token"]
       max_age       = 3600
     }
   }
 }
 
 resource "aws_lambda_permission" "public_url" {
-  count = var.auth_type == "NONE" ? 1 : 0
+  count = local.public ? 1 : 0
 
   statement_id           = "PublicFunctionUrl"
   function_name          = aws_lambda_alias.live.function_name
@@ -34,7 +38,7 @@ resource "aws_lambda_permission" "public_url" {
 # restriction everybody could call the function's API. aws_lambda_permission supports it from provider 6.29 on, and
 # CloudFormation supports it with every provider.
 resource "aws_cloudformation_stack" "public_invoke" {
-  count = var.auth_type == "NONE" ? 1 : 0
+  count = local.public ? 1 : 0
 
   name = "${local.function}-public-invoke"
 

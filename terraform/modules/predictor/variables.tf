@@ -138,13 +138,48 @@ variable "scaling" {
 }
 
 variable "auth_type" {
-  description = "Who may call the function URL."
+  description = "Who may call the function URL: AWS_IAM, KEY or NONE."
   type        = string
 
   validation {
-    condition     = contains(["AWS_IAM", "NONE"], var.auth_type)
-    error_message = "The authentication of the function URL must be AWS_IAM (signed requests of callers with permission) or NONE (everybody)."
+    condition     = contains(["AWS_IAM", "KEY", "NONE"], var.auth_type)
+    error_message = "The authentication of the function URL must be AWS_IAM (signed requests of callers with permission), KEY (an API key) or NONE (everybody)."
   }
+}
+
+variable "api_key_sha256" {
+  description = "The SHA-256 of the API key in hexadecimal digits, for auth_type KEY. The key itself is not in Terraform."
+  type        = string
+  default     = null
+  nullable    = true
+
+  validation {
+    condition     = var.auth_type == "KEY" ? can(regex("^[0-9a-f]{64}$", var.api_key_sha256)) : true
+    error_message = "With auth_type KEY the function needs the SHA-256 of the key: 64 hexadecimal digits in api_key_sha256. `make apply` makes the key and gives its hash."
+  }
+}
+
+variable "requests_a_minute" {
+  description = "The POST requests that each caller may send in a minute to one environment of the function. Null sets no limit."
+  type        = number
+  default     = null
+  nullable    = true
+
+  validation {
+    condition     = var.requests_a_minute == null || try(var.requests_a_minute >= 1 && floor(var.requests_a_minute) == var.requests_a_minute, false)
+    error_message = "The requests a minute must be a whole number from 1. Null sets no limit."
+  }
+}
+
+variable "uploads" {
+  description = "Access to the bucket whose prefix uploads/ takes photographs that are larger than a request may be. The function gives out addresses for them. Null takes none."
+  type = object({
+    bucket         = string
+    arn            = string
+    key_statements = list(object({ Sid = string, Effect = string, Action = list(string), Resource = string }))
+  })
+  default  = null
+  nullable = true
 }
 
 variable "allowed_origins" {

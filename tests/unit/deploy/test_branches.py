@@ -42,6 +42,7 @@ REASONS = {
     "deploy/commands/status.py: image_lines": "on AWS no image has a replacement",
     "deploy/commands/status.py: chaos_lines": "AWS makes no faults on demand",
     "deploy/load/requests.py: questions": "the same, for the connections of a load test",
+    "deploy/api_key.py: command": "the shell of a rehearsal must name the local AWS and its keys",
     "deploy/function.py: curl_line": "the keys of the local AWS are known; the caller's AWS keys are in the shell",
     "deploy/function.py: credentials_hint": "the hint how a shell gets the caller's keys",
 }

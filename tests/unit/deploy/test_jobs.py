@@ -40,7 +40,7 @@ def test_the_log_streams_of_another_stack_stay(account):
     logs.create_log_group(logGroupName="/aws/sagemaker/TrainingJobs")
     for name in ("pawprint-train-20261129-100000/algo-1-1", "pawprint-dev-train-20261129-100000/algo-1-1"):
         logs.create_log_stream(logGroupName="/aws/sagemaker/TrainingJobs", logStreamName=name)
-    jobs.delete_log_streams(account.deployment)
+    jobs.delete_log_streams(account.deployment, account.deployment.training_log_group)
     streams = logs.describe_log_streams(logGroupName="/aws/sagemaker/TrainingJobs")["logStreams"]
     assert [each["logStreamName"] for each in streams] == ["pawprint-dev-train-20261129-100000/algo-1-1"]
     logs.delete_log_group(logGroupName="/aws/sagemaker/TrainingJobs")

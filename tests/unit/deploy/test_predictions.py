@@ -1,4 +1,4 @@
-"""`make predict` for many images: a line of CSV for each, in order, whatever happens to one of them."""
+"""`make predict` for many images: a line for each, in order, whatever happens to one of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Function(ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
-        self.busy, self.queries, self.lock = 0, set(), threading.Lock()
+        self.busy, self.code, self.queries, self.lock = 0, "throttled", set(), threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -35,7 +35,7 @@ class Function(ThreadingHTTPServer):
             self.queries.add(query)
             self.busy -= 1
             if self.busy >= 0:
-                return 429, {"error": {"code": "throttled", "message": "busy"}}
+                return 429, {"error": {"code": self.code, "message": "busy"}}
         if body == "bad":
             return 422, {"error": {"code": "undecodable_image", "message": "It is not an image."}}
         trust = {"known": False, "distance": 1.5} if body == "chair" else {}
@@ -81,16 +81,22 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def lines(function: Function, account, wanted: str, top_k: int | None = None) -> tuple[int, list[dict]]:
-    deployment = account.deployed(function_url=function.url)
-    found, out = predictions.find(deployment, wanted), io.StringIO()
-    assert found is not None
-    failures = predictions.write(deployment, found, top_k, out, pause=0)
-    return failures, list(csv.DictReader(io.StringIO(out.getvalue())))
+@pytest.fixture
+def lines(function: Function, account, tmp_path: Path):
+    """Classify what is wanted; give the number of failures and the lines of the CSV."""
+
+    def run(wanted: str, top_k: int | None = None) -> tuple[int, list[dict]]:
+        deployment, out = account.deployed(function_url=function.url), tmp_path / "answers.csv"
+        found = predictions.find(deployment, wanted, one_too=True)
+        assert found is not None
+        failures = predictions.answer(deployment, found, top_k, out, pause=0)
+        return failures, list(csv.DictReader(io.StringIO(out.read_text())))
+
+    return run
 
 
-def test_the_images_of_a_folder_are_classified_in_order(function, account, folder):
-    failures, rows = lines(function, account, str(folder))
+def test_the_images_of_a_folder_are_classified_in_order(lines, function, folder):
+    failures, rows = lines(str(folder))
     assert failures == 0
     assert [(Path(row["image"]).name, row["label"], row["probability"], row["error"]) for row in rows] == [
         ("a.jpg", "cat", "0.7500", ""),
@@ -100,12 +106,47 @@ def test_the_images_of_a_folder_are_classified_in_order(function, account, folde
     assert function.queries == {"/?top_k=1"}
 
 
-def test_a_pattern_takes_every_file_that_it_names(function, account, folder):
-    assert [row["label"] for row in lines(function, account, f"{folder}/*.[jt]*")[1]] == ["cat", "n"]
+def test_a_single_file_has_a_csv_too(lines, folder):
+    assert [row["label"] for row in lines(f"{folder}/more/c.png")[1]] == ["owl"]
 
 
-def test_more_labels_have_their_own_columns(function, account, folder):
-    assert lines(function, account, f"{folder}/a.*", top_k=2)[1][0] | {"image": ""} == {
+def test_files_that_fail_and_files_that_are_not_sent_are_named_and_counted(lines, folder, capsys):
+    (folder / "b.JPG").write_text("bad")
+    failures, _ = lines(str(folder))
+    said = capsys.readouterr().err
+    assert failures == 1
+    assert "2 of 3 images have an answer" in said
+    assert "b.JPG: It is not an image." in said
+    assert "images: 1 .txt" in said
+
+
+def test_a_table_has_the_names_after_their_common_folder(function, account, folder):
+    deployment = account.deployed(function_url=function.url)
+    found = predictions.find(deployment, str(folder))
+    answers = list(predictions.classify(deployment, found, 2, pause=0))
+    shown = predictions.table(answers, 2)
+    assert [list(column.cells) for column in shown.columns] == [
+        ["a.jpg", "b.JPG", "more/c.png"],
+        ["cat", "dog", "owl"],
+        ["0.7500"] * 3,
+        ["other"] * 3,
+        ["0.2500"] * 3,
+    ]
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_first_request(function, account, folder, tmp_path):
+    deployment = account.deployed(function_url=function.url)
+    with pytest.raises(Failure, match="cannot be written"):
+        predictions.answer(deployment, predictions.find(deployment, str(folder)), 1, tmp_path / "no" / "a.csv")
+    assert not function.queries
+
+
+def test_a_pattern_takes_every_file_that_it_names(lines, folder):
+    assert [row["label"] for row in lines(f"{folder}/*.[jt]*")[1]] == ["cat", "n"]
+
+
+def test_more_labels_have_their_own_columns(lines, folder):
+    assert lines(f"{folder}/a.*", top_k=2)[1][0] | {"image": ""} == {
         "image": "",
         "label": "cat",
         "probability": "0.7500",
@@ -117,32 +158,37 @@ def test_more_labels_have_their_own_columns(function, account, folder):
     }
 
 
-def test_what_is_not_one_of_the_classes_is_marked_and_counted(function, account, folder, capsys):
+def test_what_is_not_one_of_the_classes_is_marked_and_counted(lines, folder, capsys):
     (folder / "b.JPG").write_text("chair")
-    failures, rows = lines(function, account, str(folder))
+    failures, rows = lines(str(folder))
     assert failures == 0
     assert [(row["known"], row["distance"]) for row in rows] == [("", ""), ("no", "1.500"), ("", "")]
     assert "1 of 3 images are not one of the classes" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_file_that_fails_has_its_error_and_the_others_their_labels(function, account, folder):
+def test_a_file_that_fails_has_its_error_and_the_others_their_labels(lines, folder):
     (folder / "b.JPG").write_text("bad")
-    failures, rows = lines(function, account, str(folder))
+    failures, rows = lines(str(folder))
     assert failures == 1
     assert [row["label"] or row["error"] for row in rows] == ["cat", "It is not an image.", "owl"]
 
 
-def test_a_busy_endpoint_is_asked_again(function, account, folder):
+def test_a_busy_endpoint_is_asked_again(lines, function, folder):
     function.busy = 4
-    assert [row["label"] for row in lines(function, account, str(folder))[1]] == ["cat", "dog", "owl"]
+    assert [row["label"] for row in lines(str(folder))[1]] == ["cat", "dog", "owl"]
 
 
-def test_images_in_s3_are_read_by_prefix_and_by_key(function, account, folder):
+def test_a_limit_of_each_caller_is_waited_for(lines, function, folder):
+    function.busy, function.code = 40, "too_many_requests"  # more than the tries of all images together
+    assert [row["label"] for row in lines(str(folder))[1]] == ["cat", "dog", "owl"]
+
+
+def test_images_in_s3_are_read_by_prefix_and_by_key(lines, account, folder):
     for name in ("a.jpg", "notes.txt", "more/c.png"):
         account.client("s3").upload_file(str(folder / name), "pawprint-test", f"in/{name}")
     account.client("s3").put_object(Bucket="pawprint-test", Key="in-other/a.jpg", Body=b"x")
-    assert [row["label"] for row in lines(function, account, "s3://pawprint-test/in")[1]] == ["cat", "owl"]
-    assert [row["label"] for row in lines(function, account, "s3://pawprint-test/in/notes.txt")[1]] == ["n"]
+    assert [row["label"] for row in lines("s3://pawprint-test/in")[1]] == ["cat", "owl"]
+    assert [row["label"] for row in lines("s3://pawprint-test/in/notes.txt")[1]] == ["n"]
 
 
 @pytest.mark.parametrize("wanted", ["nothing/*.jpg", "s3://pawprint-test/nothing/", "s3://no-such-bucket-here/"])

@@ -143,6 +143,46 @@ class SageMaker:
 
         return self.until(described, f"{name} ends")
 
+    # --- transform jobs ---
+
+    def transform(self, code: str, objects: dict[str, bytes | str], **request: Any) -> str:
+        """Start a transform job of a model with this code over objects below `in/`; `request` replaces parts."""
+        name = unique("transform")
+        url = self.put(f"models/{name}.tar.gz", tar_gz({"code/inference.py": code}))
+        container = {"Image": "serving:1", "ModelDataUrl": url}
+        role = request.pop("role", ROLE)
+        self.api.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=role)
+        for key, body in objects.items():
+            self.put(f"in/{name}/{key}", body)
+        source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{self.bucket}/in/{name}/"}
+        parts = {
+            "ModelName": name,
+            "TransformInput": {"DataSource": {"S3DataSource": source}, "ContentType": "text/plain"},
+            "TransformOutput": {"S3OutputPath": f"s3://{self.bucket}/out/{name}"},
+            "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        }
+        for member, value in request.items():
+            parts[member] = {**parts[member], **value} if isinstance(parts.get(member), dict) else value
+        self.api.create_transform_job(TransformJobName=name, **parts)
+        return name
+
+    def transformed(self, name: str) -> dict[str, Any]:
+        """The transform job's description once it has ended."""
+
+        def described() -> dict[str, Any] | None:
+            found = self.api.describe_transform_job(TransformJobName=name)
+            return found if found["TransformJobStatus"] not in ("InProgress", "Stopping") else None
+
+        return self.until(described, f"{name} ends")
+
+    def outputs(self, name: str) -> dict[str, str]:
+        """The outputs of a transform job, by their names below its output path."""
+        s3, prefix = self.server.client("s3"), f"out/{name}/"
+        keys = [each["Key"] for each in s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])]
+        return {
+            key.removeprefix(prefix): s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode() for key in keys
+        }
+
     def log(self, group: str, prefix: str) -> list[str]:
         """All lines of the group's streams whose names begin with `prefix`; none if the group does not exist yet."""
         logs = self.server.client("logs")

@@ -40,7 +40,7 @@ def fake_endpoint(serve, monkeypatch) -> FakeEndpoint:
     fake = FakeEndpoint()
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        body = handler.rfile.read(int(handler.headers["content-length"]))
+        body = handler.rfile.read(int(handler.headers["content-length"] or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         fake.received.append(Received(handler.path, headers, body))
         respond(handler, *fake.reply(fake.received[-1]))

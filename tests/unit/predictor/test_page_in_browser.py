@@ -1,5 +1,6 @@
 """The page in a real browser: choosing and dropping photos, answers as bars, the keyboard, a phone, and failures."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import browser as chromium
 import pytest
+from classifier.contract import MAX_IMAGE_BYTES
 from PIL import Image
+from predictor.callers import KeyCheck
 from predictor_support import Context, Server, respond
 
 from deploy.function import Signer
@@ -114,15 +117,34 @@ def test_a_dropped_photo_is_answered_and_the_next_one_takes_its_place(open_page,
     assert "other.png" in page.js("document.querySelector('#command').textContent")
 
 
-def test_a_large_photo_is_scaled_down_before_it_is_sent(open_page, tmp_path, fake_endpoint):
-    large = tmp_path / "large.png"
-    Image.effect_noise((2000, 1500), 80).convert("RGB").save(large)
-    assert large.stat().st_size > 1 << 20
+def test_a_phones_photo_is_scaled_down_and_upright_before_it_is_sent(open_page, tmp_path, fake_endpoint):
+    """12 megapixels in the sensor's orientation, red at its left. Upright (EXIF 6), red is at the top."""
+    sensor = Image.effect_noise((4032, 3024), 120).convert("RGB")
+    sensor.paste((200, 20, 20), (0, 0, 1500, 3024))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    original = tmp_path / "IMG_0001.jpg"
+    sensor.save(original, quality=95, exif=exif)
+    assert original.stat().st_size > MAX_IMAGE_BYTES
     page = open_page()
-    page.drop(large, "#drop")
+    page.drop(original, "#drop")
     answered(page)
     sent = Image.open(io.BytesIO(fake_endpoint.received[-1].body))
-    assert (sent.format, sent.size) == ("JPEG", (1024, 768))
+    assert (sent.format, sent.size, sent.getexif().get(0x0112, 1)) == ("JPEG", (768, 1024), 1)
+    assert sent.getpixel((384, 20))[0] > 150 > sent.getpixel((384, 20))[1]
+    assert max(sent.getpixel((384, 1000))) - min(sent.getpixel((384, 1000))) < 60, "the noise is grey"
+
+
+def test_an_address_with_a_key_asks_for_it_once(open_page, photo, predictor, fake_endpoint):
+    predictor._key = KeyCheck(hashlib.sha256(b"secret").hexdigest())
+    page = open_page()
+    page.expected = 1  # the browser itself logs the 401
+    page.js("window.prompt = () => 'secret'")
+    page.drop(photo, "#drop")
+    answered(page)
+    page.js("window.prompt = () => null")
+    page.drop(photo, "footer")
+    chromium.until(lambda: len(fake_endpoint.received) == 2, "the second picture has an answer without a question")
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])

@@ -33,6 +33,10 @@ def test_networks_and_http_are_read_from_the_environment(handler):
         ("URL_ALLOW_NETWORKS", "10.0.0.0/8,intranet"),
         ("URL_ALLOW_NETWORKS", "10.0.0.1/8"),
         ("LOG_LEVEL", "loud"),
+        ("API_KEY_SHA256", "the-key-itself"),
+        ("REQUESTS_A_MINUTE", "0"),
+        ("REQUESTS_A_MINUTE", "many"),
+        ("UPLOADS", "bucket/uploads/"),
     ],
 )
 def test_a_wrong_value_fails_the_start_and_is_named(handler, name, value):

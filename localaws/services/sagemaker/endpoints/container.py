@@ -123,13 +123,23 @@ def unpack_model(variant: Variant, folder: Path, region: str) -> None:
         archive.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class LogPlace:
+    """Where the lines of containers go: to the stream `variant/instance` with a suffix. `owner` is what they are of."""
+
+    group: str
+    suffix: str = ""
+    owner: str = "endpoint"
+
+
 class HostingInstance:
     """A container that serves the model in `folder/model`, and the requests it is answering.
 
     `healthy`, `in_flight` and `failed_pings` are kept by its fleet.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, place: LogPlace | None = None):
+        self._place = place
         self.id = "i-" + secrets.token_hex(8)
         self.log = folder / f"{self.id}.log"
         self.child: Child | None = None
@@ -152,9 +162,10 @@ class HostingInstance:
         ImageError is one)."""
         began = time.monotonic()
         chosen = images.environment(variant.image)
-        group, stream = f"/aws/sagemaker/Endpoints/{endpoint}", f"{variant.name}/{self.id}"
+        place = self._place or LogPlace(f"/aws/sagemaker/Endpoints/{endpoint}")
         role = variant.role(region)
-        follower = logs.Follower(self.log, group, stream, region, role=role)
+        stream = f"{variant.name}/{self.id}{place.suffix}"
+        follower = logs.Follower(self.log, place.group, stream, region, role=role)
 
         def on_exit(returncode: int) -> None:
             follower.finish()
@@ -178,7 +189,7 @@ class HostingInstance:
             argv += ["--framework", "pytorch"]
         with self.log.open("a") as log:
             log.write(f"This container runs with {chosen.description}.\n")
-        owner = f"endpoint {endpoint}/{variant.name}"
+        owner = f"{place.owner} {endpoint}/{variant.name}"
         try:
             self.child = context().supervisor.spawn(
                 owner, argv, env=environment, cwd=model, log=self.log, on_exit=on_exit

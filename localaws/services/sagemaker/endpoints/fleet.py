@@ -16,7 +16,13 @@ from collections.abc import Callable, Generator
 
 from localaws import logs
 from localaws.context import context
-from localaws.services.sagemaker.endpoints.container import HostingError, HostingInstance, Variant, unpack_model
+from localaws.services.sagemaker.endpoints.container import (
+    HostingError,
+    HostingInstance,
+    LogPlace,
+    Variant,
+    unpack_model,
+)
 
 HEALTHY_SECONDS = 240  # LOCALAWS_HEALTHY_SECONDS is for machines that are much slower than an instance
 INVOCATION_SECONDS = 60
@@ -45,7 +51,16 @@ def unhealthy_reason(variant: Variant, said: str | None) -> str:
 class InstanceFleet:
     """The instances of one variant of one deployment of an endpoint."""
 
-    def __init__(self, endpoint: str, region: str, variant: Variant, changed: Callable[[], None], config: str = ""):
+    def __init__(
+        self,
+        endpoint: str,
+        region: str,
+        variant: Variant,
+        changed: Callable[[], None],
+        config: str = "",
+        place: LogPlace | None = None,
+    ):
+        self._place = place
         self.variant = variant
         self.config = config  # the endpoint configuration's name, a dimension of its metrics
         self.desired = variant.count
@@ -153,7 +168,7 @@ class InstanceFleet:
 
     def _launch(self, delay: float) -> None:
         """Start one more instance after `delay` seconds, if by then one more is wanted."""
-        instance = HostingInstance(self._directory)
+        instance = HostingInstance(self._directory, self._place)
         with self._condition:
             if self._condition.wait_for(lambda: self._ending, timeout=delay) or len(self._instances) >= self.desired:
                 return
