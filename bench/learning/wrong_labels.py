@@ -8,7 +8,7 @@ from classifier.learning.features import Features
 from classifier.learning.regularised import validate
 
 SHARE = 0.05
-DRAWS = 5
+DRAWS = 3
 
 
 def measure(train: Features, classes: int) -> dict:

@@ -32,7 +32,7 @@ from classifier.network.runtime import ov
 from classifier.network.saving import Clock
 from classifier.settings import Settings
 
-FEW = 20  # training images per class, in the mean: up to here the regularised head is better (docs/DATA.md)
+FEW = 20  # training images per class, in the mean: up to here a head needs no validation images (docs/DATA.md)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ WIDTH = len(MEASURES) + SIDE * SIDE * 3  # of one image's look
 
 
 def look(pixels: np.ndarray) -> np.ndarray:
-    """MEASURES and a thumbnail of a decoded image, float32 [WIDTH]. It takes about a third of a millisecond.
+    """MEASURES and a thumbnail of a decoded image, float32 [WIDTH].
 
     Brightness and contrast are the mean and the deviation of the grey values, 0 to 255. Sharpness is the variance of
     the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", 2000).
