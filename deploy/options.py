@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Container
+from pathlib import Path
 
 from classifier.settings import HYPERPARAMETERS, boolean, several, units, whole_number
 
-from deploy import console
+from deploy import console, weights
 
 # SageMaker's and SSM's own limits: MaxRuntimeInSeconds is at most 28 days, and a command runs for at most 48 hours.
 MOST_MINUTES_SAGEMAKER = 28 * 24 * 60
@@ -64,6 +65,7 @@ def check_training(parser: argparse.ArgumentParser, arguments: argparse.Namespac
     refuse_others(parser, arguments, "run")
     refuse_others(parser, arguments, "resume")
     require_networks(parser, arguments)
+    weights.check(parser, arguments)
 
 
 def tuning() -> argparse.Namespace:
@@ -85,6 +87,7 @@ def tuning() -> argparse.Namespace:
     arguments = parser.parse_args()
     refuse_others(parser, arguments, "run")
     require_networks(parser, arguments)
+    weights.check(parser, arguments)
     return arguments
 
 
@@ -98,6 +101,7 @@ def training_on_ec2() -> argparse.Namespace:
     arguments = parser.parse_args()
     refuse_others(parser, arguments, "run")
     require_networks(parser, arguments)
+    weights.check(parser, arguments)
     return arguments
 
 
@@ -117,6 +121,11 @@ def add_run(parser: argparse.ArgumentParser, most_minutes: int, several_of: Cont
             if each.name in several_of:
                 check, text = several(each.check), f"{each.help}; several values separated by commas"
             parser.add_argument(option, dest=each.key, type=check, help=text)
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="your own weights of the network ARCH: a state dict, .safetensors, .pth or .pt",
+    )
     parser.add_argument(
         "--max-minutes", type=whole_number(1, most_minutes), default=120, help="time limit of one run (%(default)s)"
     )

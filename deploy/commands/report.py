@@ -14,9 +14,12 @@ def main() -> None:
     wanted = parser.parse_args().run
     deployment = Stack(environment.current()).require_deployment()
     run = runs.find(deployment, wanted, ARCHIVE)
-    path = fetch(deployment, run)
+    path, listing = fetch(deployment, run)
     opened = "" if open_in_browser(path.as_uri()) else ": open it in a browser"
     console.done(f"The report of {run}{opened}\n  {path}")
+    if listing:
+        again = console.make(f"data DATA={listing} NAME=…")
+        console.out.print(f"  Its list of photographs, the doubtful ones first: {listing}\n  Corrected: {again}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from classifier import prices
 
-from deploy import console, datasets, options
+from deploy import console, datasets, options, weights
 from deploy.build.upload import upload
 from deploy.console import Failure
 from deploy.deployment import Deployment
@@ -33,6 +33,7 @@ def script(
         "--dataset": dataset.uri,
         "--serving": payloads["inference"],
         "--output": f"s3://{deployment.artifacts_bucket}/models/{run}/output/",
+        "--weights": ",".join(weights.upload(deployment, arguments)) or None,
         "--threads": arguments.threads,
         "--workers": arguments.workers,
         "--instance-type": deployment.ec2_instance_type,

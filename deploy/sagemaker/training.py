@@ -10,7 +10,7 @@ import argparse
 
 from classifier import prices
 
-from deploy import console, datasets, options
+from deploy import console, datasets, options, weights
 from deploy.build.upload import upload
 from deploy.console import Failure
 from deploy.costs import expected
@@ -21,7 +21,10 @@ SPLITS = ("train", "valid", "test")
 # Instance types that may have several GPUs. torchrun starts one process per GPU.
 GPU_FAMILIES = ("ml.g", "ml.p")
 # The training program prints metrics in one form: `epoch=3 train_loss=0.1234 …`.
-METRICS = ("train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
+METRICS = (
+    "train_loss", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy", "test_accuracy_low",
+    "test_accuracy_high",
+)  # fmt: skip
 
 
 def program(deployment: Deployment, payloads: dict, job: str) -> dict[str, str]:
@@ -49,13 +52,16 @@ def definition(
         given = deployment.outputs.get(output)
         return {argument: given} if given else {}
 
-    price = prices.given_price()  # for the reports
+    price = prices.given_price()
+    for_reports = {"DATASET_URI": dataset.uri} | ({prices.OVERRIDE: str(price)} if price is not None else {})
+    own_weights = weights.upload(deployment, arguments)
     return {
-        **({"environment": {prices.OVERRIDE: str(price)}} if price is not None else {}),
+        "environment": for_reports,
         "role_arn": deployment.training_role_arn,
         "input_data_config": [
             *(channel(split, f"{dataset.uri}/{split}/") for split in SPLITS),
             channel("serving", payloads["inference"]),
+            *([channel("weights", own_weights[0].rpartition("/")[0] + "/")] if own_weights else []),
         ],
         "output_data_config": shapes.OutputDataConfig(
             s3_output_path=f"s3://{deployment.artifacts_bucket}/models", **key("kms_key_id", "kms_key_arn")
@@ -137,7 +143,7 @@ def summary(job: dict) -> str:
     if "test_accuracy" not in metrics:
         raise Failure(f"The training job {name} has no test_accuracy in its log.")
     return (
-        f"{name}: test accuracy {metrics['test_accuracy']:.4f}, "
+        f"{name}: test accuracy {metrics['test_accuracy']:.4f}{_interval(metrics)}, "
         f"validation accuracy {metrics.get('valid_accuracy', float('nan')):.4f}, "
         f"{job['TrainingTimeInSeconds']} s of training\n"
         f"  {job['ModelArtifacts']['S3ModelArtifacts']}\n"
@@ -145,6 +151,11 @@ def summary(job: dict) -> str:
         f"  Its report: {console.make(f'report JOB={name}')}\n"
         f"  Put it behind the URL: {console.make('promote')}"
     )
+
+
+def _interval(metrics: dict) -> str:
+    low, high = (metrics.get(f"test_accuracy_{end}") for end in ("low", "high"))  # jobs of older versions lack them
+    return "" if low is None or high is None else f" (95 % interval {low:.4f} to {high:.4f})"
 
 
 def cost(job: dict) -> str:

@@ -42,7 +42,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dataset", required=True, help="s3:// prefix of train/, valid/ and test/")
     parser.add_argument("--serving", required=True, help="s3:// address of the serving code, inference.tar.gz")
     parser.add_argument("--output", required=True, help="s3:// prefix for model.tar.gz and output.tar.gz")
-    parser.add_argument("--weights", help="s3:// address of a state dict of the backbone")
+    parser.add_argument("--weights", help="s3:// addresses of state dicts of backbones, with commas")
     parser.add_argument(
         "--home", type=Path, default=Path("opt/pawprint"), help="folder for runs and the cache (%(default)s)"
     )
@@ -65,7 +65,9 @@ def train(arguments: argparse.Namespace) -> None:
     housekeeping.prune(arguments.home)
     weights = None
     if arguments.weights:
-        weights = storage.fetch(arguments.weights, folder / "weights" / arguments.weights.rpartition("/")[2])
+        weights = folder / "weights"
+        for address in arguments.weights.split(","):
+            storage.fetch(address, weights / address.rpartition("/")[2])
     places = job.Places(
         splits=storage.fetch_dataset(arguments.dataset, folder / "data", arguments.home / "cache"),
         serving=storage.fetch(arguments.serving, folder / "inference.tar.gz"),
@@ -73,6 +75,7 @@ def train(arguments: argparse.Namespace) -> None:
         output=folder / "output",
         weights=weights,
         checkpoints=folder / "checkpoints",
+        origin=arguments.dataset,
     )
     machine = job.Machine(arguments.threads, arguments.workers, autotune=arguments.autotune)
     job.run(arguments.run, places, from_arguments(arguments), machine, job.TrainingInstances(arguments.instance_type))

@@ -55,6 +55,7 @@ def main() -> int:
         output=arguments.output_data_dir,
         weights=arguments.weights,
         checkpoints=arguments.checkpoint_dir,
+        origin=os.environ.get("DATASET_URI"),
     )
     processors = int(os.environ.get("SM_NUM_CPUS") or 0) or None
     machine = job.Machine(arguments.threads, arguments.workers, processors, arguments.autotune)

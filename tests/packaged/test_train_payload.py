@@ -68,10 +68,10 @@ def job(tmp_path, unpacked, squares, archives) -> Job:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, unpacked, squares, archives) -> tuple[Job, subprocess.CompletedProcess]:
-    """One complete job with all defaults, and its output."""
+    """One complete job with a head that is trained in steps, and its output."""
     job = Job(tmp_path_factory.mktemp("job"), unpacked["train"], squares, archives["inference"])
     (job.base / "checkpoints").mkdir()
-    return job, job.run()
+    return job, job.run("--head", "steps")
 
 
 def last_line(text: str) -> str:
@@ -147,14 +147,14 @@ def test_it_writes_nothing_to_the_users_home(trained):
 
 def test_other_settings_do_not_continue_from_that_checkpoint(trained):
     job, _ = trained
-    result = job.run("--lr", "0.5")
+    result = job.run("--lr", "0.5", "--head", "steps")
     assert result.returncode == 1
     assert re.match(r"TrainingError \(Exception\): .*another run: lr was None, is 0\.5", last_line(result.stderr))
 
 
 def test_a_stopped_job_ends_at_once_and_can_be_resumed(job):
     (job.base / "checkpoints").mkdir()
-    with job.start("--epochs", "10000", "--patience", "10000") as process:
+    with job.start("--head", "steps", "--epochs", "10000", "--patience", "10000") as process:
         for line in process.stdout:
             if line.startswith("epoch=2 "):
                 process.send_signal(signal.SIGTERM)
@@ -167,7 +167,7 @@ def test_a_stopped_job_ends_at_once_and_can_be_resumed(job):
 
     reached = len(torch.load(job.base / "checkpoints" / "checkpoint.pt", weights_only=True)["history"])
     assert reached >= 2
-    resumed = job.run("--epochs", str(reached + 2))
+    resumed = job.run("--head", "steps", "--epochs", str(reached + 2))
     assert resumed.returncode == 0, resumed.stderr
     assert f"resumed after epoch {reached}\n" in resumed.stdout
     assert [epoch["epoch"] for epoch in job.metrics["history"]] == list(range(1, reached + 3))
@@ -193,7 +193,7 @@ def test_another_network_in_full_with_weights_from_the_channel(job, tmp_path):
 def test_two_processes_write_the_results_of_one_and_only_one_prints(trained, job):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     result = subprocess.run(
-        [*launcher, "train.py"],
+        [*launcher, "train.py", "--head", "steps"],
         cwd=job.code,
         env=job.environment | {"OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -10,6 +10,7 @@ from classifier import artifact, prices
 from classifier.artifact import ArtifactError, ModelCard
 from classifier.dataset import checks
 from classifier.dataset.folders import Dataset, DatasetError, inspect_splits
+from classifier.examination import of_run
 from classifier.learning import distributed, references
 from classifier.learning.calibration import calibrated
 from classifier.learning.distributed import DistributedError, World
@@ -19,8 +20,9 @@ from classifier.machine.plan import Machine
 from classifier.network import graph, saving
 from classifier.network.graph import GraphError
 from classifier.network.model import ModelError, load_backbone
+from classifier.presets import trial
 from classifier.prices import PriceError
-from classifier.results import outputs, trusting
+from classifier.results import evaluation, outputs, trusting
 from classifier.results.outputs import TrainingInstances
 from classifier.settings import Settings
 from classifier.task import Task
@@ -46,7 +48,8 @@ class Places:
     serving: Path  # the archive of the serving code, or a folder with only that archive
     model: Path  # the folder for the artifact's files
     output: Path  # the folder for metrics.json and report.html
-    weights: Path | None = None  # weights of the backbone; None: the published ones
+    weights: Path | None = None  # weights of the backbone, a file or its folder; None: the published ones
+    origin: str | None = None  # the address of the splits, for the list of photographs, such as s3://bucket/datasets/x
     checkpoints: Path | None = None  # None: no checkpoints
 
 
@@ -86,12 +89,15 @@ def _run(
     for finding in findings:
         print(f"warning: {finding}", flush=True)
     data_sha256 = dataset.fingerprint(hashes)
+    settings, trials = trial.resolved(
+        settings, dataset, places.weights, machine, world, places.checkpoints, data_sha256
+    )
     checkpoint = _checkpoint(places.checkpoints, settings, data_sha256)
     if checkpoint and world.is_writer:
         checkpoint.load()  # fails now if the checkpoint is not usable, not after the features
     clock.lap("inspect")
 
-    backbone = load_backbone(settings.architecture, places.weights)
+    backbone = load_backbone(settings.architecture, places.weights, settings.resolution)
     task = Task(backbone, dataset, settings, machine, world, checkpoint, clock, memo=places.checkpoints)
     trained = task.learn()
     test = task.features(trained.network, dataset.splits["test"])
@@ -110,16 +116,28 @@ def _run(
     test_score = head.evaluate(test)
     trust = trusting.measure(raw.evaluate(test), test_score, test, temperature, known)
     clock.lap("test")
+    low, high = evaluation.interval(test_score.accuracy, len(test.targets))
     print(
         f"test_accuracy={test_score.accuracy:.4f} test_loss={test_score.loss:.4f} epochs={len(trained.history)}",
         flush=True,
     )
+    print(
+        f"95 % interval of the test accuracy, for {len(test.targets):,} images: "
+        f"test_accuracy_low={low:.4f} test_accuracy_high={high:.4f}",
+        flush=True,
+    )
+    examined = of_run.examine_run(dataset, hashes, trained, head, test, task.looks, settings.fine_tune)
+    print(f"examined {examined}", flush=True)
+    clock.lap("examine")
 
     metrics = {
         "test_accuracy": test_score.accuracy,
+        "test_accuracy_low": low,
+        "test_accuracy_high": high,
         "test_loss": test_score.loss,
         "valid_accuracy": valid_score.accuracy,
         "valid_loss": valid_score.loss,
+        **of_run.cross_validated(trained),
     }
     card = saving.model_card(name, backbone, dataset.classes, dataset.labels, metrics=metrics, data_sha256=data_sha256)
     card = replace(
@@ -147,6 +165,9 @@ def _run(
         task.machine,
         task.autotune,
         trust,
+        trials,
+        examined,
+        places.origin,
     )
     outputs.write(places.output, ended)
     print(f"{name} is trained: {clock}", flush=True)

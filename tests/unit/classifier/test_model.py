@@ -6,7 +6,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from classifier.network.model import Backbone, ModelError, load_backbone, load_classifier
+from classifier.network.model import Backbone, ModelError, load_backbone, load_classifier, packaged_weights
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
@@ -58,6 +58,39 @@ def test_weights_from_a_file_or_the_folder_of_a_channel(tmp_path, resnet18, form
     assert (backbone.size, backbone.width) == (224, 512)
     assert backbone.mean == pytest.approx([123.675, 116.28, 103.53])
     assert torch.equal(backbone.network.state_dict()["conv1.weight"], resnet18["conv1.weight"])
+
+
+@pytest.mark.parametrize(("architecture", "size"), [("efficientnet-lite1", 240), ("efficientnet-lite2", 260)])
+def test_larger_networks_come_with_weights_from_packages_at_their_resolution(architecture, size):
+    backbone, head = load_classifier(architecture)
+    assert (backbone.architecture, backbone.size, backbone.width) == (architecture, size, 1280)
+    assert head.weight.abs().max() > 0.2
+
+
+def test_a_network_works_at_another_resolution_or_the_size_is_refused():
+    backbone = load_backbone(resolution=160)
+    assert backbone.size == 160
+    assert backbone(image(160)).shape == (2, 1280)
+    for_one_size = nn.Sequential(nn.Flatten(1), nn.Linear(3 * 8 * 8, 4))
+    with pytest.raises(ModelError, match="of_8 takes no images of 16 pixels"):
+        Backbone("of_8", for_one_size, 16, [0.0] * 3, [1.0] * 3)
+
+
+def test_the_prefix_of_data_parallel_training_is_understood(tmp_path, resnet18):
+    save_file({f"module.{key}": value for key, value in resnet18.items()}, tmp_path / "own.safetensors")
+    backbone = load_backbone("resnet18", tmp_path / "own.safetensors")
+    assert torch.equal(backbone.network.state_dict()["conv1.weight"], resnet18["conv1.weight"])
+
+
+def test_a_folder_of_several_networks_gives_each_its_own_weights(tmp_path, resnet18):
+    """A preset's channel has the weights of two networks; the default network has those of its package."""
+    (tmp_path / "efficientnet-lite1.pth").write_bytes(packaged_weights("efficientnet-lite1").read_bytes())
+    (tmp_path / "efficientnet-lite2.pth").write_bytes(b"not read")
+    expected = load_backbone("efficientnet-lite1").network.state_dict()
+    found = load_backbone("efficientnet-lite1", tmp_path).network.state_dict()
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert load_backbone("efficientnet-lite0", tmp_path).architecture == "efficientnet-lite0"
+    fails("efficientnet-lite2", tmp_path, "cannot be read")
 
 
 def fails(architecture: str, weights: Path | None, *parts: str) -> None:

@@ -52,6 +52,7 @@ def content(labels: tuple[str, ...], predicted: list[int], targets: list[int], *
         ],
         "seconds": {"features": 20.0, "train": 10.0},
         "autotune": [],
+        "preset": [],
         "instance": {"type": "ml.m5.xlarge", "count": 2, "processes": 2},
         "machine": {"threads": 4, "workers": None},
         "hardware": {"processor": "a processor", "memory_gb": 16.0},

@@ -93,7 +93,7 @@ def test_an_error_in_the_report_does_not_fail_the_run(run, tmp_path, capsys):
 
     outputs.write(tmp_path / "output", run)
 
-    assert [path.name for path in (tmp_path / "output").iterdir()] == ["metrics.json"]
+    assert sorted(path.name for path in (tmp_path / "output").iterdir()) == ["data.csv", "metrics.json"]
     assert "Could not write report.html. The model and metrics.json are complete." in capsys.readouterr().err
 
 

@@ -33,7 +33,9 @@ while not (folder / "go").exists():
     time.sleep(0.02)
 sys.exit(int((folder / "go").read_text()))
 """
-ARGUMENTS = argparse.Namespace(max_minutes=60, threads=3, workers=None, epochs=2, arch=None, fine_tune=False)
+ARGUMENTS = argparse.Namespace(
+    max_minutes=60, threads=3, workers=None, epochs=2, arch=None, fine_tune=False, preset=None, weights=None
+)
 
 
 class Instance:

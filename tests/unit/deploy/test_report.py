@@ -41,7 +41,8 @@ def put(account, run: str, content: bytes) -> None:
 
 def fetch(account, wanted: str | None = None) -> Path:
     run = runs.find(account.deployment, wanted, reports.ARCHIVE)
-    return reports.fetch(account.deployment, run)
+    report, _ = reports.fetch(account.deployment, run)
+    return report
 
 
 def test_the_report_of_the_last_or_the_named_run_is_downloaded(account):

@@ -299,6 +299,17 @@ def test_a_job_without_them_is_in_the_network_of_sagemaker(stack, monkeypatch):
     assert not isinstance(given["output_data_config"].kms_key_id, str)
 
 
+def test_weights_are_a_channel_and_the_job_knows_the_address_of_its_photographs(stack, monkeypatch):
+    address = "s3://b/payloads/weights/0f/efficientnet-lite1.pth"
+    monkeypatch.setattr(tuning.training.weights, "upload", lambda deployment, arguments: [address])
+    given = tuning.training.definition(
+        stack.deployment, {"inference": "s3://b/i"}, stack.dataset, options_of(monkeypatch)
+    )
+    channels = {each.channel_name: each.data_source.s3_data_source.s3_uri for each in given["input_data_config"]}
+    assert channels["weights"] == "s3://b/payloads/weights/0f/"
+    assert given["environment"]["DATASET_URI"] == stack.dataset.uri
+
+
 def options_of(monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
     monkeypatch.setattr(sys, "argv", ["train"])
     return options.training()

@@ -9,11 +9,13 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from classifier.dataset.folders import Split, read_ahead, read_image
+from classifier.examination.oddness import look
 from classifier.images.decoding import decode
 from classifier.network import graph
 from classifier.network.runtime import ov
@@ -70,8 +72,11 @@ def extract(
     threads: int | None = None,
     workers: int | None = None,
     decoder: Callable[[bytes, int], np.ndarray] = decode,
+    looks: np.ndarray | None = None,
 ) -> Features:
     """Run every image of the split through the backbone's graph.
+
+    `looks` [images, oddness.WIDTH] receives the look of each image, if given.
 
     `workers` threads decode while `threads` threads compute. None means one per processor. A compiled graph keeps its
     own threads. Raises DatasetError if an image cannot be decoded, and DiskSpaceError before the first image if the
@@ -96,9 +101,15 @@ def extract(
         values[row] = request.get_output_tensor().data[0]
         free.append(request)
 
-    images = read_ahead(lambda path: read_image(path, size, decoder), (path for path, _ in split.samples), workers)
+    def read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+        image = read_image(path, size, decoder)
+        return image, None if looks is None else look(image)
+
+    images = read_ahead(read, (path for path, _ in split.samples), workers)
     try:
-        for row, image in enumerate(progress(images, len(split), f"features {split.name}")):
+        for row, (image, seen) in enumerate(progress(images, len(split), f"features {split.name}")):
+            if looks is not None:
+                looks[row] = seen
             if not free:
                 finish_oldest()
             request = free.pop()

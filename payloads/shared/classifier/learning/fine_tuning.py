@@ -15,7 +15,7 @@ from classifier.dataset.folders import Dataset, Split, read_ahead, read_image
 from classifier.images import augmentation
 from classifier.images.decoding import decode_whole
 from classifier.learning.distributed import ALONE, World
-from classifier.learning.head import Head
+from classifier.learning.head import Head, weights_of
 from classifier.learning.training import Checkpoint, Epoch, Score, fit, score
 from classifier.network.model import Backbone
 from classifier.progress import progress
@@ -70,6 +70,7 @@ class NetworkLearner:
         )
         self.dataset = dataset
         self.settings = settings
+        self.weights = weights_of(settings, dataset.splits["train"].targets, self.head.out_features)
         self.workers = workers
         self.world = world
         self.precision = precision  # bf16: products in bfloat16; weights, loss and updates stay in float32
@@ -94,7 +95,8 @@ class NetworkLearner:
             with torch.autocast(world.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 logits = self.parallel(pixels, keep).float()
             # This process's part of the mean over the batch, times the divisor of the gradients.
-            loss = weight * F.cross_entropy(logits, targets[share].to(world.device), reduction="sum")
+            of_classes = None if self.weights is None else self.weights.to(world.device)
+            loss = weight * F.cross_entropy(logits, targets[share].to(world.device), of_classes, reduction="sum")
             self.optimizer.zero_grad()
             (loss * world.size).backward()
             self.optimizer.step()
@@ -113,7 +115,9 @@ class NetworkLearner:
             pixels = torch.from_numpy(np.stack(group)).to(self.world.device)
             logits.append(self.model(pixels).cpu())
         whole = self.world.gather(torch.cat(logits).numpy(), len(split))
-        scored = None if whole is None else score(torch.from_numpy(whole), torch.from_numpy(split.targets))
+        scored = (
+            None if whole is None else score(torch.from_numpy(whole), torch.from_numpy(split.targets), self.weights)
+        )
         return self.world.broadcast_as(Score, scored)
 
     def _augmented(self, image: Image.Image, epoch: int, row: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -47,7 +48,7 @@ class HeadLearner:
     def __init__(self, train: Features, valid: Features, classes: int, settings: Settings):
         # Centred and scaled, so that one learning rate suits every backbone. All features have one deviation, because
         # division by its own deviation would make a rarely active feature too large.
-        self.mean, self.deviation = _mean_and_deviation(train)
+        self.mean, self.deviation = mean_and_deviation(train)
         self.train, self.valid = train, valid
         self.model = nn.Linear(train.values.shape[1], classes)
         nn.init.zeros_(self.model.weight)
@@ -56,13 +57,14 @@ class HeadLearner:
             self.model.parameters(), lr=settings.lr or HEAD_LR, weight_decay=settings.weight_decay
         )
         self.settings = settings
+        self.weights = weights_of(settings, train.targets, classes)
 
     def train_epoch(self, epoch: int) -> float:
         values, targets = torch.from_numpy(self.train.values), torch.from_numpy(self.train.targets)
         total = 0.0
         for batch in torch.randperm(len(targets)).split(self.settings.batch_size):
             logits = self.model(F.dropout(self._scaled(values[batch]), self.settings.dropout))
-            loss = F.cross_entropy(logits, targets[batch])
+            loss = F.cross_entropy(logits, targets[batch], weight=self.weights)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
@@ -72,7 +74,7 @@ class HeadLearner:
     @torch.inference_mode()
     def validate(self) -> Score:
         logits = [self.model(self._scaled(rows)) for rows in _chunks(self.valid)]
-        return score(torch.cat(logits), torch.from_numpy(self.valid.targets))
+        return score(torch.cat(logits), torch.from_numpy(self.valid.targets), self.weights)
 
     def head(self) -> Head:
         """The head for unscaled features, with the scaling folded into its weights."""
@@ -89,9 +91,21 @@ def train_head(
     """The head of the best epoch, and all epochs. `options` and exceptions are those of `fit`."""
     torch.manual_seed(settings.seed)
     learner = HeadLearner(train, valid, classes, settings)
-    with _one_thread():
+    with one_thread():
         history = fit(learner, settings, checkpoint, **options)
     return learner.head(), history
+
+
+def weights_of(settings: Settings, targets: np.ndarray, classes: int) -> torch.Tensor | None:
+    """The weight of each class in the loss, for training images of these `targets`. None: all images count the same.
+
+    "balanced" is images / (classes * images of the class), as scikit-learn's `class_weight="balanced"` (King and Zeng
+    2001, "Logistic Regression in Rare Events Data").
+    """
+    if settings.class_weights == "none":
+        return None
+    counts = np.bincount(targets, minlength=classes)
+    return torch.from_numpy(len(targets) / (classes * np.maximum(counts, 1))).float()
 
 
 def _chunks(features: Features) -> tuple[torch.Tensor, ...]:
@@ -99,7 +113,7 @@ def _chunks(features: Features) -> tuple[torch.Tensor, ...]:
     return torch.from_numpy(features.values).split(ROWS)
 
 
-def _mean_and_deviation(features: Features) -> tuple[torch.Tensor, float]:
+def mean_and_deviation(features: Features) -> tuple[torch.Tensor, float]:
     """Each feature's mean, and one deviation for all: the root of the mean variance, or 1 if all features are
     constant."""
     count = len(features.targets)
@@ -112,7 +126,7 @@ def _mean_and_deviation(features: Features) -> tuple[torch.Tensor, float]:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Generator[None]:
+def one_thread() -> Generator[None]:
     """Use one thread: a step of the head is too small to share. With several threads it was twenty times slower if
     another program used a processor."""
     threads = torch.get_num_threads()

@@ -66,12 +66,12 @@ class TrainingError(Exception):
     """Training cannot continue. The message has the reason and the way out."""
 
 
-def score(logits: torch.Tensor, targets: torch.Tensor) -> Score:
-    """The score of `logits` [images, classes] for `targets` int64 [images]."""
+def score(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> Score:
+    """The score of `logits` [images, classes] for `targets` int64 [images]. `weights` [classes] are of the loss."""
     largest, predicted = logits.max(dim=1)
     accuracy = (predicted == targets).double().mean().item()
     confidence = (largest - logits.logsumexp(dim=1)).exp()
-    return Score(F.cross_entropy(logits, targets).item(), accuracy, predicted, confidence)
+    return Score(F.cross_entropy(logits, targets, weight=weights).item(), accuracy, predicted, confidence)
 
 
 def fit(

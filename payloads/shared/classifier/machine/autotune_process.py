@@ -66,11 +66,11 @@ class Graphs:
 class Eager:
     """The feature pass with PyTorch, in eager mode."""
 
-    def __init__(self, architecture: str, weights: Path, images: Images):
+    def __init__(self, architecture: str, weights: Path, images: Images, resolution: int | None = None):
         from classifier.network.model import load_backbone
 
         self.images = images
-        self.backbone = load_backbone(architecture, weights)
+        self.backbone = load_backbone(architecture, weights, resolution)
 
     def seconds(self, way: Candidate, number: int) -> float:
         import torch
@@ -94,7 +94,7 @@ class FineTuning:
 
         self.images = images
         self.settings = replace(settings, batch_size=BATCH)
-        self.load = lambda: load_backbone(architecture, weights)
+        self.load = lambda: load_backbone(architecture, weights, settings.resolution)
         self.learners = {}
 
     def seconds(self, way: Candidate, number: int) -> float:

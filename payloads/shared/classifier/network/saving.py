@@ -26,7 +26,7 @@ class Clock:
 
     def lap(self, phase: str) -> None:
         now = time.monotonic()
-        self.laps[phase] = round(now - self._began, 2)
+        self.laps[phase] = round(self.laps.get(phase, 0.0) + now - self._began, 2)
         self._began = now
 
     def __str__(self) -> str:

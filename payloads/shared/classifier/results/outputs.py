@@ -1,10 +1,11 @@
-"""The results of a run, in addition to the model: metrics.json for programs, report.html for people."""
+"""The results of a run, in addition to the model: metrics.json for programs, report.html for people, and data.csv, the
+list of all photographs, to be corrected."""
 
 import json
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from classifier import prices
 from classifier.artifact import ModelCard
 from classifier.dataset.checks import Finding
 from classifier.dataset.folders import Dataset, read_image
+from classifier.examination import gallery, listing
+from classifier.examination.examine import Examination
 from classifier.learning.head import HEAD_LR
 from classifier.learning.training import Epoch, Score
 from classifier.machine import hardware
@@ -54,6 +57,9 @@ class Run:
     machine: Machine  # as the run used it
     autotune: Sequence[dict] = ()  # the trials of autotuning
     trust: Trust = NOT_MEASURED
+    preset: Sequence[dict] = ()  # the trials of a preset
+    examined: Examination = field(default_factory=Examination)
+    origin: str | None = None  # the address of the splits, for data.csv
 
 
 def write(folder: Path, run: Run) -> None:
@@ -67,8 +73,10 @@ def write(folder: Path, run: Run) -> None:
     content = _content(run, predicted, mistakes)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / METRICS).write_text(json.dumps(content, indent=2) + "\n")
+    listing.write(folder / listing.LISTING, run.dataset, run.examined, run.origin)
     try:
-        page = render(content, [_picture(mistake) for mistake in mistakes])
+        shown = gallery.pictures(run.dataset, run.card.labels, run.examined)
+        page = render(content, [_picture(mistake) for mistake in mistakes], shown)
         # The name of a file may not be valid text. JSON can represent such a name, a page cannot.
         (folder / REPORT).write_text(page, encoding="utf-8", errors="replace")
     except Exception:
@@ -110,10 +118,12 @@ def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
             }
             for mistake in mistakes
         ],
-        "findings": [asdict(finding) for finding in run.findings],
+        "findings": [asdict(finding) for finding in (*run.findings, *run.examined.findings)],
+        "examination": gallery.content(run.dataset, run.examined),
         "history": [asdict(epoch) for epoch in run.history],
         "seconds": run.seconds,
         "autotune": list(run.autotune),
+        "preset": list(run.preset),
         "instance": asdict(run.instance),
         "machine": {"threads": run.machine.threads, "workers": run.machine.workers},
         "hardware": hardware.describe(),

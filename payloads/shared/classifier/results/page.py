@@ -15,6 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from classifier import prices
+from classifier.examination.gallery import Group
 from classifier.results import charts, evaluation
 from classifier.results.reliability_chart import reliability
 
@@ -26,8 +27,9 @@ MOST_CLASSES = 1000  # a longer table is of no use to a reader
 Content = Mapping[str, Any]
 
 
-def render(content: Content, pictures: Sequence[Image.Image]) -> str:
-    """The page. `content` is that of metrics.json; `pictures` are those of its mistakes, in the same order."""
+def render(content: Content, pictures: Sequence[Image.Image], suspects: Sequence[Group] = ()) -> str:
+    """The page. `content` is that of metrics.json; `pictures` are those of its mistakes, in the same order; `suspects`
+    are the photographs to look at."""
     matrix, labels = np.array(content["confusion"]), tuple(content["labels"])
     images = content["images"]["test"]
     scores = sorted(evaluation.by_class(matrix, labels), key=lambda score: score.rank)
@@ -47,6 +49,10 @@ def render(content: Content, pictures: Sequence[Image.Image]) -> str:
             confusion_chart=charts.confusion(matrix, labels),
             confusions=_confusions(matrix, labels),
             wrong=images - int(np.trace(matrix)),
+            suspects=[
+                (group, [charts.data_uri(each.image, "JPEG", quality=80) for each in group.pictures])
+                for group in suspects
+            ],
             mistakes=list(zip(content["mistakes"], sources, strict=True)) if sources else [],
             reliability_chart=reliability(content["reliability"]) if content.get("reliability") else None,
             settings=content["settings"] | {"lr": content["learning_rate"]},
@@ -69,6 +75,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "name": charts.name,
         "words": _words,
+        "zip": zip,
         "shown": _shown,
         "duration": prices.duration,
         "dollars": prices.dollars,
