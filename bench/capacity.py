@@ -18,9 +18,9 @@ from bench import results
 from bench.harness import ROOT, BenchmarkCandidate, Comparison, compare
 from bench.options import Options
 from bench.rehearsal import LINE, SCALE, THREADS, Rehearsal, Scenario, Seen
-from deploy.capacity.result import Result
+from deploy.capacity.result import Simulated
 from deploy.capacity.simulate import simulate
-from deploy.capacity.system import INVOCATIONS, Function, Instances, Scaling, Serverless, System, Times
+from deploy.capacity.system import INVOCATIONS, Function, Instances, Scaling, ServerlessEndpoint, System, Times
 from deploy.capacity.trace import Trace
 from deploy.load.objective import quantile
 
@@ -121,7 +121,7 @@ def system(scenario: Scenario, measured: dict) -> System:
     model = Times.exponential(scenario.mean) if scenario.spread == "exponential" else Times.fixed(scenario.mean)
     start = Times.fixed(measured["instance"])
     if scenario.containers:
-        endpoint: Instances | Serverless = Serverless(model, start, scenario.containers)
+        endpoint: Instances | ServerlessEndpoint = ServerlessEndpoint(model, start, scenario.containers)
     else:
         endpoint = Instances(model, THREADS, scenario.scaling.least, scenario.scaling, start, line=LINE, in_turn=True)
     if not scenario.url:
@@ -150,7 +150,7 @@ def figures(seen: Seen) -> dict[str, float]:
     }
 
 
-def simulated(result: Result) -> dict[str, float]:
+def simulated(result: Simulated) -> dict[str, float]:
     return {
         "requests": result.total("offered"),
         "p50_ms": result.quantile(50) * 1000,
@@ -160,7 +160,7 @@ def simulated(result: Result) -> dict[str, float]:
     }
 
 
-def comparison(scenario: Scenario, seen: Seen, result: Result) -> Comparison:
+def comparison(scenario: Scenario, seen: Seen, result: Simulated) -> Comparison:
     """The p99 of both; the other figures are its details."""
     both = {"measured": figures(seen), "simulated": simulated(result)}
     return Comparison(

@@ -22,7 +22,7 @@ RESOURCES = {"sagemaker": "endpoint/e/variant/main", "lambda": "function:f:live"
 
 
 @dataclass(frozen=True)
-class Watch:
+class WatchedAlarm:
     """An alarm and the policy that it calls."""
 
     name: str
@@ -32,7 +32,7 @@ class Watch:
     seconds: float
 
 
-def watches(scaling: Scaling, service: str) -> list[Watch]:
+def watches(scaling: Scaling, service: str) -> list[WatchedAlarm]:
     """The alarms of a target's policies, as AWS makes them for target tracking. A step policy brings its own, as
     `Alarm`: `MetricName`, `ComparisonOperator`, `Threshold`, `EvaluationPeriods`, `Period`. Raises InvalidPolicy."""
     found = []
@@ -43,18 +43,18 @@ def watches(scaling: Scaling, service: str) -> list[Watch]:
             rule = AlarmRule(
                 alarm["ComparisonOperator"], alarm["Threshold"], alarm["EvaluationPeriods"], alarm["EvaluationPeriods"]
             )
-            found.append(Watch(name, policies.steps_of(request), alarm["MetricName"], rule, alarm["Period"]))
+            found.append(WatchedAlarm(name, policies.steps_of(request), alarm["MetricName"], rule, alarm["Period"]))
             continue
         policy = policies.tracking_of(request, service)
         tracked = policies.tracked_by(request, "us-east-1", RESOURCES[service])
         (query,) = tracked.queries
         assert query.metric is not None
         for spec in policies.alarms_for(policy, tracked):
-            found.append(Watch(name, policy, query.metric.name, spec.rule, spec.seconds))
+            found.append(WatchedAlarm(name, policy, query.metric.name, spec.rule, spec.seconds))
     return found
 
 
-class Target:
+class ScalingTarget:
     """A scalable target. `capacity` is what was asked for last; the owner tells with `settle` when it is there."""
 
     def __init__(self, capacity: int, scaling: Scaling, service: str, begin: float):
@@ -96,7 +96,7 @@ class Target:
             if whole or watch.seconds < MINUTE:
                 self._evaluate(number, watch, now)
 
-    def _evaluate(self, number: int, watch: Watch, now: float) -> None:
+    def _evaluate(self, number: int, watch: WatchedAlarm, now: float) -> None:
         kept, size = self._values[watch.metric, watch.seconds], watch.rule.periods + alarms.MORE_PERIODS
         looked_at = [kept[age] if age < len(kept) else None for age in range(size)]
         verdict = alarms.judge(watch.rule, looked_at, self._states[number])

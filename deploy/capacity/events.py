@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from deploy.capacity.environments import Environments, Servers
-from deploy.capacity.system import CONTAINER_SECONDS, Instances, Serverless, System, Times
+from deploy.capacity.system import CONTAINER_SECONDS, Instances, ServerlessEndpoint, System, Times
 
 BLOCK = 4096
 
 
 @dataclass
-class Outcome:
+class TickOutcome:
     """What a tick brought. `latencies` are of answers, each with its weight; other fields are numbers of requests.
 
     `use` is the mean share of provisioned environments in use, `most` the most requests of one instance.
@@ -54,13 +54,13 @@ class Events:
         self._container_ends: list[float] = []
         if self._endpoint is not None:
             self._services = _stream(self._endpoint.service, random)
-        if isinstance(self._endpoint, Serverless):
+        if isinstance(self._endpoint, ServerlessEndpoint):
             self._containers = Environments(self._endpoint.most, self._endpoint.idle)
             self._container_starts = _stream(self._endpoint.start, random)
 
-    def run(self, arrivals: np.ndarray, begin: float, end: float, instances: int, provisioned: int) -> Outcome:
+    def run(self, arrivals: np.ndarray, begin: float, end: float, instances: int, provisioned: int) -> TickOutcome:
         """The tick from `begin` to `end` with the requests that are due at `arrivals`, ascending."""
-        out, latencies = Outcome(offered=len(arrivals)), []
+        out, latencies = TickOutcome(offered=len(arrivals)), []
         self._environments.provisioned = provisioned
         if isinstance(self._endpoint, Instances):
             del self._servers[instances:]
@@ -77,7 +77,7 @@ class Events:
         out.use = sum(uses) / len(uses) if uses else None
         return out
 
-    def _call(self, due: float, out: Outcome, latencies: list[float], uses: list[float]) -> None:
+    def _call(self, due: float, out: TickOutcome, latencies: list[float], uses: list[float]) -> None:
         while self._leaving and self._leaving[0][0] <= due:
             at, _, provisioned = heapq.heappop(self._leaving)
             self._environments.leave(at, provisioned)
@@ -98,7 +98,7 @@ class Events:
         else:
             heapq.heappush(self._coming, (at, next(self._order), due, provisioned))
 
-    def _ask(self, out: Outcome, latencies: list[float]) -> None:
+    def _ask(self, out: TickOutcome, latencies: list[float]) -> None:
         at, _, due, provisioned = heapq.heappop(self._coming)
         out.invocations += 1
         if self._containers is not None:
@@ -119,7 +119,7 @@ class Events:
         number = next(self._turn) if self._endpoint.in_turn else int(self._random.integers(1 << 30))
         return self._servers[number % len(self._servers)]
 
-    def _in_container(self, at: float, out: Outcome) -> float | None:
+    def _in_container(self, at: float, out: TickOutcome) -> float | None:
         assert self._containers is not None
         while self._container_ends and self._container_ends[0] <= at:
             self._containers.leave(heapq.heappop(self._container_ends), False)
@@ -134,7 +134,7 @@ class Events:
         heapq.heappush(self._container_ends, at + start + service)
         return None if late else at + start + service
 
-    def _end(self, end: float, due: float, provisioned: bool, out: Outcome, latencies: list[float]) -> None:
+    def _end(self, end: float, due: float, provisioned: bool, out: TickOutcome, latencies: list[float]) -> None:
         if end - due > self._function.timeout:
             out.failed += 1
             end = due + self._function.timeout
@@ -142,7 +142,7 @@ class Events:
             latencies.append(end - due)
         self._leave(end, due, provisioned, out)
 
-    def _leave(self, end: float, due: float, provisioned: bool, out: Outcome) -> None:
+    def _leave(self, end: float, due: float, provisioned: bool, out: TickOutcome) -> None:
         out.busy += end - due
         out.warm += end - due if provisioned else 0.0
         heapq.heappush(self._leaving, (end, next(self._order), provisioned))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deploy.capacity.control import TICK, Target
+from deploy.capacity.control import TICK, ScalingTarget
 from deploy.capacity.system import Scaling, Times
 
 
@@ -16,7 +16,7 @@ class Fleet:
         random: np.random.Generator,
     ):  # fmt: skip
         self.ready = initial
-        self.target = Target(initial, scaling, service, begin * scale)
+        self.target = ScalingTarget(initial, scaling, service, begin * scale)
         self._start, self._scale, self._random = start, scale, random
         self._starting: list[float] = []  # when each is ready
 

@@ -13,7 +13,7 @@ from deploy.capacity.system import (
     Function,
     Instances,
     Scaling,
-    Serverless,
+    ServerlessEndpoint,
     System,
     Times,
 )
@@ -28,7 +28,7 @@ SERVERLESS_MB, SERVERLESS_MOST = 6144, 200  # quotas of SageMaker serverless inf
 
 
 @dataclass(frozen=True)
-class Plan:
+class Candidate:
     """`target` is in the unit of the policy's metric. `actions` belong to the policy SCHEDULED, which tracks too."""
 
     kind: str
@@ -88,7 +88,7 @@ class Plan:
         if self.kind == SERVERLESS:
             return System(
                 replace(function, timeout=70.0),
-                Serverless(found.service, Times.fixed(CONTAINER_START), self.containers),
+                ServerlessEndpoint(found.service, Times.fixed(CONTAINER_START), self.containers),
             )
         scaling = Scaling(self.least, self.most, self._policies(), self.actions)
         servers = found.servers_of(self.instance_type)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.capacity.result import Result
+from deploy.capacity.result import Simulated
 from deploy.capacity.search import Tried
 from deploy.capacity.trace import Trace
 from deploy.deployment import INSTANCES
@@ -30,7 +30,7 @@ class CapacityReport:
     calibration: str
     tried: list[Tried]
     chosen: Tried | None
-    result: Result | None
+    result: Simulated | None
     budget: float | None = None
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
@@ -95,7 +95,7 @@ class CapacityReport:
             axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}") if few else NullFormatter())
         chart.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
 
-    def _load(self, chart, result: Result) -> None:
+    def _load(self, chart, result: Simulated) -> None:
         hours, every = result.column("begin") / 3600, max(1, len(result.ticks) // POINTS)
         for name, label in (("offered", "due"), ("throttled", "throttled"), ("failed", "other errors")):
             values = _means(result.column(name) / result.column("seconds"), every)
@@ -103,7 +103,7 @@ class CapacityReport:
                 chart.step(hours[::every][: len(values)], values, where="post", label=label)
         chart.set(ylabel="requests/s", ylim=(0, None))
 
-    def _sizes(self, chart, result: Result) -> None:
+    def _sizes(self, chart, result: Simulated) -> None:
         hours, every = result.column("begin") / 3600, max(1, len(result.ticks) // POINTS)
         names = [("paid", "instances that are paid"), ("ready", "instances in service")]
         if self.chosen is not None and self.chosen.plan.kind != INSTANCES:

@@ -33,7 +33,7 @@ class Tick(NamedTuple):
 
 
 @dataclass
-class Result:
+class Simulated:
     """`ticks` in their order; `changes` of the capacity of instances: (seconds from the start, to)."""
 
     ticks: list[Tick] = field(default_factory=list)

@@ -10,11 +10,11 @@ import numpy as np
 
 from deploy.capacity.control import MINUTE, TICK
 from deploy.capacity.environments import Flow
-from deploy.capacity.events import Events, Outcome
+from deploy.capacity.events import Events, TickOutcome
 from deploy.capacity.fleet import Fleet, tick_seconds
-from deploy.capacity.result import Result, Tick
+from deploy.capacity.result import Simulated, Tick
 from deploy.capacity.rounds import Rounds
-from deploy.capacity.system import CONCURRENT, Instances, Scaling, Serverless, System, Times
+from deploy.capacity.system import CONCURRENT, Instances, Scaling, ServerlessEndpoint, System, Times
 from deploy.capacity.trace import Trace
 
 EXACT = 250_000  # requests
@@ -24,12 +24,12 @@ METRICS = {
 }
 
 
-def simulate(system: System, trace: Trace, seed: int = 0, exact: bool | None = None) -> Result:
+def simulate(system: System, trace: Trace, seed: int = 0, exact: bool | None = None) -> Simulated:
     """Let a system serve a trace. The same seed gives the same result. Raises InvalidPolicy for a policy that AWS
     refuses, and InvalidSchedule for a schedule that cannot be read."""
     exact = trace.total <= EXACT if exact is None else exact
     random = np.random.default_rng(seed)
-    result = Result(exact=exact)
+    result = Simulated(exact=exact)
     seconds, begin = tick_seconds(system.time_scale), trace.begin
     requests = _Single(system, trace, random) if exact else _Flowing(system, trace, random)
     instances, warm = _fleets(system, begin, random)
@@ -66,7 +66,7 @@ def _fleets(system: System, begin: float, random: np.random.Generator) -> tuple[
     )
 
 
-def _row(since: float, seconds: float, out: Outcome, instances: Fleet, warm: Fleet) -> Tick:
+def _row(since: float, seconds: float, out: TickOutcome, instances: Fleet, warm: Fleet) -> Tick:
     return Tick(
         since, seconds, out.offered, out.throttled, out.failed, out.spill, out.starts, instances.ready, instances.paid,
         warm.paid, out.busy, out.warm, out.model, out.busy / seconds,
@@ -81,7 +81,7 @@ class _Minute:
         self._uses: list[tuple[float, float]] = []
         self._most = 0.0
 
-    def record(self, out: Outcome, number: int, instances: Fleet, warm: Fleet) -> None:
+    def record(self, out: TickOutcome, number: int, instances: Fleet, warm: Fleet) -> None:
         self._invocations += out.invocations / max(1, instances.ready)
         self._most = max(self._most, out.most)
         if out.use is not None:
@@ -106,7 +106,7 @@ class _Single:
         self._events = Events(system, random, 0.0)
         self._done = 0
 
-    def run(self, since: float, now: float, instances: int, provisioned: int) -> Outcome:
+    def run(self, since: float, now: float, instances: int, provisioned: int) -> TickOutcome:
         until = int(np.searchsorted(self._arrivals, now))
         due, self._done = self._arrivals[self._done : until], until
         return self._events.run(due, since, now, instances, provisioned)
@@ -121,14 +121,14 @@ class _Flowing:
         self._calls = Flow(function.limit, function.idle)
         ticks = trace.seconds / tick_seconds(system.time_scale)
         self._rounds = Rounds(endpoint, random, ticks=ticks) if isinstance(endpoint, Instances) else None
-        self._containers = Flow(endpoint.most, endpoint.idle) if isinstance(endpoint, Serverless) else None
+        self._containers = Flow(endpoint.most, endpoint.idle) if isinstance(endpoint, ServerlessEndpoint) else None
         self._model = endpoint.service.mean if endpoint else 0.0
         self._overhead = function.overhead.mean
         self._answer = self._model  # what a request took in the endpoint, in the tick before
 
-    def run(self, since: float, now: float, instances: int, provisioned: int) -> Outcome:
+    def run(self, since: float, now: float, instances: int, provisioned: int) -> TickOutcome:
         function, seconds = self._system.function, now - since
-        out = Outcome(offered=self._trace.in_tick(since, now))
+        out = TickOutcome(offered=self._trace.in_tick(since, now))
         call = self._overhead + self._answer
         throttled, spill, out.starts = self._calls.tick(since, seconds, out.offered / seconds, call, provisioned)
         out.invocations = out.offered * (1 - throttled)
@@ -155,7 +155,7 @@ class _Flowing:
         return out
 
     def _endpoint(
-        self, out: Outcome, since: float, seconds: float, instances: int
+        self, out: TickOutcome, since: float, seconds: float, instances: int
     ) -> tuple[np.ndarray, float, list[tuple[float, float]]]:
         """Times of a sample, the share that was refused, and starts of containers: (seconds, how many)."""
         if self._rounds is not None:
@@ -170,7 +170,7 @@ class _Flowing:
         if self._containers is None:
             return np.zeros(512), 0.0, []
         endpoint = self._system.endpoint
-        assert isinstance(endpoint, Serverless)
+        assert isinstance(endpoint, ServerlessEndpoint)
         rate = out.invocations / seconds
         refused, _, starts = self._containers.tick(since, seconds, rate, self._model, 0)
         return endpoint.service.sample(self._random, 512), refused, [(endpoint.start.mean, starts)]

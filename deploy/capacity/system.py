@@ -120,7 +120,7 @@ class Instances:
 
 
 @dataclass(frozen=True)
-class Serverless:
+class ServerlessEndpoint:
     """SageMaker serverless inference: containers with one request each, which requests start."""
 
     service: Times
@@ -137,5 +137,5 @@ class System:
     """
 
     function: Function
-    endpoint: Instances | Serverless | None
+    endpoint: Instances | ServerlessEndpoint | None
     time_scale: float = 1.0

@@ -14,7 +14,7 @@ from typing import Any
 
 from localaws import errors
 from localaws.chaos import faults
-from localaws.chaos.rule import Rule
+from localaws.chaos.rule import FaultRule
 from localaws.context import OWN_AGENT
 
 MOST_RULES = 50
@@ -24,7 +24,7 @@ MOST_RULES = 50
 class Active:
     """A rule at work: since when (monotonic clock), the requests that it saw of each operation, its faults."""
 
-    rule: Rule
+    rule: FaultRule
     since: float = field(default_factory=time.monotonic)
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     faults: int = 0
@@ -42,7 +42,7 @@ class Active:
         return drawn(self.rule, service, operation, self.seen[service, operation]) < self.rule.probability
 
 
-def drawn(rule: Rule, service: str, operation: str, number: int) -> float:
+def drawn(rule: FaultRule, service: str, operation: str, number: int) -> float:
     """What a rule draws for the n-th request to an operation, from 0 to 1."""
     return random.Random(f"{rule.seed}/{service}/{operation}/{number}").random()  # noqa: S311
 
@@ -51,7 +51,7 @@ _lock = threading.Lock()
 _active: list[Active] = []
 
 
-def add(rule: Rule) -> Active:
+def add(rule: FaultRule) -> Active:
     """Have a rule at work. Raises ValueError if there are too many."""
     with _lock:
         _drop_ended()

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from localaws.chaos import decisions
 from localaws.chaos.decisions import Active
-from localaws.chaos.rule import LOSSES, Rule
+from localaws.chaos.rule import LOSSES, FaultRule
 
 POLL_SECONDS = 0.2
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Machine:
+class Losable:
     """Something that can be lost: the name of its endpoint, its job or itself, and what ends it."""
 
     resource: str
@@ -30,10 +30,10 @@ class Machine:
     end: Callable[[], None]
 
 
-_owners: dict[str, Callable[[], list[Machine]]] = {}
+_owners: dict[str, Callable[[], list[Losable]]] = {}
 
 
-def of(loss: str, machines: Callable[[], list[Machine]]) -> None:
+def of(loss: str, machines: Callable[[], list[Losable]]) -> None:
     """Have `machines()` asked for what can be lost by this loss."""
     assert loss in LOSSES
     _owners[loss] = machines
@@ -63,13 +63,13 @@ def _run(active: Active) -> None:
     decisions.listed()  # drops it
 
 
-def matching(rule: Rule) -> list[Machine]:
+def matching(rule: FaultRule) -> list[Losable]:
     """The machines that a rule may take away at the moment, in the order of their names."""
     machines = _owners[rule.fault]()
     return sorted((each for each in machines if fnmatchcase(each.resource, rule.resource)), key=lambda each: each.name)
 
 
-def chosen(rule: Rule, found: list[Machine], turn: int) -> list[Machine]:
+def chosen(rule: FaultRule, found: list[Losable], turn: int) -> list[Losable]:
     """The share of the machines that a rule takes away, rounded up. The seed and the turn decide which."""
     count = math.ceil(rule.share * len(found))
     return random.Random(f"{rule.seed}/{turn}").sample(found, count)  # noqa: S311

@@ -23,7 +23,7 @@ class RuleError(ValueError):
 
 
 @dataclass(frozen=True)
-class Rule:
+class FaultRule:
     """A rule. Durations are in seconds.
 
     `service` is a name of boto3, or `*`. `operation` and `resource` may have `*` and `?`. `until` ends a rule after a
@@ -53,7 +53,7 @@ class Rule:
         return self.service in ("*", service) and fnmatchcase(operation, self.operation)
 
 
-def parse(text: str) -> Rule:
+def parse(text: str) -> FaultRule:
     """A rule from its words. Raises RuleError."""
     fault, *words = text.split() or [""]
     if fault not in (*REQUEST_FAULTS, *LOSSES):
@@ -72,7 +72,7 @@ def parse(text: str) -> Rule:
     read = {name: _READERS[name](name, value) for name, value in given.items()}
     if isinstance(read.get("until"), int):
         read["times"] = read.pop("until")
-    rule = Rule(" ".join(text.split()), fault, **read)
+    rule = FaultRule(" ".join(text.split()), fault, **read)
     if rule.service != "*" and rule.service not in SERVICES:
         raise RuleError(f"service={rule.service} is not a service of the local AWS. It has {', '.join(SERVICES)}.")
     if rule.fault == "delay" and not rule.latency:

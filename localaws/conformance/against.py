@@ -46,7 +46,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class AnswerPair:
     """One request and the two answers to it."""
 
     service: str
@@ -82,7 +82,7 @@ def requests(service: str) -> Iterator[tuple[str, str, str, dict[str, Any], wire
             yield operation, wire.protocols(service)[0], "the smallest valid request", value_for(member), None
 
 
-def compare(service: str, aws: wire.Wire, local: wire.Wire, account: str) -> Iterator[Comparison]:
+def compare(service: str, aws: wire.Wire, local: wire.Wire, account: str) -> Iterator[AnswerPair]:
     """Send each request of a service to both."""
     model = get_service_model(service)
     for operation, protocol, about, params, tamper in requests(service):
@@ -95,10 +95,10 @@ def compare(service: str, aws: wire.Wire, local: wire.Wire, account: str) -> Ite
             refusal = read_refusal(model.operation_model(operation), protocol, answer)
             message = "" if NOT_ALLOWED.search(refusal.code) else refusal.message.replace(account, ACCOUNT)
             answers.append(Said(answer.status, refusal.code, message))
-        yield Comparison(service, operation, protocol, about, params, *answers)
+        yield AnswerPair(service, operation, protocol, about, params, *answers)
 
 
-def table(found: list[Comparison]) -> str:
+def table(found: list[AnswerPair]) -> str:
     """Counts by service, and each request that AWS answers in another way."""
     lines = [f"{'service':<26}{'asked':>7}{'same':>7}{'worded otherwise':>18}{'different':>11}{'not allowed':>13}"]
     for service in dict.fromkeys(each.service for each in found):
@@ -119,7 +119,7 @@ def table(found: list[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def outcome(each: Comparison) -> str:
+def outcome(each: AnswerPair) -> str:
     """How AWS's answer compares with the local one, in a word of the table."""
     if not each.allowed:
         return "not allowed"
@@ -141,7 +141,7 @@ def report(record: Path, services: list[str]) -> str:
         raise SystemExit("There are no AWS credentials. Set AWS_PROFILE, or: aws configure")
     region = session.region_name or wire.REGION
     account = session.client("sts", region).get_caller_identity()["Account"]
-    found: list[Comparison] = []
+    found: list[AnswerPair] = []
     with tempfile.TemporaryDirectory() as folder, record.open("w") as output:
         home, port = Path(folder) / "home", free_port()
         up(home, port)

@@ -33,7 +33,7 @@ from classifier.contract import ApiError
 from classifier.images import budget
 from classifier.images.decoding import decode
 from line import Line
-from networks import Network, Output, network_for
+from networks import Network, NetworkOutput, network_for
 from PIL import Image
 
 DECODING_SECONDS = 2.0  # of the processor's time; every image within the budget of its header takes less
@@ -55,13 +55,13 @@ class Model:
         )
 
     def submit(self, request: "Request") -> Future:
-        """The future of the request's Output. Its exception is an ApiError if the image
+        """The future of the request's NetworkOutput. Its exception is an ApiError if the image
         cannot be decoded. If it is cancelled, decoding stops. Raises ApiError 422 if the header shows too much work,
         503 if there are too many requests, and 400 if `top_k` is larger than the number of classes."""
         contract.top_k_for(request.top_k, len(self.card.classes))
         return self._line.submit(request.image)
 
-    def answer(self, request: "Request", output: Output) -> dict:
+    def answer(self, request: "Request", output: NetworkOutput) -> dict:
         """The answer to one request, the most probable class first."""
         card, probabilities = self.card, output.probabilities
         top_k = contract.top_k_for(request.top_k, len(card.classes))

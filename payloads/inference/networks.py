@@ -21,7 +21,7 @@ TORCH_BATCH = 32
 TORCH_WAIT = 0.002  # seconds that the first image of a batch waits for others; less than the time of one image
 
 
-class Output(NamedTuple):
+class NetworkOutput(NamedTuple):
     """What the network says about one image. The model's artifact decides which of the last two there are."""
 
     probabilities: np.ndarray  # float32 [classes]
@@ -30,13 +30,13 @@ class Output(NamedTuple):
 
 
 class Network(Protocol):
-    """uint8 images [N, size, size, 3] -> an Output for each. Several threads call it."""
+    """uint8 images [N, size, size, 3] -> a NetworkOutput for each. Several threads call it."""
 
     threads: int  # decoding threads
     batch: int  # images in one call
     wait: float  # seconds that an image may wait for others in a batch
 
-    def __call__(self, images: np.ndarray) -> list[Output]: ...
+    def __call__(self, images: np.ndarray) -> list[NetworkOutput]: ...
 
 
 def network_for(folder: Path, card: ModelCard) -> Network:
@@ -80,14 +80,14 @@ class GraphNetwork:
         # interpreter's lock. If two threads are first together, they deadlock.
         self(np.zeros((1, card.input_size, card.input_size, 3), np.uint8))
 
-    def __call__(self, images: np.ndarray) -> list[Output]:
+    def __call__(self, images: np.ndarray) -> list[NetworkOutput]:
         if not hasattr(self._thread, "request"):
             self._thread.request = self._compiled.create_infer_request()
         return [self._one(self._thread.request.infer({0: image[np.newaxis]})) for image in images]
 
-    def _one(self, found: Mapping[int, np.ndarray]) -> Output:
+    def _one(self, found: Mapping[int, np.ndarray]) -> NetworkOutput:
         distance = None if self._distance is None else float(found[self._distance][0])
-        return Output(found[0][0], distance, None if self._heat is None else found[self._heat][0])
+        return NetworkOutput(found[0][0], distance, None if self._heat is None else found[self._heat][0])
 
 
 class TorchNetwork:
@@ -110,13 +110,13 @@ class TorchNetwork:
             np.zeros((1, card.input_size, card.input_size, 3), np.uint8)
         )  # runs the initialization of the first use now
 
-    def __call__(self, images: np.ndarray) -> list[Output]:
+    def __call__(self, images: np.ndarray) -> list[NetworkOutput]:
         with self._torch.inference_mode():
             features, logits, heat = self._explainer(self._torch.from_numpy(images).to(self._device))
             probabilities = logits.softmax(dim=1).cpu().numpy()
             distances = self._distances(features).tolist() if self._references else [None] * len(images)
             heats = [None] * len(images) if heat is None else list(heat.cpu().numpy())
-        return [Output(*each) for each in zip(probabilities, distances, heats, strict=True)]
+        return [NetworkOutput(*each) for each in zip(probabilities, distances, heats, strict=True)]
 
     def _distances(self, features: "Tensor") -> "Tensor":
         """float32 [N], as in classifier.learning.references."""

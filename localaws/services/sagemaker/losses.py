@@ -1,13 +1,13 @@
 """What of SageMaker can be lost by `localaws.chaos`: instances of endpoints, and the capacity of spot training jobs."""
 
 from localaws.chaos import losses
-from localaws.chaos.losses import Machine
+from localaws.chaos.losses import Losable
 from localaws.services.sagemaker.endpoints import api as endpoints
 from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
 from localaws.services.sagemaker.training import api as training
 
 
-def endpoint_instances() -> list[Machine]:
+def endpoint_instances() -> list[Losable]:
     """The healthy instances of all endpoints. Their fleets replace those that end."""
     fleets = [
         (endpoint.name, fleet)
@@ -15,12 +15,12 @@ def endpoint_instances() -> list[Machine]:
         for fleet in list(endpoint.fleets.values())
         if isinstance(fleet, InstanceFleet)
     ]
-    return [Machine(name, each.id, each.kill) for name, fleet in fleets for each in fleet.healthy_instances()]
+    return [Losable(name, each.id, each.kill) for name, fleet in fleets for each in fleet.healthy_instances()]
 
 
-def spot_jobs() -> list[Machine]:
+def spot_jobs() -> list[Losable]:
     """The training jobs on spot instances whose program runs."""
-    return [Machine(job.name, job.name, job.take_capacity) for job in training.all_jobs() if job.runs_on_spot]
+    return [Losable(job.name, job.name, job.take_capacity) for job in training.all_jobs() if job.runs_on_spot]
 
 
 def install() -> None:

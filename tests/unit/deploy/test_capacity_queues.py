@@ -13,7 +13,7 @@ from deploy.capacity.environments import Environments, Flow, blocking
 from deploy.capacity.events import Events
 from deploy.capacity.rounds import Rounds
 from deploy.capacity.simulate import simulate
-from deploy.capacity.system import Function, Instances, Scaling, Serverless, System, Times
+from deploy.capacity.system import Function, Instances, Scaling, ServerlessEndpoint, System, Times
 from deploy.capacity.trace import Trace
 
 NONE = Scaling(1, 1)
@@ -172,7 +172,7 @@ def test_what_is_provisioned_is_used_first_and_held_while_idle():
 
 
 def test_a_container_that_starts_too_slowly_refuses_its_first_request():
-    endpoint = Serverless(Times.fixed(0.1), Times.fixed(70.0), most=5)
+    endpoint = ServerlessEndpoint(Times.fixed(0.1), Times.fixed(70.0), most=5)
     trace = Trace.of_times(np.array([0.0, 100.0, 200.0]))
     result = simulate(System(Function(Times.fixed(0.0), Times.fixed(0.0), timeout=90.0), endpoint), trace)
     assert result.total("throttled") == 1 and result.quantile(99) == pytest.approx(0.1, rel=0.01)

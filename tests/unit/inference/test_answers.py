@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from classifier import artifact
 from classifier.artifact import ModelCard
-from networks import Output
+from networks import NetworkOutput
 
 CARD = ModelCard(
     name="run-1",
@@ -31,7 +31,7 @@ class Still:
 
     threads, batch, wait = 1, 1, 0.0
 
-    def __call__(self, images: np.ndarray) -> list[Output]:
+    def __call__(self, images: np.ndarray) -> list[NetworkOutput]:
         raise AssertionError
 
 
@@ -40,7 +40,7 @@ def model() -> inference.Model:
     return inference.Model(CARD, Still())
 
 
-def answer(model: inference.Model, output: Output, *, explain: bool = False) -> dict:
+def answer(model: inference.Model, output: NetworkOutput, *, explain: bool = False) -> dict:
     return model.answer(inference.Request(b"", None, explain), output)
 
 
@@ -48,25 +48,25 @@ def answer(model: inference.Model, output: Output, *, explain: bool = False) -> 
     ("distance", "known"), [(0.4, True), (1.0, True), (1.00001, True), (1.0002, False), (7.0, False)]
 )
 def test_a_picture_is_known_up_to_the_distance_1(model, distance, known):
-    said = answer(model, Output(PROBABILITIES, distance))
+    said = answer(model, NetworkOutput(PROBABILITIES, distance))
     assert (said["known"], said["distance"]) == (known, round(distance, 4))
     assert said["predictions"][0] == {"label": "dog", "probability": 0.75}
 
 
 def test_a_model_without_references_says_nothing_about_it(model):
-    assert set(answer(model, Output(PROBABILITIES))) == {"predictions", "model"}
+    assert set(answer(model, NetworkOutput(PROBABILITIES))) == {"predictions", "model"}
 
 
 def test_a_heat_map_is_in_the_answer_only_if_it_is_wanted_and_possible(model):
     heat = np.array([[-1, 2], [4, 0]], np.float32)
-    assert "explanation" not in answer(model, Output(PROBABILITIES, None, heat))
-    assert "explanation" not in answer(model, Output(PROBABILITIES), explain=True)
-    wanted = answer(model, Output(PROBABILITIES, None, heat), explain=True)["explanation"]
+    assert "explanation" not in answer(model, NetworkOutput(PROBABILITIES, None, heat))
+    assert "explanation" not in answer(model, NetworkOutput(PROBABILITIES), explain=True)
+    wanted = answer(model, NetworkOutput(PROBABILITIES, None, heat), explain=True)["explanation"]
     assert wanted == {"label": "dog", "heat": [[0, 0.5], [1, 0]]}
 
 
 def test_a_map_without_evidence_is_all_0(model):
-    wanted = answer(model, Output(PROBABILITIES, None, np.full((2, 2), -3.0)), explain=True)["explanation"]
+    wanted = answer(model, NetworkOutput(PROBABILITIES, None, np.full((2, 2), -3.0)), explain=True)["explanation"]
     assert wanted["heat"] == [[0, 0], [0, 0]]
 
 

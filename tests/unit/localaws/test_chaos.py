@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 
 from localaws.__main__ import ask as health
 from localaws.chaos import decisions, faults, losses
-from localaws.chaos.losses import Machine
-from localaws.chaos.rule import Rule, RuleError, parse
+from localaws.chaos.losses import Losable
+from localaws.chaos.rule import FaultRule, RuleError, parse
 from localaws.context import OWN_AGENT
 from localaws.operations import SERVICES
 from tests.unit.localaws.sagemaker_helpers import MODEL, TRAINING_LOGS, SageMaker
@@ -202,8 +202,8 @@ def test_a_request_that_is_not_one_is_refused(localaws, content):
 
 
 def test_a_loss_takes_its_share_rounded_up_of_what_matches_and_repeats_by_its_seed():
-    found = [Machine("cats" if number < 5 else "dogs", f"i-{number}", lambda: None) for number in range(8)]
-    rule = Rule("", "lose-instances", resource="cats", share=0.5, seed="1")
+    found = [Losable("cats" if number < 5 else "dogs", f"i-{number}", lambda: None) for number in range(8)]
+    rule = FaultRule("", "lose-instances", resource="cats", share=0.5, seed="1")
     losses._owners["lose-instances"] = lambda: found
     taken = [each.name for each in losses.chosen(rule, losses.matching(rule), 1)]
     assert len(taken) == 3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from localaws.services.sagemaker.endpoints.shift import Policy, PolicyError, Shift, Step
+from localaws.services.sagemaker.endpoints.shift import Shift, ShiftStep, UpdatePolicy, UpdatePolicyError
 
 
 def percent(value: int) -> dict:
@@ -23,7 +23,7 @@ def rolling(batch: dict, **more: dict) -> dict:
 
 
 def shares(config: dict, count: int = 4) -> list[float]:
-    return [round(step.share, 3) for step in Policy.of(config).steps(count, count)]
+    return [round(step.share, 3) for step in UpdatePolicy.of(config).steps(count, count)]
 
 
 @pytest.mark.parametrize(
@@ -46,15 +46,15 @@ def test_each_kind_of_update_moves_the_traffic_in_its_steps(config, expected):
 
 
 def test_a_rolling_update_starts_a_batch_before_it_ends_one_of_the_old_fleet():
-    steps = Policy.of(rolling(instances(2))).steps(5, 3)
+    steps = UpdatePolicy.of(rolling(instances(2))).steps(5, 3)
     assert [(step.new, step.old) for step in steps] == [(2, 2), (4, 1), (5, 0)]
     assert all(step.seconds == 60 for step in steps)
 
 
 def test_a_rolling_update_goes_back_at_once_or_in_batches():
-    at_once = Policy.of(rolling(instances(1))).way_back(4, 4, kept=2)
+    at_once = UpdatePolicy.of(rolling(instances(1))).way_back(4, 4, kept=2)
     assert [(step.old, step.new, step.share) for step in at_once] == [(4, 0, 0)]
-    batches = Policy.of(rolling(instances(1), RollbackMaximumBatchSize=instances(1))).way_back(4, 4, kept=2)
+    batches = UpdatePolicy.of(rolling(instances(1), RollbackMaximumBatchSize=instances(1))).way_back(4, 4, kept=2)
     assert [(step.old, step.new, step.share) for step in batches] == [(3, 1, 0.25), (4, 0, 0)]
 
 
@@ -71,16 +71,16 @@ def test_a_rolling_update_goes_back_at_once_or_in_batches():
     ],
 )
 def test_sizes_that_aws_documents_as_wrong_are_refused(config, count, words):
-    with pytest.raises(PolicyError, match=words):
-        Policy.of(config).require_size(count)
+    with pytest.raises(UpdatePolicyError, match=words):
+        UpdatePolicy.of(config).require_size(count)
 
 
 def test_a_step_is_watched_for_its_time_and_the_next_one_follows():
-    shift = Shift([Step(0.1, 60), Step(1, 30)], began=0)
+    shift = Shift([ShiftStep(0.1, 60), ShiftStep(1, 30)], began=0)
     shift.activated(100)  # the fleet needed a while to start, which is not a part of the watch
     assert shift.bakes(159, [])
     assert not shift.bakes(160, [])
-    assert shift.step == Step(1, 30)
+    assert shift.step == ShiftStep(1, 30)
     shift.activated(161)
     assert shift.bakes(190, [])
     assert not shift.bakes(191, [])
@@ -89,7 +89,7 @@ def test_a_step_is_watched_for_its_time_and_the_next_one_follows():
 
 
 def test_an_alarm_ends_the_update_and_is_named():
-    shift = Shift([Step(0.1, 60), Step(1, 60)], began=0)
+    shift = Shift([ShiftStep(0.1, 60), ShiftStep(1, 60)], began=0)
     shift.activated(0)
     assert not shift.bakes(10, ["errors", "latency"])
     assert "errors, latency" in shift.failure
@@ -97,14 +97,14 @@ def test_an_alarm_ends_the_update_and_is_named():
 
 
 def test_an_alarm_in_the_last_moment_of_a_watch_still_counts():
-    shift = Shift([Step(1, 60)], began=0)
+    shift = Shift([ShiftStep(1, 60)], began=0)
     shift.activated(0)
     assert not shift.bakes(60, ["errors"])
     assert shift.failure is not None
 
 
 def test_an_update_that_takes_longer_than_its_limit_is_rolled_back():
-    shift = Shift([Step(0.5, 500), Step(1, 500)], began=0, limit=600)
+    shift = Shift([ShiftStep(0.5, 500), ShiftStep(1, 500)], began=0, limit=600)
     shift.activated(0)
     assert not shift.bakes(500, [])
     shift.activated(500)

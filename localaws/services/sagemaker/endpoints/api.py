@@ -12,7 +12,7 @@ from localaws.context import ACCOUNT_ID, context
 from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import Serverless, Variant
 from localaws.services.sagemaker.endpoints.endpoint import HostedEndpoint
-from localaws.services.sagemaker.endpoints.shift import ROLLING, Policy, PolicyError
+from localaws.services.sagemaker.endpoints.shift import ROLLING, UpdatePolicy, UpdatePolicyError
 from localaws.services.sagemaker.endpoints.update import EndpointDeployment
 from localaws.services.sagemaker.metadata import NO_CONFIG, NO_MODEL, containers_of
 from localaws.services.sagemaker.records import InvalidRequest, Operations, now
@@ -149,10 +149,10 @@ def _check_policy(config: dict[str, Any] | None, old: EndpointDeployment, new: E
     if not config:
         return
     try:
-        policy = Policy.of(config)
+        policy = UpdatePolicy.of(config)
         for variant in new.variants:
             policy.require_size(1 if variant.serverless else variant.count)
-    except PolicyError as error:
+    except UpdatePolicyError as error:
         raise InvalidRequest(str(error)) from None
     names = [sorted(each.name for each in deployment.variants) for deployment in (old, new)]
     if names[0] != names[1]:

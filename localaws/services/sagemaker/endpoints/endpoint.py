@@ -14,7 +14,7 @@ from typing import Any
 from localaws import state
 from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import HostingError, Variant
-from localaws.services.sagemaker.endpoints.shift import Policy
+from localaws.services.sagemaker.endpoints.shift import UpdatePolicy
 from localaws.services.sagemaker.endpoints.traffic import Fleet, Traffic
 from localaws.services.sagemaker.endpoints.update import EndpointDeployment, Update
 from localaws.services.sagemaker.records import Record, now, table_of
@@ -142,7 +142,7 @@ class HostedEndpoint(Record):
             if self._abandoned.is_set():  # deleted before this thread began
                 return
             update = self._update = Update(
-                self.name, self.region, deployment, Policy.of(policy), self.traffic, self._direct, self._abandoned
+                self.name, self.region, deployment, UpdatePolicy.of(policy), self.traffic, self._direct, self._abandoned
             )
             try:
                 update.run()

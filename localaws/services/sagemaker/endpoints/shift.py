@@ -16,12 +16,12 @@ ALL_AT_ONCE, CANARY, LINEAR, ROLLING = "ALL_AT_ONCE", "CANARY", "LINEAR", "ROLLI
 SIZES = {CANARY: ("CanarySize", 0, 50), LINEAR: ("LinearStepSize", 10, 50), ROLLING: ("MaximumBatchSize", 5, 50)}
 
 
-class PolicyError(Exception):
+class UpdatePolicyError(Exception):
     """A deployment configuration that SageMaker's documentation excludes."""
 
 
 @dataclass(frozen=True)
-class Step:
+class ShiftStep:
     """A step of an update: the new fleet has `new` instances and a `share` of the traffic for `seconds`, and then the
     old fleet keeps `old` instances. The counts are None if the step does not change them."""
 
@@ -32,7 +32,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Policy:
+class UpdatePolicy:
     """What a DeploymentConfig says. Without one, SageMaker shifts all at once and waits for nothing."""
 
     kind: str = ALL_AT_ONCE
@@ -44,18 +44,18 @@ class Policy:
     alarms: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, config: dict[str, Any] | None) -> "Policy":
-        """Read a DeploymentConfig. Raises PolicyError for two policies, or for a size that is missing."""
+    def of(cls, config: dict[str, Any] | None) -> "UpdatePolicy":
+        """Read a DeploymentConfig. Raises UpdatePolicyError for two policies, or for a size that is missing."""
         config = config or {}
         blue_green, rolling = config.get("BlueGreenUpdatePolicy"), config.get("RollingUpdatePolicy")
         if blue_green and rolling:
-            raise PolicyError("Only one update policy can be used: BlueGreenUpdatePolicy or RollingUpdatePolicy.")
+            raise UpdatePolicyError("Only one update policy can be used: BlueGreenUpdatePolicy or RollingUpdatePolicy.")
         update = rolling or blue_green or {}
         routing = rolling or update.get("TrafficRoutingConfiguration") or {}
         kind = ROLLING if rolling else routing.get("Type", ALL_AT_ONCE)
         size = routing.get(SIZES[kind][0]) if kind in SIZES else None
         if kind in SIZES and not size:
-            raise PolicyError(f"{SIZES[kind][0]} is required for {kind}.")
+            raise UpdatePolicyError(f"{SIZES[kind][0]} is required for {kind}.")
         return cls(
             kind=kind,
             size=size,
@@ -69,39 +69,41 @@ class Policy:
         )
 
     def require_size(self, count: int) -> None:
-        """Raise PolicyError unless the size of a step is in its documented bounds for a fleet of `count` instances."""
+        """Raise UpdatePolicyError unless a step has a size in its documented bounds for a fleet of `count` instances."""
         if self.kind in SIZES:
             name, least, most = SIZES[self.kind]
             percent = 100 * _share(self.size, count)
             if not least <= percent <= most:
                 bounds = f"{least}-{most}%" if least else f"less than or equal to {most}%"
-                raise PolicyError(
+                raise UpdatePolicyError(
                     f"{name} is {percent:.0f}% of the variant's total instance count ({count}). It must be {bounds}."
                 )
 
-    def steps(self, new: int, old: int) -> list[Step]:
+    def steps(self, new: int, old: int) -> list[ShiftStep]:
         """The steps from a fleet of `old` instances to one of `new`. Only a rolling update changes counts meanwhile."""
         if self.kind == ROLLING:
             batch = _batch(self.size, new)
             counts = [*range(batch, new, batch), new]
-            return [Step(count / new, self.bake_seconds, count, math.ceil(old * (1 - count / new))) for count in counts]
+            return [
+                ShiftStep(count / new, self.bake_seconds, count, math.ceil(old * (1 - count / new))) for count in counts
+            ]
         shares = [1.0]
         if self.kind == CANARY:
             shares = [_share(self.size, new), 1.0]
         if self.kind == LINEAR:
             step = _share(self.size, new)
             shares = [min(1.0, number * step) for number in range(1, math.ceil(1 / step - 1e-9) + 1)]
-        steps = [Step(share, self.bake_seconds) for share in shares]
-        return [*steps, Step(1.0, self.keep_seconds)] if self.keep_seconds else steps
+        steps = [ShiftStep(share, self.bake_seconds) for share in shares]
+        return [*steps, ShiftStep(1.0, self.keep_seconds)] if self.keep_seconds else steps
 
-    def way_back(self, new: int, old: int, kept: int) -> list[Step]:
+    def way_back(self, new: int, old: int, kept: int) -> list[ShiftStep]:
         """The steps of a rolling update's rollback, from `kept` of `old` instances to all of them.
 
         `RollbackMaximumBatchSize` is their size. The default brings the old fleet back at once. Their `seconds` are 0.
         """
         batch = _batch(self.back, old) if self.back else old
         counts = [*range(kept + batch, old, batch), old]
-        return [Step(1 - count / old, 0, math.ceil(new * (1 - count / old)), count) for count in counts]
+        return [ShiftStep(1 - count / old, 0, math.ceil(new * (1 - count / old)), count) for count in counts]
 
 
 def _share(size: dict[str, Any], count: int) -> float:
@@ -115,14 +117,14 @@ def _batch(size: dict[str, Any], count: int) -> int:
 class Shift:
     """An update that is under way. It is told the time (seconds of AWS's clock) and the alarms that are on."""
 
-    def __init__(self, steps: Sequence[Step], began: float, limit: float = math.inf):
+    def __init__(self, steps: Sequence[ShiftStep], began: float, limit: float = math.inf):
         self._steps, self._began, self._limit = list(steps), began, limit
         self._number = 0
         self._since = began
         self.failure: str | None = None  # why the update must be rolled back
 
     @property
-    def step(self) -> Step | None:
+    def step(self) -> ShiftStep | None:
         """The step that is due; None if the update is over."""
         return self._steps[self._number] if self._number < len(self._steps) and self.failure is None else None
 

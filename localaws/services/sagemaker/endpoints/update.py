@@ -17,7 +17,7 @@ from localaws.services.iam.service_roles import ServiceDenied
 from localaws.services.sagemaker.endpoints.container import HostingError, Variant
 from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
 from localaws.services.sagemaker.endpoints.serverless import ServerlessFleet
-from localaws.services.sagemaker.endpoints.shift import ROLLING, Policy, Shift, Step
+from localaws.services.sagemaker.endpoints.shift import ROLLING, Shift, ShiftStep, UpdatePolicy
 from localaws.services.sagemaker.endpoints.traffic import Fleet, Traffic
 from localaws.services.sagemaker.records import now
 
@@ -53,7 +53,7 @@ class Update:
         endpoint: str,
         region: str,
         deployment: EndpointDeployment,
-        policy: Policy,
+        policy: UpdatePolicy,
         traffic: Traffic,
         direct: Callable[[Traffic], None],
         abandoned: threading.Event,
@@ -63,7 +63,7 @@ class Update:
         self._region, self._policy, self._direct, self._abandoned = region, policy, direct, abandoned
         self._old = dict(traffic.fleets)
         self._counts = {name: fleet.desired for name, fleet in self._old.items()}
-        self._steps = policy.steps(*self._sizes()) if self._old else [Step(1.0, 0)]
+        self._steps = policy.steps(*self._sizes()) if self._old else [ShiftStep(1.0, 0)]
         self.fleets = {
             each.name: fleet_of(endpoint, region, self._first(each), deployment.config_name)
             for each in deployment.variants
@@ -117,7 +117,7 @@ class Update:
         first = self._steps[0].new
         return variant if first is None else replace(variant, count=first)
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: ShiftStep) -> None:
         """Bring a step's instances and its share of the traffic to the new fleet."""
         if step.new is not None:
             self._enter(UPDATING)

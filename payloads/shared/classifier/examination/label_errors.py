@@ -14,7 +14,7 @@ ROWS = 16_384  # images that are compared at once
 
 
 @dataclass(frozen=True)
-class Doubt:
+class DoubtfulLabel:
     """An image whose label is probably wrong. `probability` is that of the class `suggested`."""
 
     row: int
@@ -22,14 +22,14 @@ class Doubt:
     probability: float
 
 
-def find(probabilities: np.ndarray, targets: np.ndarray) -> list[Doubt]:
+def find(probabilities: np.ndarray, targets: np.ndarray) -> list[DoubtfulLabel]:
     """The images in doubt, the least probable label first.
 
     `probabilities` [images, classes] must be of models that were not trained on the image. Rows with NaN are left out.
     A class without a measured image has no threshold, so nothing is suggested to be of it.
     """
     thresholds = _thresholds(probabilities, targets)
-    found: list[tuple[float, Doubt]] = []
+    found: list[tuple[float, DoubtfulLabel]] = []
     for start in range(0, len(targets), ROWS):  # the probabilities may be larger than memory
         given, truth = probabilities[start : start + ROWS], targets[start : start + ROWS]
         own = given[np.arange(len(truth)), truth]
@@ -39,7 +39,7 @@ def find(probabilities: np.ndarray, targets: np.ndarray) -> list[Doubt]:
         doubtful = (above.max(axis=1) > 0) & (suggested != truth) & (given.max(axis=1) > own)
         for row in np.flatnonzero(doubtful).tolist():
             probability = float(given[row, suggested[row]])
-            found.append((float(own[row]) - probability, Doubt(start + row, int(suggested[row]), probability)))
+            found.append((float(own[row]) - probability, DoubtfulLabel(start + row, int(suggested[row]), probability)))
     return [doubt for _, doubt in sorted(found, key=lambda each: (each[0], each[1].row))]
 
 
