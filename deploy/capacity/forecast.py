@@ -14,7 +14,7 @@ import numpy as np
 
 from deploy.capacity.calibration import Calibration
 from deploy.capacity.control import MINUTE
-from deploy.capacity.plan import SCHEDULED, TRACKING, Candidate
+from deploy.capacity.plan import SCHEDULED, TRACKING, CandidatePlan
 from deploy.capacity.system import Action
 from deploy.capacity.trace import Trace
 from deploy.deployment import INSTANCES
@@ -65,14 +65,14 @@ def _cron(hour: int, period: int, lead: int) -> str:
     return f"cron({at.minute} {at.hour} {date} *)"
 
 
-def plans(history: Trace, found: Calibration) -> tuple[Candidate, Candidate]:
+def plans(history: Trace, found: Calibration) -> tuple[CandidatePlan, CandidatePlan]:
     """Target tracking alone, and with a history's scheduled actions. Both may grow to twice what its peak needs."""
     one = SHARE * found.ceiling
     peaks = profile(history, WEEK)
     call = found.overhead.mean + 2 * found.service.mean
     reserved = math.ceil(2 * history.peak * call) + 10
     least, most = max(1, math.ceil(float(peaks.min()) / one)), max(1, math.ceil(2 * float(peaks.max()) / one))
-    tracked = Candidate(INSTANCES, reserved, 0, found.instance_type, TRACKING, least, most, math.floor(60 * one))
+    tracked = CandidatePlan(INSTANCES, reserved, 0, found.instance_type, TRACKING, least, most, math.floor(60 * one))
     return tracked, replace(tracked, policy=SCHEDULED, actions=actions(history, one, most))
 
 

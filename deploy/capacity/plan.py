@@ -28,7 +28,7 @@ SERVERLESS_MB, SERVERLESS_MOST = 6144, 200  # quotas of SageMaker serverless inf
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidatePlan:
     """`target` is in the unit of the policy's metric. `actions` belong to the policy SCHEDULED, which tracks too."""
 
     kind: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy import call_prices
-from deploy.capacity.plan import ARCHITECTURE, MEMORY, SERVERLESS_MB, Candidate
+from deploy.capacity.plan import ARCHITECTURE, MEMORY, SERVERLESS_MB, CandidatePlan
 from deploy.capacity.result import Simulated
 from deploy.costs.price_list import HOSTING, PriceList
 from deploy.costs.rates import HOURS_A_MONTH, usd
@@ -11,7 +11,7 @@ from deploy.costs.traffic import ANSWER_KB, IMAGE_KB
 from deploy.deployment import IN_FUNCTION, INSTANCES, SERVERLESS
 
 
-def monthly(result: Simulated, plan: Candidate, prices: PriceList) -> float | None:
+def monthly(result: Simulated, plan: CandidatePlan, prices: PriceList) -> float | None:
     """USD for a month in which the trace repeats itself; None if the price of the instance type is not known.
 
     Logs, storage and the answers' way to the internet are the same for all plans and not in it.

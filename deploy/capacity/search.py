@@ -23,7 +23,7 @@ from deploy.capacity.plan import (
     SERVERLESS_MOST,
     STEP,
     TRACKING,
-    Candidate,
+    CandidatePlan,
 )
 from deploy.capacity.price import monthly
 from deploy.capacity.result import Simulated
@@ -47,7 +47,7 @@ LONG = 3e6  # requests: of so many, one simulation has enough
 class Tried:
     """A plan and what it did: USD a month (None: not known), and the objective."""
 
-    plan: Candidate
+    plan: CandidatePlan
     cost: float | None
     got: Achieved
     median: float
@@ -56,17 +56,17 @@ class Tried:
     exact: bool
 
 
-def groups(trace: Trace, found: Calibration, types: Iterable[str] = TYPES) -> list[list[Candidate]]:
+def groups(trace: Trace, found: Calibration, types: Iterable[str] = TYPES) -> list[list[CandidatePlan]]:
     """The plans to try, each group from the cheapest on."""
     minutes = _minutes(trace)
     call = found.overhead.mean + 1.5 * found.service.mean
     peak = float(minutes.max())
     reserved = math.ceil(HEADROOM * peak * call + 3 * math.sqrt(peak * call)) + 2
     warm = math.ceil(1.1 * float(np.quantile(minutes, 0.5)) * call)
-    made = [[Candidate(IN_FUNCTION, reserved, each) for each in (0, warm, 2 * warm, reserved)]]
+    made = [[CandidatePlan(IN_FUNCTION, reserved, each) for each in (0, warm, 2 * warm, reserved)]]
     few = min(SERVERLESS_MOST, math.ceil(HEADROOM * peak * found.service.mean + 3))
     sizes = ((few, 0), (SERVERLESS_MOST, 0), (few, warm), (SERVERLESS_MOST, warm))
-    made.append([Candidate(SERVERLESS, reserved, each, containers=size) for size, each in sizes])
+    made.append([CandidatePlan(SERVERLESS, reserved, each, containers=size) for size, each in sizes])
     for kind, policy in product(types, (TRACKING, HIGH_RESOLUTION, STEP, SCHEDULED)):
         plans = list(_fleets(kind, policy, trace, minutes, found, reserved, warm))
         plans.sort(key=lambda plan: (_expected(plan, minutes, found), plan.provisioned))
@@ -91,7 +91,7 @@ def require_types(types: Iterable[str], prices: PriceList) -> None:
 
 def _fleets(
     kind: str, policy: str, trace: Trace, minutes: np.ndarray, found: Calibration, reserved: int, warm: int
-) -> Iterable[Candidate]:
+) -> Iterable[CandidatePlan]:
     servers = found.servers_of(kind)
     one = servers / found.service.mean
     for share, quantile, provisioned in product(SHARES, (0.0, 0.5, 1.0), (0, warm)):
@@ -106,17 +106,17 @@ def _fleets(
             actions = forecast.actions(trace, one * share, most)
             if not actions or quantile:
                 continue
-        yield Candidate(INSTANCES, reserved, provisioned, kind, policy, least, most, target, actions)
+        yield CandidatePlan(INSTANCES, reserved, provisioned, kind, policy, least, most, target, actions)
 
 
-def _expected(plan: Candidate, minutes: np.ndarray, found: Calibration) -> float:
+def _expected(plan: CandidatePlan, minutes: np.ndarray, found: Calibration) -> float:
     """Instances that a plan keeps on average, if it follows the load at once."""
     one = found.servers_of(plan.instance_type) / found.service.mean
     share = min(1.0, plan.target / 60 / one) if plan.policy != HIGH_RESOLUTION else 0.5
     return float(np.clip(np.ceil(minutes / (one * share)), plan.least, plan.most).mean())
 
 
-def _spread(plans: list[Candidate], number: int) -> list[Candidate]:
+def _spread(plans: list[CandidatePlan], number: int) -> list[CandidatePlan]:
     """So many of them, from the first to the last."""
     if len(plans) <= number:
         return plans
@@ -130,12 +130,12 @@ def _minutes(trace: Trace) -> np.ndarray:
 
 
 def attempt(
-    plan: Candidate, trace: Trace, found: Calibration, objective: Objective, prices: PriceList, seed: int = 0
+    plan: CandidatePlan, trace: Trace, found: Calibration, objective: Objective, prices: PriceList, seed: int = 0
 ) -> Tried:
     return judged(plan, simulate(plan.system(found), trace, seed), objective, prices)
 
 
-def judged(plan: Candidate, result: Simulated, objective: Objective, prices: PriceList) -> Tried:
+def judged(plan: CandidatePlan, result: Simulated, objective: Objective, prices: PriceList) -> Tried:
     got = result.achieved(objective)
     return Tried(
         plan,
@@ -149,7 +149,7 @@ def judged(plan: Candidate, result: Simulated, objective: Objective, prices: Pri
 
 
 def _group(
-    plans: list[Candidate],
+    plans: list[CandidatePlan],
     trace: Trace,
     found: Calibration,
     objective: Objective,

@@ -7,17 +7,17 @@ from classifier.dataset.folders import inspect_dataset
 from classifier.learning.distributed import ALONE
 from classifier.machine.plan import Machine
 from classifier.presets import choice, trial
-from classifier.presets.choice import Trial
+from classifier.presets.choice import PresetTrial
 from classifier.settings import Settings
 
 from tests.unit.classifier.conftest import tiny_backbone
 from tests.unit.classifier.pictures import write_image_folder
 
 TABLE = (
-    Trial("small", 160, 0.90, 360, 2.0),
-    Trial("middle", 224, 0.925, 360, 5.0),
-    Trial("large", 240, 0.93, 360, 9.0),
-    Trial("larger", 260, 0.93, 360, 12.0),
+    PresetTrial("small", 160, 0.90, 360, 2.0),
+    PresetTrial("middle", 224, 0.925, 360, 5.0),
+    PresetTrial("large", 240, 0.93, 360, 9.0),
+    PresetTrial("larger", 260, 0.93, 360, 12.0),
 )
 
 

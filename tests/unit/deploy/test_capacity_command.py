@@ -12,7 +12,7 @@ from PIL import Image
 
 from deploy.capacity import report, search, traces
 from deploy.capacity.calibration import Calibration, calibrate
-from deploy.capacity.plan import Candidate
+from deploy.capacity.plan import CandidatePlan
 from deploy.capacity.simulate import simulate
 from deploy.capacity.system import Times
 from deploy.capacity.trace import Trace
@@ -127,7 +127,7 @@ def test_types_that_cannot_be_scaled_or_priced_are_refused():
 
 
 def test_a_fleet_costs_its_instances_and_its_calls():
-    plan = Candidate("instances", 100, 0, "ml.m5.large", least=2, most=2, target=600.0)
+    plan = CandidatePlan("instances", 100, 0, "ml.m5.large", least=2, most=2, target=600.0)
     trace = Trace(np.full(600, 10.0), 1.0)
     got = search.attempt(plan, trace, FOUND, OBJECTIVE, PRICES)
     calls = 6_000 * (0.20e-6 + 0.06 * 0.0000133334) + 6_000 * 101 / 1024**2 * 0.016
@@ -139,7 +139,7 @@ def test_a_fleet_costs_its_instances_and_its_calls():
 
 
 def test_the_page_has_the_plans_the_picture_and_the_settings(tmp_path):
-    plan = Candidate("instances", 100, 0, "ml.m5.large", least=1, most=2, target=600.0)
+    plan = CandidatePlan("instances", 100, 0, "ml.m5.large", least=1, most=2, target=600.0)
     trace = Trace(np.full(600, 10.0), 1.0, name="a <trace>")
     result = simulate(plan.system(FOUND), trace)
     one = search.judged(plan, result, OBJECTIVE, PRICES)

@@ -69,7 +69,7 @@ class UpdatePolicy:
         )
 
     def require_size(self, count: int) -> None:
-        """Raise UpdatePolicyError unless a step has a size in its documented bounds for a fleet of `count` instances."""
+        """Raise UpdatePolicyError if the size of a step is out of its documented bounds for `count` instances."""
         if self.kind in SIZES:
             name, least, most = SIZES[self.kind]
             percent = 100 * _share(self.size, count)

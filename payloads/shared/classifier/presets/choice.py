@@ -16,7 +16,7 @@ CANDIDATES = (
 
 
 @dataclass(frozen=True)
-class Trial:
+class PresetTrial:
     """A candidate of the trial: its accuracy on `images` validation images, and the milliseconds for one image."""
 
     architecture: str
@@ -26,14 +26,14 @@ class Trial:
     latency_ms: float
 
 
-def choose(measured: Sequence[Trial], preset: str) -> Trial:
+def choose(measured: Sequence[PresetTrial], preset: str) -> PresetTrial:
     """The fastest candidate within the preset's margin of the most accurate one."""
     best = max(each.accuracy for each in measured)
     enough = [each for each in measured if each.accuracy >= best - MARGINS[preset] - 1e-9]
     return min(enough, key=lambda each: each.latency_ms)
 
 
-def records(measured: Sequence[Trial], preset: str) -> list[dict]:
+def records(measured: Sequence[PresetTrial], preset: str) -> list[dict]:
     """The table of a trial, for the report and metrics.json."""
     chosen = choose(measured, preset)
     return [asdict(each) | {"chosen": each is chosen} for each in measured]

@@ -22,7 +22,7 @@ from classifier.network import graph
 from classifier.network.model import load_backbone
 from classifier.network.quantize import part
 from classifier.network.runtime import ov
-from classifier.presets.choice import CANDIDATES, Trial, records, table
+from classifier.presets.choice import CANDIDATES, PresetTrial, records, table
 from classifier.settings import Settings
 
 MEMO = "preset.json"
@@ -62,7 +62,7 @@ def resolved(
 
 def _measure(
     architecture: str, resolution: int, dataset: Dataset, weights: Path | None, machine: Machine, seed: int
-) -> Trial:
+) -> PresetTrial:
     network = graph.convert(load_backbone(architecture, weights, resolution))
     train, valid = (
         extract(network, _part(dataset.splits[name]), threads=machine.threads, workers=machine.workers)
@@ -70,7 +70,7 @@ def _measure(
     )
     head, _ = fit_head(train, train, len(dataset.classes))
     accuracy = head.evaluate(valid).accuracy
-    return Trial(architecture, resolution, accuracy, len(valid.targets), _latency(network, machine, seed))
+    return PresetTrial(architecture, resolution, accuracy, len(valid.targets), _latency(network, machine, seed))
 
 
 def _part(split: Split) -> Split:
