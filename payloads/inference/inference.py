@@ -15,7 +15,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,21 +45,27 @@ class Model:
 
     def __init__(self, card: ModelCard, network: Network):
         self.card = card
+
+        def decoded(image: bytes, work: int, left: Callable[[], bool]) -> np.ndarray:
+            return decode(image, card.input_size, left, DECODING_SECONDS, work)
+
         self._line = Line(
-            lambda image, work, left: decode(image, card.input_size, left, DECODING_SECONDS, work),
+            decoded,
             network,
             weigh=budget.work,
             threads=network.threads,
             batch=network.batch,
             wait=network.wait,
         )
+        # Heat maps are rare. Apart, they cost the other requests nothing.
+        self._explained = Line(decoded, network.explained, weigh=budget.work, threads=1)
 
     def submit(self, request: "Request") -> Future:
         """The future of the request's NetworkOutput. Its exception is an ApiError if the image
         cannot be decoded. If it is cancelled, decoding stops. Raises ApiError 422 if the header shows too much work,
         503 if there are too many requests, and 400 if `top_k` is larger than the number of classes."""
         contract.top_k_for(request.top_k, len(self.card.classes))
-        return self._line.submit(request.image)
+        return (self._explained if request.explain else self._line).submit(request.image)
 
     def answer(self, request: "Request", output: NetworkOutput) -> dict:
         """The answer to one request, the most probable class first."""

@@ -26,7 +26,7 @@ class NetworkOutput(NamedTuple):
 
     probabilities: np.ndarray  # float32 [classes]
     distance: float | None = None  # to the training photographs; 1 is the limit of what is known
-    heat: np.ndarray | None = None  # float32 [rows, columns], for the most probable class
+    heat: np.ndarray | None = None  # float32 [rows, columns], for the most probable class; of `explained` only
 
 
 class Network(Protocol):
@@ -37,6 +37,10 @@ class Network(Protocol):
     wait: float  # seconds that an image may wait for others in a batch
 
     def __call__(self, images: np.ndarray) -> list[NetworkOutput]: ...
+
+    def explained(self, images: np.ndarray) -> list[NetworkOutput]:
+        """With a heat map, if the network can be explained. The first call may take a second longer."""
+        ...
 
 
 def network_for(folder: Path, card: ModelCard) -> Network:
@@ -65,8 +69,13 @@ class GraphNetwork:
 
     batch, wait = 1, 0.0
 
-    def __init__(self, folder: Path, card: ModelCard, hint: str = "THROUGHPUT"):
+    def __init__(self, folder: Path, card: ModelCard, hint: str = "THROUGHPUT", *, heat: bool = False):
         network = graph.load(folder)
+        self._explainer: GraphNetwork | None = None
+        self._explain = lambda: GraphNetwork(folder, card, "LATENCY", heat=True)
+        self._lock = threading.Lock()
+        if not heat:
+            graph.drop_heat(network)  # it would take 5 % of the time of every request
         network.reshape([1, card.input_size, card.input_size, 3])  # a fixed shape runs faster
         self._compiled = graph.compile_for(hint, network)
         names = [next(iter(each.get_names())) for each in self._compiled.outputs]
@@ -84,6 +93,11 @@ class GraphNetwork:
         if not hasattr(self._thread, "request"):
             self._thread.request = self._compiled.create_infer_request()
         return [self._one(self._thread.request.infer({0: image[np.newaxis]})) for image in images]
+
+    def explained(self, images: np.ndarray) -> list[NetworkOutput]:
+        with self._lock:
+            self._explainer = self._explainer or self._explain()
+        return self._explainer(images)
 
     def _one(self, found: Mapping[int, np.ndarray]) -> NetworkOutput:
         distance = None if self._distance is None else float(found[self._distance][0])
@@ -117,6 +131,9 @@ class TorchNetwork:
             distances = self._distances(features).tolist() if self._references else [None] * len(images)
             heats = [None] * len(images) if heat is None else list(heat.cpu().numpy())
         return [NetworkOutput(*each) for each in zip(probabilities, distances, heats, strict=True)]
+
+    def explained(self, images: np.ndarray) -> list[NetworkOutput]:
+        return self(images)  # on a GPU the map costs nothing that can be measured
 
     def _distances(self, features: "Tensor") -> "Tensor":
         """float32 [N], as in classifier.learning.references."""

@@ -161,7 +161,7 @@ def test_on_a_gpu_the_same_artifact_answers_the_same(model_folder):
     """Its weights under PyTorch, as on a GPU, but here on the processors. Probabilities and the largest values of heat
     maps differ by at most 1e-4 of 1."""
     code = """
-import io, sys
+import dataclasses, io, sys
 import inference
 import numpy as np
 from PIL import Image
@@ -173,7 +173,10 @@ for seed in range(6):
     Image.fromarray(noise).resize((300, 260), Image.Resampling.BICUBIC).save(file, "PNG")
     rows.append(inference.input_fn(file.getvalue(), "image/png"))
 model = inference.model_fn(sys.argv[1])
-answers = [future.result() for future in [model.submit(request) for request in rows]]
+asked = [dataclasses.replace(request, explain=True) for request in rows]
+answers = [future.result() for future in [model.submit(request) for request in asked]]
+usual = [future.result() for future in [model.submit(request) for request in rows]]
+assert all(np.allclose(one.probabilities, other.probabilities, atol=1e-5) for one, other in zip(usual, answers))
 heat = np.stack([answer.heat for answer in answers])
 np.savez(sys.argv[2], probabilities=np.stack([answer.probabilities for answer in answers]), heat=heat / heat.max())
 """

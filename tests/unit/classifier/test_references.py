@@ -83,6 +83,7 @@ def answers() -> dict:
     named = {next(iter(output.get_names())): np.array(value) for output, value in found.items()}
     return {
         "backbone": backbone,
+        "whole": whole,
         "weight": weight,
         "bias": bias,
         "images": images,
@@ -110,6 +111,16 @@ def test_pytorch_computes_the_same_heat(answers):
     np.testing.assert_allclose(features, answers["values"], atol=1e-3)
     np.testing.assert_allclose(heat, answers["heat"], atol=1e-3)
     np.testing.assert_allclose(logits.softmax(dim=1), answers["probabilities"], atol=1e-4)
+
+
+def test_a_graph_without_the_heat_answers_the_same(answers):
+    served = answers["whole"].clone()
+    graph.drop_heat(served)
+    found = graph.compile_for("LATENCY", served)(answers["images"])
+    named = {next(iter(output.get_names())): np.array(value) for output, value in found.items()}
+    assert named.keys() == {graph.OUTPUT, graph.DISTANCE}
+    for name, values in named.items():
+        np.testing.assert_allclose(values, answers[name], rtol=1e-5)
 
 
 def test_a_network_without_a_map_of_features_has_no_heat():

@@ -34,6 +34,8 @@ class Still:
     def __call__(self, images: np.ndarray) -> list[NetworkOutput]:
         raise AssertionError
 
+    explained = __call__
+
 
 @pytest.fixture(scope="module")
 def model() -> inference.Model:

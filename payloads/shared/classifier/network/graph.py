@@ -94,6 +94,13 @@ def load(folder: Path) -> ov.Model:
         raise GraphError(f"{folder / XML} is not a graph that OpenVINO can read: {reason}") from None
 
 
+def drop_heat(graph: ov.Model) -> None:
+    """Remove the output `heat`, and so all that only it needs, if the graph has it."""
+    for result in graph.get_results():
+        if HEAT in result.input_value(0).get_names():
+            graph.remove_result(result)
+
+
 def compile_for(hint: str, graph: ov.Model, threads: int | None = None) -> ov.CompiledModel:
     """The graph ready to run on the CPU. `hint` is OpenVINO's: "THROUGHPUT" or "LATENCY"; `threads` None means all."""
     settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
