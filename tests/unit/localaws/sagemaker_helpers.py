@@ -102,6 +102,18 @@ class SageMaker:
 
         return self.until(described, f"{name} settles")
 
+    def rolled_back(self, name: str, alarm: str) -> dict[str, Any]:
+        """The endpoint's description after this alarm has taken an update back."""
+        cloudwatch = self.server.client("cloudwatch")
+
+        def described() -> dict[str, Any] | None:
+            # Again and again, because an evaluation of the alarm ends the state.
+            cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="too many errors")
+            found = self.api.describe_endpoint(EndpointName=name)
+            return found if found["EndpointStatus"] == "InService" else None
+
+        return self.until(described, f"{alarm} takes the update of {name} back")
+
     def ask(self, name: str, body: bytes = b"x", **arguments: Any) -> dict[str, Any]:
         given = {"ContentType": "application/octet-stream", **arguments}
         answer = self.server.client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=body, **given)

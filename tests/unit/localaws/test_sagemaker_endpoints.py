@@ -193,9 +193,7 @@ def test_an_alarm_during_the_wait_rolls_the_update_back(sagemaker):
     target = sagemaker.config(MODEL.format(answer="new"))
     sagemaker.api.update_endpoint(EndpointName=name, EndpointConfigName=target, DeploymentConfig=policy)
     sagemaker.until(lambda: sagemaker.ask(name)["answer"] == "new", "the new model answers while the old one waits")
-    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="too many errors")
-    described = sagemaker.settled(name)
-    assert described["EndpointStatus"] == "InService"
+    described = sagemaker.rolled_back(name, alarm)
     assert alarm in described["FailureReason"]
     assert sagemaker.ask(name)["answer"] == "old"
 
@@ -248,9 +246,7 @@ def test_a_canary_has_its_share_of_the_requests_and_an_alarm_takes_it_back(sagem
         return sum(each["Sum"] for each in points)
 
     assert invocations(target) == answers.count("new"), "an alarm can watch the new fleet alone"
-    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="too many errors")
-    described = sagemaker.settled(name)
-    assert described["EndpointStatus"] == "InService"
+    described = sagemaker.rolled_back(name, alarm)
     assert described["EndpointConfigName"] != target
     assert alarm in described["FailureReason"]
     assert described["LastDeploymentConfig"] == policy
