@@ -76,7 +76,7 @@ def test_a_destroy_leaves_the_other_stack_and_its_running_job_alone(stacks: tupl
     left = names(dev)
     assert {kind: [name for name in found if "pawprint" in name] for kind, found in left.items()} == expected
     dev.make("promote")
-    assert json.loads(dev.make("predict", f"IMAGE={dev.root}/build/sample-digit.png"))["model"]["classes"] == 10
+    assert json.loads(dev.make("predict"))["model"]["classes"] == 10
     assert "No changes." in dev.make("plan")
 
     dev.make("destroy", "CONFIRM=pawprint-dev")
