@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from classifier.machine import autotune, plan
@@ -14,6 +15,7 @@ from classifier.machine.plan import Machine
 from classifier.settings import Settings
 
 GRAPH = Candidate("openvino", 2, 2)
+BACKBONE = SimpleNamespace(size=224)  # all that a choice of threads asks of it
 EAGER = Candidate("torch", 2, 2, memory_format="contiguous", choosable=False)
 
 
@@ -178,16 +180,16 @@ def tried(monkeypatch):
 
 def test_a_resumed_run_keeps_its_choice_unless_the_machine_differs(tried, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(autotune, "processors", lambda: 2)
-    first = plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path)
+    first = plan.fitted(Machine(autotune=True), {}, BACKBONE, None, Settings(), tmp_path)
     assert first[0].workers == 1 and [record["chosen"] for record in first[1]] == [True, False]
-    assert plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path) == first
+    assert plan.fitted(Machine(autotune=True), {}, BACKBONE, None, Settings(), tmp_path) == first
     assert "using the earlier choice of autotuning: openvino" in capsys.readouterr().out
     assert len(tried) == 1
     monkeypatch.setattr(autotune, "processors", lambda: 8)
-    plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path)
+    plan.fitted(Machine(autotune=True), {}, BACKBONE, None, Settings(), tmp_path)
     assert len(tried) == 2
     (tmp_path / plan.MEMO).write_text("{cut o")
-    plan.fitted(Machine(autotune=True), {}, None, None, Settings(), tmp_path)
+    plan.fitted(Machine(autotune=True), {}, BACKBONE, None, Settings(), tmp_path)
     assert len(tried) == 3
 
 
@@ -202,7 +204,7 @@ def test_autotuning_that_fails_does_not_end_the_run(monkeypatch, capsys):
         raise AutotuneError("no choosable candidate could be measured")
 
     monkeypatch.setattr(plan, "_tried", fails)
-    assert plan.fitted(Machine(autotune=True), {}, None, None, Settings(), None) == (Machine(autotune=True), [])
+    assert plan.fitted(Machine(autotune=True), {}, BACKBONE, None, Settings(), None) == (Machine(autotune=True), [])
     assert "not autotuned: no choosable candidate could be" in capsys.readouterr().out
 
 

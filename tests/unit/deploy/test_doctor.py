@@ -281,6 +281,7 @@ def test_an_endpoint_outside_the_state_is_found(tmp_path: Path):
 
     nothing = {
         "list_training_jobs": {"TrainingJobSummaries": []},
+        "list_transform_jobs": {"TransformJobSummaries": []},
         "list_notebook_instances": {"NotebookInstances": []},
         "describe_instances": {"Reservations": []},
     }
