@@ -22,7 +22,7 @@ from tests.e2e.traffic import Traffic
 pytestmark = pytest.mark.soak
 
 CANARY = 0.25  # of the requests
-RATE = 10  # requests per second
+RATE = 20  # requests per second
 SETTINGS = f"""
   instance_type = "ml.c5.large"
   deployment = {{
@@ -154,7 +154,7 @@ def test_a_bad_model_is_rolled_back_and_costs_no_more_than_the_canary(rehearsal:
     failed = told.total() - told[""]
     assert failed <= CANARY * told.total() + 3 * math.sqrt(CANARY * told.total())
     assert outputs(rehearsal)["release"] == live
-    state = json.loads((rehearsal.home / "terraform.tfstate").read_text())
+    state = json.loads((rehearsal.home / "local" / "terraform.tfstate").read_text())
     endpoint = next(each for each in state["resources"] if each["type"] == "aws_sagemaker_endpoint")
     described = rehearsal.client("sagemaker").describe_endpoint(EndpointName=outputs(rehearsal)["endpoint_name"])
     assert endpoint["instances"][0]["attributes"]["endpoint_config_name"] == described["EndpointConfigName"]

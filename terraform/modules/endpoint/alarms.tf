@@ -29,10 +29,11 @@ resource "aws_cloudwatch_metric_alarm" "server_errors" {
 }
 
 # Both fleets have requests while the traffic moves, so the ratio needs no limit in milliseconds and does not follow the
-# load. With few requests, the percentile is one slow request; then the alarm does not decide.
+# load. The p99 of so few requests would be the slowest one, and the first ones of new instances are slow. So this is the
+# p90, and with fewer than 20 requests the alarm does not decide.
 resource "aws_cloudwatch_metric_alarm" "slow" {
   alarm_name        = "${var.name}-endpoint-slow"
-  alarm_description = "The p99 latency of the release of the endpoint ${local.name} is too many times that of the previous release. During an update this rolls it back."
+  alarm_description = "The p90 latency of the release of the endpoint ${local.name} is too many times that of the previous release. During an update this rolls it back."
 
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
@@ -41,15 +42,15 @@ resource "aws_cloudwatch_metric_alarm" "slow" {
 
   metric_query {
     id          = "ratio"
-    expression  = "IF(requests >= 10, new / old, 0)"
-    label       = "p99 latency of the new fleet, in times of the old one's"
+    expression  = "IF(requests >= 20, new / old, 0)"
+    label       = "p90 latency of the new fleet, in times of the old one's"
     return_data = true
   }
 
   dynamic "metric_query" {
     for_each = {
-      new      = { release = var.releases.current, statistic = "p99" }
-      old      = { release = local.compared, statistic = "p99" }
+      new      = { release = var.releases.current, statistic = "p90" }
+      old      = { release = local.compared, statistic = "p90" }
       requests = { release = var.releases.current, statistic = "SampleCount" }
     }
 

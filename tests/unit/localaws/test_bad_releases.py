@@ -14,7 +14,7 @@ from tests.unit.localaws.sagemaker_helpers import MODEL, SageMaker
 pytestmark = pytest.mark.soak
 
 CANARY = 0.25  # of the requests
-RATE = 10  # requests per second
+RATE = 20  # requests per second
 GOOD = MODEL.format(answer="x").replace("def predict_fn(body, model):\n", "def predict_fn(body, model):\n    work()\n")
 WORK = "\nimport time\n\ndef work():\n    {work}\n"
 KINDS = {  # what the model does for a request, and what takes it back
@@ -70,8 +70,8 @@ def put_alarms(cloudwatch: Any, endpoint: str, new: str, old: str) -> None:
         Threshold=0.05,
         **rule,
     )
-    ratio = {"Id": "ratio", "Expression": "IF(requests >= 10, new / old, 0)", "ReturnData": True}
-    parts = [latency("new", new, "p99"), latency("old", old, "p99"), latency("requests", new, "SampleCount")]
+    ratio = {"Id": "ratio", "Expression": "IF(requests >= 20, new / old, 0)", "ReturnData": True}
+    parts = [latency("new", new, "p90"), latency("old", old, "p90"), latency("requests", new, "SampleCount")]
     cloudwatch.put_metric_alarm(AlarmName="slow", Metrics=[ratio, *parts], Threshold=2, **rule)
 
 
