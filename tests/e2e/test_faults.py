@@ -177,7 +177,7 @@ def test_commands_pass_while_a_third_of_the_requests_is_throttled(deployed: Depl
     deployed.make("promote")
     listed = deployed.make("chaos")
     print(listed)
-    faults = [int(count) for count in re.findall(r"│\s*(\d+) │ throttle", listed)]
+    faults = [int(count) for count in re.findall(r"│ (\d+) +│ throttle", listed)]
     assert len(faults) == 2
     assert min(faults) >= 5, listed
 
@@ -265,7 +265,7 @@ def test_a_snapshot_of_a_running_rehearsal_comes_back(deployed: Deployment):
 
     deployed.make("local-reset", "CONFIRM=yes")
     deployed.make("local-up")
-    deployed.make("restore", "NAME=whole")
+    deployed.make("restore", "NAME=whole", "CONFIRM=yes")
 
     assert s3.get_object(Bucket=bucket, Key="before")["Body"].read() == b"before"
     assert "after" not in [

@@ -73,7 +73,9 @@ class Task:
     def features(self, network: ov.Model, split: Split, decoder: Decoder = decode) -> Features | None:
         """The features of a split on the writer, None on the others. Each process computes its share."""
         part = replace(split, samples=self.world.share(split.samples))
-        looks = allocate(len(part), oddness.WIDTH) if decoder is decode and split.name not in self.looks else None
+        # Once for each split of the dataset: not for its augmented views, nor for a part of it.
+        wanted = decoder is decode and split.name in self.dataset.splits and split.name not in self.looks
+        looks = allocate(len(part), oddness.WIDTH) if wanted else None
         machine = self.machine
         own = extract(network, part, threads=machine.threads, workers=machine.workers, decoder=decoder, looks=looks)
         values = self.world.gather(own.values, len(split), allocate)
