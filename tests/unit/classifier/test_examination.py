@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 from classifier.dataset.folders import Dataset, inspect_dataset, read_image
 from classifier.examination import examine, label_errors, listing, oddness
+from classifier.learning.distributed import ALONE
 from classifier.learning.features import Features
 from classifier.learning.regularised import validate
+from classifier.machine.plan import Machine
+from classifier.network import graph, quantize
+from classifier.network.saving import Clock
+from classifier.settings import Settings
+from classifier.task import Task
 from PIL import Image, ImageFilter
 
 from deploy.photographs import lists
@@ -89,6 +95,16 @@ def examined(dataset: Dataset) -> examine.Examination:
     values = {name: np.ones((len(split), 4), np.float32) for name, split in dataset.splits.items()}
     judged["train"][:] = 0.9 * judged["train"] + 0.03
     return examine.examine(dataset, dataset.hashes(), judged, values, seen)
+
+
+def test_a_part_of_a_split_is_not_examined(squares, backbone):
+    """Fine-tuning asks for the features of a part of the training split. Its rows are not those of the split."""
+    task = Task(backbone, squares, Settings(), Machine(threads=1, workers=1), ALONE, None, Clock())
+    network, train = graph.convert(backbone), squares.splits["train"]
+    task.features(network, quantize.part(train, 2))
+    assert task.looks == {}
+    task.features(network, train)
+    assert {name: len(rows) for name, rows in task.looks.items()} == {"train": len(train)}
 
 
 def test_an_examination_names_doubts_and_copies_across_splits(squares):
