@@ -61,7 +61,7 @@ class CapacityReport:
     def _costs(self, chart) -> None:
         """A point for each plan: its colour is that of the type, its marker of the policy. Those that miss the
         objective are hollow."""
-        from matplotlib.ticker import FuncFormatter, NullFormatter
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
         shown = [each for each in self.tried if each.cost is not None and np.isfinite(each.got.quantile)]
         kinds = sorted({each.plan.instance_type or each.plan.kind for each in shown})
@@ -90,9 +90,9 @@ class CapacityReport:
         name = f"p{self.objective.percentile:g}, ms from due"
         chart.set(xscale="log", yscale="log", xlabel="USD a month", ylabel=name)
         for axis in (chart.xaxis, chart.yaxis):  # 300 is easier to read than 3 x 10^2
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-            few = np.ptp(np.log10(axis.get_data_interval())) < 1
-            axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}") if few else NullFormatter())
+            axis.set_minor_formatter(NullFormatter())
         chart.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
 
     def _load(self, chart, result: Simulated) -> None:

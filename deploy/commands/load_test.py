@@ -50,6 +50,11 @@ def find_ceiling(asked: Questions, objective: Objective, cap: int) -> tuple[list
             f"p{objective.percentile:g} {got.quantile * 1000:,.0f} ms, errors {got.error_share:.1%}",
             markup=False,
         )
+        if not step.times and not got.throttled:
+            raise Failure(
+                f"None of {got.requests} requests was answered with 200, so there is nothing to measure. "
+                f"What a request gets: {console.make('predict')}. The parts: {console.make('status')}"
+            )
     return taken, search.ceiling(taken, objective)
 
 

@@ -14,7 +14,10 @@ def main() -> None:
     env.require_rehearsal("cannot be restored")
     with store.exclusive(env):
         described = restore.restore(env, name)
-    console.done(f"The rehearsal is as it was at {described.created} UTC. Its parts: {console.make('status')}")
+    console.done(
+        f"The rehearsal is as it was at {described.created} UTC. Its containers start now. "
+        f"Its parts: {console.make('status')}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
 """The report of a load test: its numbers, its picture, and no text of others as markup."""
 
+import math
+
+import pytest
 from PIL import Image
 
+from deploy.commands import load_test
+from deploy.console import Failure
 from deploy.load import objective as objectives
 from deploy.load.client import LoadAnswer
-from deploy.load.objective import achieved
+from deploy.load.objective import Achieved, achieved
 from deploy.load.observe import Observed
 from deploy.load.recommend import Recommendation
 from deploy.load.report import LoadReport, cap_words, latencies, per_second
@@ -50,3 +55,14 @@ def test_the_ceiling_is_the_highest_rate_that_met_the_objective():
     good, bad = achieved(ANSWERS[:1], OBJECTIVE), achieved(ANSWERS[2:], OBJECTIVE)
     assert ceiling([SearchStep(1, 10, good), SearchStep(2, 18, good), SearchStep(4, 19, bad)], OBJECTIVE) == 18
     assert ceiling([SearchStep(1, 10, bad)], OBJECTIVE) == 0
+
+
+@pytest.mark.parametrize(("throttled", "refused"), [(0, True), (2, False)])
+def test_a_service_that_answers_nothing_is_not_measured(monkeypatch, throttled, refused):
+    nothing = SearchStep(1, 0.0, Achieved(2, 2, throttled, 0, math.nan))
+    monkeypatch.setattr(load_test.search, "steps", lambda *_: iter([nothing]))
+    if refused:
+        with pytest.raises(Failure, match="None of 2 requests was answered.*make predict"):
+            load_test.find_ceiling(None, OBJECTIVE, 8)
+    else:
+        assert load_test.find_ceiling(None, OBJECTIVE, 8) == ([nothing], 0.0)
