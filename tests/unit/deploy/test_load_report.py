@@ -62,7 +62,7 @@ def test_a_service_that_answers_nothing_is_not_measured(monkeypatch, throttled, 
     nothing = SearchStep(1, 0.0, Achieved(2, 2, throttled, 0, math.nan))
     monkeypatch.setattr(load_test.search, "steps", lambda *_: iter([nothing]))
     if refused:
-        with pytest.raises(Failure, match="None of 2 requests was answered.*make predict"):
+        with pytest.raises(Failure, match=r"None of 2 requests was answered.*make predict"):
             load_test.find_ceiling(None, OBJECTIVE, 8)
     else:
         assert load_test.find_ceiling(None, OBJECTIVE, 8) == ([nothing], 0.0)
