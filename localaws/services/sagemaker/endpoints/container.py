@@ -56,6 +56,7 @@ class Variant:
     instance_type: str = ""  # states from before these fields exist read as ""
     role_arn: str = ""
     serverless: Serverless | None = None
+    metrics: str = "/aws/sagemaker/Endpoints"  # the namespace of the metrics of its instances
 
     @property
     def processors(self) -> int:
@@ -83,7 +84,7 @@ class Variant:
         Records that an instance writes its metrics with the role; without that permission AWS has none of them.
         """
         role = self.role(region)
-        role.decide("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"})
+        role.decide("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": self.metrics})
         try:
             role.require(service_roles.permissions_to_pull(self.image))
         except ServiceDenied as error:

@@ -11,6 +11,7 @@ from localaws.services.sagemaker.endpoints.container import Variant
 from localaws.services.sagemaker.metadata import NO_MODEL, containers_of
 from localaws.services.sagemaker.records import InUse, InvalidRequest, NotRunHere, Operations, arn_of, require_role
 from localaws.services.sagemaker.transform import inputs
+from localaws.services.sagemaker.transform.data_log import LOG_GROUP
 from localaws.services.sagemaker.transform.job import UNFINISHED, TransformJob
 from localaws.services.sagemaker.transform.payloads import MOST_PAYLOAD_MB
 
@@ -84,6 +85,7 @@ def _variant(name: str, model: dict[str, Any], role: str, resources: dict[str, A
         weight=1.0,
         instance_type=resources["InstanceType"],
         role_arn=role,
+        metrics=LOG_GROUP,  # the namespace has the name of the log group
     )
 
 
