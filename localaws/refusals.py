@@ -33,6 +33,7 @@ CODES = {
     "cloudformation": "ValidationError",
     "cloudwatch": "ValidationException",  # [LS] with ValidationError in the query protocol and in query mode
     "ecr": "InvalidParameterException",  # jenkins-x/jx #1344
+    "events": "ValidationException",
     "freetier": "ValidationException",
     "iam": "ValidationError",  # [LS]
     "kms": "ValidationException",  # [LS]
@@ -41,6 +42,7 @@ CODES = {
     "sagemaker": "ValidationException",  # aws/amazon-sagemaker-examples #2236
     "sagemaker-runtime": "ValidationError",  # aws/amazon-sagemaker-examples #293
     "service-quotas": "ValidationException",
+    "sns": "ValidationError",
     "ssm": "ValidationException",  # ministryofjustice/cloud-platform-infrastructure #3906
     "sts": "ValidationError",  # [LS]
 }

@@ -52,7 +52,7 @@ def test_the_credentials_of_any_client_reach_the_one_account(localaws):
     [
         ("dynamodb", "list_tables", {}),
         ("sqs", "list_queues", {}),
-        ("sns", "list_topics", {}),
+        ("rds", "describe_db_instances", {}),
         ("route53", "list_hosted_zones", {}),
         ("efs", "describe_file_systems", {}),
     ],
