@@ -17,7 +17,7 @@ from pathlib import Path
 
 from localaws import images
 from localaws.context import ALREADY_RUNNING, REPOSITORY, configured_home, configured_port
-from localaws.operations import table
+from localaws.operations import SERVICES, table
 from localaws.supervisor import Supervisor, start_time
 
 START_SECONDS = 60
@@ -145,7 +145,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["up", "down", "restart", "status", "serve", "operations", "conformance"])
     parser.add_argument("--target", choices=["local", "aws"], default="local", help="conformance: what is asked")
-    parser.add_argument("--service", action="append", default=[], help="conformance --target aws: only this service")
+    only = "conformance --target aws: only this service"
+    parser.add_argument("--service", action="append", default=[], choices=SERVICES, help=only)
     parser.add_argument("--record", type=Path, default=Path("aws-answers.jsonl"), help="where its answers are written")
     arguments = parser.parse_args()
     command = arguments.command
