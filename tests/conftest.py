@@ -18,6 +18,10 @@ SHARE_A_DEPLOYMENT = {"test_main_job.py", "test_hostile_requests.py", "test_note
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# CI ends a run that takes too long with SIGTERM. Ctrl-C makes pytest print the failures so far.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
 # Generated examples take longer on a busy machine; what they find does not change.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
@@ -47,3 +51,22 @@ class ByFile(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     return ByFile(config, log)
+
+
+RUNNING: set[str] = set()
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    RUNNING.add(nodeid)
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    RUNNING.discard(nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that an interrupted run did not finish: one of them may hang."""
+    if RUNNING:
+        terminalreporter.section("not finished")
+        for nodeid in sorted(RUNNING):
+            terminalreporter.line(nodeid)

@@ -8,7 +8,7 @@ import pytest
 
 from localaws.context import Context, set_context
 from localaws.services.sagemaker.endpoints import fleet as hosting
-from localaws.services.sagemaker.endpoints.container import Variant
+from localaws.services.sagemaker.endpoints.container import LogPlace, Variant
 from localaws.supervisor import Supervisor
 
 VARIANT = Variant("main", "image", "s3://bucket/model.tar.gz", {}, True, 1, 1.0)
@@ -21,12 +21,12 @@ class SlowInstance:
     go_on = threading.Event()
     stopped = threading.Event()
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, place: LogPlace | None):
         self.id, self.child, self.healthy, self.in_flight = "i-1", None, False, 0
 
     def start(self, *_: object) -> None:
         self.starting.set()
-        self.go_on.wait()
+        assert self.go_on.wait(60)
         self.child = self
 
     def stop(self) -> None:
@@ -45,14 +45,14 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hosting.I
 def test_the_end_waits_for_an_instance_that_is_being_started(fleet: hosting.InstanceFleet):
     launch = threading.Thread(target=fleet._launch, args=(0,))
     launch.start()
-    SlowInstance.starting.wait()
+    assert SlowInstance.starting.wait(60), "the launch ended before it began"
     end = threading.Thread(target=fleet.end)
     end.start()
     end.join(0.2)
     assert end.is_alive()
 
     SlowInstance.go_on.set()
-    end.join()
-    launch.join()
+    end.join(60)
+    launch.join(60)
 
     assert SlowInstance.stopped.is_set()
