@@ -128,7 +128,7 @@ def test_dogs_are_trained_promoted_under_traffic_and_named(deployment: Deploymen
 
 @pytest.mark.slow
 def test_the_instance_trains_a_model_that_can_be_promoted(deployment: Deployment):
-    trained = deployment.make("train-ec2")
+    trained = deployment.make("train-ec2", "DATA=digits")
 
     assert len(re.findall(r"^ +openvino .*<- chosen$", trained, re.M)) == 1
     assert "Cost on AWS: $" in trained

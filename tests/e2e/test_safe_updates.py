@@ -178,3 +178,25 @@ def test_a_good_model_and_the_way_back_lose_no_request(rehearsal: Rehearsal, tmp
     report("previous", traffic, back)
     told = traffic.between(began, math.inf)
     assert set(told) == {""}
+
+
+@pytest.mark.parametrize("shift", ["linear", "rolling"])
+def test_a_linear_and_a_rolling_update_lose_no_request(rehearsal: Rehearsal, tmp_path: Path, shift: str):
+    """Steps of half of the requests, or of half of the instances, each watched by the alarms."""
+    settings = rehearsal.root / "terraform" / "environments" / "local.tfvars"
+    other = re.sub(r"shift +=.*\n +percent +=.*", f'shift = "{shift}"\n    percent = 50', settings.read_text())
+    settings.write_text(other)
+    release(rehearsal, tmp_path, shift, "")
+
+    with traffic_to(rehearsal) as traffic:
+        began = time.monotonic()
+        rehearsal.make("promote", f"MODEL={shift}")
+
+    report(shift, traffic, began)
+    assert outputs(rehearsal)["release"].startswith(f"{shift}-")
+    assert set(traffic.between(began, math.inf)) == {""}
+    described = rehearsal.client("sagemaker").describe_endpoint(EndpointName=outputs(rehearsal)["endpoint_name"])
+    policy = described["LastDeploymentConfig"]
+    used = policy.get("RollingUpdatePolicy") or policy["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert used.get("MaximumBatchSize") or used["LinearStepSize"]
+    assert "No changes." in rehearsal.make("plan")
