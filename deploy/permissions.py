@@ -72,9 +72,9 @@ ALSO = (
         for verb in ("PutMetricAlarm", "DescribeAlarms", "DeleteAlarms")
     ),
 )
-# What `network`, `kms_key_arn`, `permissions_boundary`, `ci`, `alarm_email`, `registry`, API keys and batch jobs need
-# in addition. A VPC endpoint and a rule have no name of the stack in their ARN. Together with the rest this would
-# exceed MAX_POLICY_CHARACTERS.
+# What `network`, `kms_key_arn`, `permissions_boundary`, `ci`, `alarm_email`, `monthly_budget`, `registry`, API keys and
+# batch jobs need in addition. A VPC endpoint and a rule have no name of the stack in their ARN. Together with the rest
+# this would exceed MAX_POLICY_CHARACTERS.
 OPTIONS = (
     *(
         (f"ec2:{verb}", "*")
@@ -121,6 +121,10 @@ OPTIONS = (
         )
     ),
     *((f"sns:{verb}", "*") for verb in ("GetSubscriptionAttributes", "Unsubscribe")),  # they name no resource
+    *(
+        (f"budgets:{verb}", "budget/{name}*")
+        for verb in ("ListTagsForResource", "ModifyBudget", "TagResource", "ViewBudget")
+    ),
     *(
         (f"events:{verb}", "rule/{name}*")
         for verb in (
@@ -196,7 +200,7 @@ def options_policy(name: str) -> dict[str, Any]:
 def _add(resources: dict[str, set[str]], more: Iterable[tuple[str, str]], name: str) -> dict[str, set[str]]:
     for action, resource in more:
         service = action.partition(":")[0]
-        region = "" if service == "iam" else "*"  # IAM refuses a region in its own resources
+        region = "" if service in ("iam", "budgets") else "*"  # IAM refuses a region in its own resources
         arn = f"arn:aws:{service}:{region}:*:{resource.format(name=name)}"
         resources[action].add(resource if resource == "*" else arn)
     return resources

@@ -10,6 +10,7 @@ RUNS, STORED, REFUSED = "runs", "stored", "refused"
 # The services that there are, by the name boto3 knows them by. Any other is refused.
 SERVICES = (
     "application-autoscaling",
+    "budgets",
     "cloudformation",
     "cloudwatch",
     "ec2",
@@ -36,7 +37,10 @@ SIGNING_NAMES = {"monitoring": "cloudwatch", "servicequotas": "service-quotas"}
 DEFAULTS = {
     **dict.fromkeys(SERVICES, STORED),
     **dict.fromkeys(
-        ("application-autoscaling", "freetier", "lambda", "sagemaker", "sagemaker-runtime", "service-quotas", "ssm"),
+        (
+            *("application-autoscaling", "budgets", "freetier", "lambda", "sagemaker", "sagemaker-runtime"),
+            *("service-quotas", "ssm"),
+        ),
         REFUSED,
     ),
 }
@@ -164,6 +168,11 @@ OPERATIONS["cloudwatch"] = _each(
 OPERATIONS["service-quotas"] = _each(
     RUNS,
     "ListServices ListServiceQuotas GetServiceQuota ListAWSDefaultServiceQuotas GetAWSDefaultServiceQuota",
+)
+OPERATIONS["budgets"] = _each(
+    STORED,
+    "CreateBudget UpdateBudget DescribeBudget DescribeBudgets DeleteBudget CreateNotification DeleteNotification",
+    "DescribeNotificationsForBudget DescribeSubscribersForNotification ListTagsForResource TagResource UntagResource",
 )
 OPERATIONS["freetier"] = _each(RUNS, "GetAccountPlanState")
 

@@ -30,6 +30,7 @@ class Refused:
 # The code for a request that breaks the model.
 CODES = {
     "application-autoscaling": "ValidationException",
+    "budgets": "InvalidParameterException",
     "cloudformation": "ValidationError",
     "cloudwatch": "ValidationException",  # [LS] with ValidationError in the query protocol and in query mode
     "ecr": "InvalidParameterException",  # jenkins-x/jx #1344

@@ -6,6 +6,8 @@ module "monitoring" {
   account     = local.account
   alarm_email = var.alarm_email
 
+  monthly_budget = var.monthly_budget
+
   function = {
     name            = module.predictor.function_name
     alias           = module.predictor.alias

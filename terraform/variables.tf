@@ -57,6 +57,12 @@ variable "alarm_email" {
   default     = null
 }
 
+variable "monthly_budget" {
+  description = "The USD that the stack may cost in a month. alarm_email gets an e-mail at 80 % of it, and when AWS forecasts more than all of it. It needs the tag Project as a cost allocation tag of the account (docs/OPERATING.md). Null makes no budget."
+  type        = number
+  default     = null
+}
+
 variable "allowed_account_ids" {
   description = "The accounts that the stack may be applied to. The rehearsal lists its invented account, so it can never reach a real one. Null allows all accounts."
   type        = list(string)

@@ -24,6 +24,7 @@ CLASSES = {
     r"[\w-\/": r"[\w\/",
     r"\z": r"\Z",
     r"\uD800\uDC00-\uDBFF\uDFFF": "",
+    "(?i)": "",  # a flag after the beginning, which Java takes
 }
 
 

@@ -29,6 +29,7 @@ SERVICE_MODULES = [
     "ec2.losses",
     "ssm.api",
     "kms.api",
+    "budgets.api",
     "quotas.api",
     "quotas.plan",
 ]

@@ -97,6 +97,44 @@ run "email" {
   }
 }
 
+run "budget" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    alarm_email    = "team@example.org"
+    monthly_budget = 150
+  }
+
+  assert {
+    condition     = one(aws_budgets_budget.monthly[0].cost_filter).values == tolist(["user:Project$pawprint"])
+    error_message = "The budget must count the costs of this stack only."
+  }
+
+  assert {
+    condition     = toset([for each in aws_budgets_budget.monthly[0].notification : each.notification_type]) == toset(["ACTUAL", "FORECASTED"])
+    error_message = "The budget must warn about what was spent and about what is forecast."
+  }
+}
+
+run "refuses_a_budget_without_an_address" {
+  command = plan
+
+  module {
+    source = "./modules/monitoring"
+  }
+
+  variables {
+    alarm_email    = null
+    monthly_budget = 150
+  }
+
+  expect_failures = [var.monthly_budget]
+}
+
 run "refuses_what_is_not_an_address" {
   command = plan
 

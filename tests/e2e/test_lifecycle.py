@@ -42,6 +42,8 @@ NOT_COVERED = {
 IMPORT_BY = {
     "aws_appautoscaling_policy": "{service_namespace}/{resource_id}/{scalable_dimension}/{name}",
     "aws_appautoscaling_target": "{service_namespace}/{resource_id}/{scalable_dimension}",
+    "aws_cloudwatch_event_target": "{rule}/{target_id}",
+    "aws_cloudwatch_log_metric_filter": "{log_group_name}:{name}",
     "aws_lambda_alias": "{function_name}/{name}",
     "aws_lambda_function_url": "{function_name}/{qualifier}",
     "aws_lambda_permission": "{function_name}:{qualifier}/{statement_id}",
@@ -52,6 +54,7 @@ ONLY_IN_CONFIGURATION = {
     "aws_lambda_function": {"filename", "publish", "source_code_hash"},
     "aws_s3_bucket": {"force_destroy"},
     "aws_s3_object": {"source", "acl", "force_destroy"},
+    "aws_sns_topic_subscription": {"confirmation_timeout_in_minutes", "endpoint_auto_confirms"},
     "aws_instance": {"user_data_replace_on_change", "force_destroy"},
 }
 
@@ -189,6 +192,10 @@ def left(server: Server) -> dict[str, list]:
         "targets": server.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")[
             "ScalableTargets"
         ],
+        "dashboards": server.client("cloudwatch").list_dashboards()["DashboardEntries"],
+        "topics": server.client("sns").list_topics()["Topics"],
+        "rules": server.client("events").list_rules()["Rules"],
+        "budgets": server.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"],
         "profiles": server.client("iam").list_instance_profiles()["InstanceProfiles"],
     }
     found["groups"] = [each for each in found["groups"] if each != "default"]

@@ -14,6 +14,15 @@ PREFIXES = {"sagemaker-runtime": "sagemaker", "service-quotas": "servicequotas"}
 ACTIONS = {
     ("lambda", "Invoke"): "lambda:InvokeFunction",
     ("sagemaker-runtime", "InvokeEndpointWithResponseStream"): "sagemaker:InvokeEndpoint",
+    **{
+        ("budgets", operation): f"budgets:{action}"
+        for action, operations in {
+            "ModifyBudget": "CreateBudget UpdateBudget DeleteBudget CreateNotification DeleteNotification",
+            "ViewBudget": "DescribeBudget DescribeBudgets DescribeNotificationsForBudget "
+            "DescribeSubscribersForNotification",
+        }.items()
+        for operation in operations.split()
+    },
 }
 
 # What needs no permission, in "Permissions required" of the STS and IAM references.
@@ -91,6 +100,13 @@ RESOURCES: dict[str, dict[str, str]] = {
         "{Name}": "CreateTopic",
         "{TopicArn}": "DeleteTopic GetTopicAttributes SetTopicAttributes Subscribe Publish ListSubscriptionsByTopic",
         "{ResourceArn}": "ListTagsForResource TagResource UntagResource",
+    },
+    "budgets": {
+        "arn:aws:budgets::{AccountId}:budget/{Budget.BudgetName}": "CreateBudget",
+        "arn:aws:budgets::{AccountId}:budget/{NewBudget.BudgetName}": "UpdateBudget",
+        "arn:aws:budgets::{AccountId}:budget/{BudgetName}": "DescribeBudget DeleteBudget CreateNotification "
+        "DeleteNotification DescribeNotificationsForBudget DescribeSubscribersForNotification",
+        "{ResourceARN}": "ListTagsForResource TagResource UntagResource",
     },
     "application-autoscaling": {
         "scalable-target/*": "RegisterScalableTarget DeregisterScalableTarget PutScalingPolicy DeleteScalingPolicy "

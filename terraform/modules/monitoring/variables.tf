@@ -29,3 +29,19 @@ variable "alarm_email" {
     error_message = "The address for alarms must be an e-mail address, for example team@example.org. Set alarm_email."
   }
 }
+
+variable "monthly_budget" {
+  description = "The USD that the stack may cost in a month. alarm_email gets an e-mail at 80 % of it, and when AWS forecasts more than all of it. Null makes no budget."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = coalesce(var.monthly_budget, 1) > 0
+    error_message = "The monthly budget must be more than 0 USD. Set monthly_budget, or null for no budget."
+  }
+
+  validation {
+    condition     = var.monthly_budget == null || var.alarm_email != null
+    error_message = "A budget warns by e-mail, so it needs an address: set alarm_email too."
+  }
+}

@@ -337,3 +337,81 @@ resource "aws_instance" "instance" {
     http_tokens = "required"
   }
 }
+
+# --- watching ---
+
+resource "aws_cloudwatch_log_metric_filter" "errors" {
+  name           = var.name
+  log_group_name = aws_cloudwatch_log_group.function.name
+  pattern        = "{ $.status = ${var.generation} }"
+
+  metric_transformation {
+    name      = "Errors"
+    namespace = var.name
+    value     = "1"
+  }
+}
+
+resource "aws_cloudwatch_dashboard" "dashboard" {
+  dashboard_name = var.name
+  dashboard_body = jsonencode({ widgets = [{ type = "text", properties = { markdown = local.text } }] })
+}
+
+resource "aws_sns_topic" "topic" {
+  name         = var.name
+  display_name = local.text
+}
+
+resource "aws_sns_topic_policy" "topic" {
+  arn = aws_sns_topic.topic.arn
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "Generation${var.generation}"
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sns:Publish"
+      Resource  = aws_sns_topic.topic.arn
+    }]
+  })
+}
+
+resource "aws_sns_topic_subscription" "email" {
+  topic_arn     = aws_sns_topic.topic.arn
+  protocol      = "email"
+  endpoint      = "team@example.org"
+  filter_policy = jsonencode({ text = [local.text] })
+}
+
+resource "aws_cloudwatch_event_rule" "jobs" {
+  name          = var.name
+  description   = local.text
+  event_pattern = jsonencode({ source = ["aws.sagemaker"] })
+}
+
+resource "aws_cloudwatch_event_target" "jobs" {
+  rule  = aws_cloudwatch_event_rule.jobs.name
+  arn   = aws_sns_topic.topic.arn
+  input = jsonencode(local.text)
+}
+
+resource "aws_budgets_budget" "monthly" {
+  name         = var.name
+  budget_type  = "COST"
+  limit_amount = format("%.1f", 100 + var.generation)
+  limit_unit   = "USD"
+  time_unit    = "MONTHLY"
+
+  cost_filter {
+    name   = "TagKeyValue"
+    values = [format("user:Project$%s", var.name)]
+  }
+
+  notification {
+    notification_type          = "ACTUAL"
+    comparison_operator        = "GREATER_THAN"
+    threshold                  = 80 + var.generation
+    threshold_type             = "PERCENTAGE"
+    subscriber_email_addresses = ["team@example.org"]
+  }
+}
