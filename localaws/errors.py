@@ -22,6 +22,7 @@ from localaws.operations import SERVICES, SIGNING_NAMES
 Answer = tuple[int, dict[str, str], bytes]
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]*/([a-z0-9-]+)/aws4_request")
+_REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 CBOR = "smithy-rpc-v2-cbor"
 CBOR_HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 _CONTENT_TYPES = {
@@ -33,6 +34,9 @@ _REST = ("rest-json", "rest-xml")
 # A message may quote a character that XML 1.0 has no way to write (its production 2, Char).
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 REPLACEMENT = "\ufffd"
+# The code for what AWS has and the local AWS has not. SDKs and Terraform do not send such a request again.
+NOT_RUN = "UnknownOperationException"
+MOTO_FAILED = "moto, which stores it, failed"
 
 
 def service_of(environ: dict[str, Any]) -> str:
@@ -43,6 +47,12 @@ def service_of(environ: dict[str, Any]) -> str:
     if name == "sagemaker" and "HTTP_X_AMZ_TARGET" not in environ:
         return "sagemaker-runtime"
     return SIGNING_NAMES.get(name, name)
+
+
+def region_of(environ: dict[str, Any]) -> str | None:
+    """The region of a request, from its signature."""
+    found = _REGION.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return found and found[1]
 
 
 def operation_of(service: str, environ: dict[str, Any]) -> str | None:
@@ -151,7 +161,17 @@ def unsupported(service: str, operation: str | None, environ: dict[str, Any]) ->
     else:
         protocol = protocol_of(service, environ)
     message = f"The local AWS does not support {subject}. docs/LOCALAWS.md lists what it does."
-    return answer(service, "UnknownOperationException", message, protocol=protocol)
+    return answer(service, NOT_RUN, message, protocol=protocol)
+
+
+def not_run(service: str, operation: str, error: Exception, protocol: str) -> Answer:
+    """The answer to a request to a stored operation that moto was not written for: it raised `error`."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    message = (
+        f"The local AWS does not run {service} {operation} with these parameters or for this resource: "
+        f"{MOTO_FAILED} ({said}). AWS may take the request. The log of the local AWS has the details."
+    )
+    return answer(service, NOT_RUN, message, protocol=protocol)
 
 
 def relabelled(service: str, environ: dict[str, Any], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -68,6 +68,7 @@ OPERATIONS["s3"] = {
         "DeleteBucketMetadataTableConfiguration UpdateBucketMetadataAnnotationTableConfiguration",
         "UpdateBucketMetadataInventoryTableConfiguration UpdateBucketMetadataJournalTableConfiguration",
         "CreateSession GetBucketAbac PutBucketAbac GetObjectRetention GetObjectTorrent RenameObject",
+        "WriteGetObjectResponse",
         "GetObjectAnnotation PutObjectAnnotation DeleteObjectAnnotation ListObjectAnnotations UpdateObjectEncryption",
     ),
 }

@@ -56,13 +56,16 @@ def refusal(service: str, environ: dict[str, Any]) -> errors.Answer | None:
     protocol = protocol_of(service, environ)
     try:
         request = read(service, environ)
+        member = None if request is None else compiled(request.operation)
+        found = [] if request is None or member is None else list(breaches(member, request.params))
     except Unreadable as error:
+        return _answer(service, protocol, _unreadable(service, protocol, error))
+    except RecursionError:  # of shapes that contain themselves
+        error = Unreadable("json", "The request is nested too deeply.")
         return _answer(service, protocol, _unreadable(service, protocol, error))
     environ["localaws.request"] = request  # for the gate after this one
     if request is None:
         return None
-    member = compiled(request.operation)
-    found = [] if member is None else list(breaches(member, request.params))
     if found:
         return _answer(service, protocol, words(request, found))
     broken = rules.broken(service, request.operation.name, request.params)

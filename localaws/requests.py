@@ -17,13 +17,14 @@ from urllib.parse import parse_qs, parse_qsl
 from xml.etree import ElementTree
 
 from botocore.model import Shape
-from botocore.parsers import BaseCBORParser, ResponseParserError
+from botocore.parsers import BaseCBORParser
 from moto.core.model import OperationModel
 from moto.core.utils import get_service_model
 
 from localaws.errors import CBOR, matched, protocol_of
 from localaws.validation import UNREAD
 
+MOST_UNPACKED = 64 << 20  # bytes of a compressed body. AWS takes 1 MB (PutMetricData)
 NUMBERS = ("integer", "long", "short", "byte", "float", "double")
 
 # The names that Amazon's servers have for the types of JSON, and for those that they wanted.
@@ -104,7 +105,7 @@ def _names(service: str) -> frozenset[str]:
 def _from_json(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable("json", str(error)) from None
 
 
@@ -113,8 +114,8 @@ def from_cbor(body: bytes) -> Any:
     parser = BaseCBORParser()
     try:
         return parser.parse_data_item(parser.get_peekable_stream_from_bytes(body))
-    except (ResponseParserError, IndexError, ValueError) as error:
-        raise Unreadable("json", str(error)) from None
+    except Exception as error:  # what a broken body raises depends on where it is broken
+        raise Unreadable("json", f"{type(error).__name__}: {error}") from None
 
 
 def read_json(shape: Shape, value: Any) -> Any:
@@ -430,12 +431,16 @@ def _tag(node: ElementTree.Element) -> str:
 
 
 def body_of(environ: dict[str, Any]) -> bytes:
-    """The whole body, without its compression; the next reader finds it as it came."""
+    """The whole body, without its compression; the next reader finds it as it came. Raises Unreadable for a bomb."""
     sent = environ["wsgi.input"].read()
     environ["wsgi.input"] = io.BytesIO(sent)
     if environ.get("HTTP_CONTENT_ENCODING") == "gzip":
         try:
-            return gzip.decompress(sent)
+            with gzip.open(io.BytesIO(sent)) as file:
+                body = file.read(MOST_UNPACKED + 1)
         except (OSError, EOFError, zlib.error):
             return sent
+        if len(body) > MOST_UNPACKED:
+            raise Unreadable("json", f"The body has more than {MOST_UNPACKED:,} bytes without its compression.")
+        return body
     return sent

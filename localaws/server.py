@@ -17,7 +17,8 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from localaws.context import ACCOUNT_ID, ALREADY_RUNNING, Context, configured_home, configured_port, set_context
 from localaws.supervisor import Supervisor, start_time
@@ -30,7 +31,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import LimitedStream
 
-from localaws import browser_guard, cbor, errors, files, headers, refusals, state
+from localaws import browser_guard, cbor, errors, failures, files, headers, refusals, state
 from localaws.account_limits import LimitError, account_limits
 from localaws.connections import BODY, IDLE, BoundedServer, WatchedInput
 from localaws.operations import REFUSED, SERVICES, level, refuses
@@ -110,10 +111,14 @@ class Application:
 
     def _refused(self, service: str, environ: dict) -> errors.Answer | None:
         """The answer of the gates before an operation: the service's model and its known rules, then the services'."""
-        if refused := refusals.refusal(service, environ):
-            return refused
-        answers = (gate(service, environ, environ.get("localaws.request")) for gate in self._gates)
-        return next((answer for answer in answers if answer is not None), None)
+        try:
+            if refused := refusals.refusal(service, environ):
+                return refused
+            answers = (gate(service, environ, environ.get("localaws.request")) for gate in self._gates)
+            return next((answer for answer in answers if answer is not None), None)
+        except Exception as error:  # a fault of a gate lets nobody in
+            log.exception("a gate of %s failed", service)
+            return failures.internal(service, environ, error)
 
     def _ask_moto(self, service: str, environ: dict, start_response: Callable) -> Iterable[bytes]:
         given: dict[str, Any] = {}
@@ -135,8 +140,7 @@ class Application:
             return _send(errors.unsupported(service, operation, environ), environ, start_response)
         except Exception as error:
             log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            message = f"The local AWS failed: {type(error).__name__}: {error}. Its log has the details."
-            return _send(errors.answer(service, "InternalFailure", message, 500), environ, start_response)
+            return _send(failures.answer(service, environ, error), environ, start_response)
         if changes:
             state.touch()
             # An upload of code is a part of the state: it may be larger than the space that is reserved.
@@ -165,7 +169,7 @@ class Application:
             try:
                 return self._moto(environ | {"wsgi.input": io.BytesIO(sent)}, start_response)
             except RuntimeError as error:
-                if attempts == READS or "changed size during iteration" not in str(error):
+                if attempts == READS or failures.CHANGED not in str(error):
                     raise
 
 
@@ -259,8 +263,9 @@ class QuietHandler(MotoRequestHandler):
         return told[0], list(told[1]), body
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log a failure, without the query: a presigned address has a token and a signature there."""
         if str(code).startswith("5"):
-            super().log_request(code, size)
+            self.log("info", "%s %s %s %s", self.command, self.path.partition("?")[0][:300], code, size)
 
 
 def _return_memory() -> None:
@@ -275,6 +280,40 @@ def serve() -> None:
     """Run the local AWS in this process until it is told to stop. Raises SystemExit with words where it cannot."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _return_memory()
+    ctx, account, _lock = _own_home()
+    gc.disable()  # moto's tables have some million entries, none of which is ever garbage
+    identity: dict[str, Any] = {"service": "localaws", "home": str(ctx.home), "port": ctx.port, "pid": os.getpid()}
+    identity["account"] = account
+    application = _application(identity)
+    gc.enable()
+    gc.collect()
+    gc.freeze()  # no later collection need visit them
+    server = _listening(ctx.port, application)
+    try:
+        state.restore_all()
+    except state.StateError as error:
+        raise SystemExit(str(error)) from None
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    record = ctx.home / "server.json"
+    try:
+        files.write_whole(record, json.dumps({**identity, "started": start_time(os.getpid())}))
+    except OSError as error:
+        raise SystemExit(f"{record} cannot be written: {error.strerror}.") from None
+    log.info("the local AWS answers on %s", ctx.endpoint_url)
+    try:
+        server.serve_forever()
+    finally:
+        server.stopping = True
+        _end(ctx, record)
+
+
+def _own_home() -> tuple[Context, str, IO[str]]:
+    """The context of this process, the name of its account, and the lock on its home, which lasts while it is open.
+
+    Raises SystemExit if another server has the home.
+    """
     home, port = configured_home(), configured_port()
     try:
         account = account_limits().account
@@ -287,18 +326,19 @@ def serve() -> None:
     except OSError:
         log.error("another local AWS runs on %s", home)
         raise SystemExit(ALREADY_RUNNING) from None
-
-    gc.disable()  # moto's tables have some million entries, none of which is ever garbage
     ctx = Context(home=home, port=port, supervisor=Supervisor(home))
     set_context(ctx)
     for owner in ctx.supervisor.reap_leftovers():
         log.warning("ended %s, left running by a server that did not stop in order", owner)
+    return ctx, account, lock
+
+
+def _application(identity: dict[str, Any]) -> Application:
+    """The application with all services installed. `identity` is what it says of itself on its health page."""
     modules = [importlib.import_module(f"localaws.services.{name}") for name in SERVICE_MODULES]
     headers.install()
     for module in modules:
         module.install()
-    identity: dict[str, Any] = {"service": "localaws", "home": str(home), "port": port, "pid": os.getpid()}
-    identity["account"] = account
 
     def health() -> dict[str, Any]:
         settings = {name: value for module in modules for name, value in getattr(module, "SETTINGS", {}).items()}
@@ -308,10 +348,11 @@ def serve() -> None:
 
     planes = [module for module in modules if hasattr(module, "matches")]
     gates = [module.refusal for module in modules if hasattr(module, "refusal")]
-    application = Application(planes, health, gates)
-    gc.enable()
-    gc.collect()
-    gc.freeze()  # no later collection need visit them
+    return Application(planes, health, gates)
+
+
+def _listening(port: int, application: Application) -> BoundedServer:
+    """The server on its port. Raises SystemExit if the port is taken."""
     try:
         server = BoundedServer("127.0.0.1", port, application, QuietHandler)
     except (OSError, SystemExit):
@@ -320,29 +361,17 @@ def serve() -> None:
         ) from None
     server.daemon_threads = True
     server.block_on_close = False
-    try:
-        state.restore_all()
-    except state.StateError as error:
-        raise SystemExit(str(error)) from None
+    return server
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-    record = home / "server.json"
+
+def _end(ctx: Context, record: Path) -> None:
+    """End every child and write the last snapshot. Raises SystemExit if the last changes are lost."""
+    log.info("stopping")
+    state.stop_all()
+    ctx.supervisor.stop_all()
     try:
-        files.write_whole(record, json.dumps({**identity, "started": start_time(os.getpid())}))
-    except OSError as error:
-        raise SystemExit(f"{record} cannot be written: {error.strerror}.") from None
-    log.info("the local AWS answers on %s", ctx.endpoint_url)
-    try:
-        server.serve_forever()
-    finally:
-        server.stopping = True
-        log.info("stopping")
-        state.stop_all()
-        ctx.supervisor.stop_all()
-        try:
-            state.close()
-        except OSError as error:  # the record stays, so `down` knows that the last changes are lost
-            raise SystemExit(f"The last changes are lost: {error}") from None
-        record.unlink(missing_ok=True)
-        log.info("stopped")
+        state.close()
+    except OSError as error:  # the record stays, so `down` knows that the last changes are lost
+        raise SystemExit(f"The last changes are lost: {error}") from None
+    record.unlink(missing_ok=True)
+    log.info("stopped")

@@ -126,8 +126,8 @@ def read(path: Path, folder: Path) -> tuple[Manifest, bool]:
         _check_types(manifest)
     except FileNotFoundError:
         raise Failure(f"There is no file {path}.") from None
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
-        raise Failure(f"{path} is not a snapshot, or is damaged: {error}") from None
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Failure(f"{path} is not a snapshot, or is damaged: {shown(error)}") from None
     return manifest, hmac.compare_digest(signature(folder, encoded), signed)
 
 

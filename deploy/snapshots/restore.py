@@ -70,8 +70,13 @@ def unpack(path: Path, described: Manifest, target: Path) -> None:
         raise Failure(f"{path} cannot be unpacked: {error}. Nothing was changed.") from None
     for name in (manifest.MANIFEST, manifest.SIGNATURE):
         (target / name).unlink()
-    found = {str(file.relative_to(target)) for file in target.rglob("*") if not file.is_dir()}
-    differing = found ^ described.files.keys()
+    # Only what the signed manifest names: a folder more in the archive would take the place of one that is kept.
+    there = {str(each.relative_to(target)): each for each in target.rglob("*")}
+    folders = {name for name, each in there.items() if each.is_dir() and not each.is_symlink()}
+    found = {name for name, each in there.items() if each.is_file() and not each.is_symlink()}
+    differing = (
+        (found ^ described.files.keys()) | (there.keys() - found - folders) | (folders - described.folders.keys())
+    )
     for name, (size, mode, digest) in described.files.items():
         file = target / name
         if name in found and (file.stat().st_size != size or contents.digest(file) != digest):

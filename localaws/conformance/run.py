@@ -7,13 +7,17 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from localaws.conformance.checks import Checks, runs
 from localaws.conformance.refusals import codes_of
+from localaws.conformance.stored import StoredChecks, stored, stored_table
 from localaws.conformance.stories import account, functions, learning, machines, observing, storage
 from localaws.conformance.wire import Wire
 from localaws.operations import OPERATIONS
 from localaws.ports import free_port
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,18 +97,33 @@ def table(outcomes: list[Conformity]) -> str:
     return "\n".join([HEAD, *(each.row() for each in outcomes)])
 
 
+def run_stored(service: str, port: int) -> StoredChecks:
+    """Run the checks of a service's stored operations against the local AWS on this port."""
+    connection = Wire(f"http://127.0.0.1:{port}")
+    try:
+        return StoredChecks(service, connection).run()
+    finally:
+        connection.close()
+
+
 def report() -> str:
-    """Run everything against a local AWS of its own; the table. Raises SystemExit with the faults if there are any."""
+    """Run everything, against local AWSs of its own; the two tables. Raises SystemExit with the faults."""
+    outcomes = _each(run, list(STORIES))
+    kept = _each(run_stored, [service for service in OPERATIONS if stored(service)])
+    faults = [fault for each in (*outcomes, *kept) for fault in each.faults]
+    if faults:
+        raise SystemExit("\n".join([*faults, f"{len(faults)} faults."]))
+    return f"{table(outcomes)}\n\n{stored_table(kept)}"
+
+
+def _each(check: Callable[[str, int], T], services: list[str]) -> list[T]:
+    """Check services on a local AWS that is started for it: what is in it is counted."""
     from localaws.__main__ import down, up
 
     with tempfile.TemporaryDirectory() as folder:
         home, port = Path(folder) / "home", free_port()
         up(home, port)
         try:
-            outcomes = [run(service, port) for service in OPERATIONS if service in STORIES]
+            return [check(service, port) for service in services]
         finally:
             down(home)
-    faults = [fault for each in outcomes for fault in each.faults]
-    if faults:
-        raise SystemExit("\n".join([*faults, f"{len(faults)} faults."]))
-    return table(outcomes)

@@ -33,7 +33,8 @@ def from_environment(environ: Mapping[str, str]) -> Predictor:
             allow_networks=_networks(environ, "URL_ALLOW_NETWORKS"),
         ),
         log_level=_one_of(environ, "LOG_LEVEL", LEVELS, default="INFO"),
-        key=KeyCheck(environ["API_KEY_SHA256"]) if environ.get("API_KEY_SHA256") else None,
+        # Empty is wrong and not "no key": the address would be open.
+        key=KeyCheck(environ["API_KEY_SHA256"]) if "API_KEY_SHA256" in environ else None,
         limit=CallerLimit(_count(environ, "REQUESTS_A_MINUTE")) if environ.get("REQUESTS_A_MINUTE") else None,
         uploads=Uploads(environ["UPLOADS"]) if environ.get("UPLOADS") else None,
     )

@@ -42,7 +42,7 @@ def _answer(environ: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         active = decisions.add(rule)
     except RuleError as error:
         return 400, {"message": str(error)}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return 400, {"message": f'Send {{"rule": "…"}} or {{"clear": true}} ({error}).'}
     if rule.is_loss:
         losses.start(active)

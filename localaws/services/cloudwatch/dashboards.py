@@ -22,7 +22,7 @@ def faults(body: str) -> list[dict[str, str]]:
     """The validation messages of a body, in AWS's form; [] for a valid one."""
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return [{"dataPath": "", "message": "The dashboard body is not valid JSON"}]
     return [{"dataPath": where, "message": what} for where, what in _of_body(parsed)]
 

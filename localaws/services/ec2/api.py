@@ -20,7 +20,8 @@ from moto.ec2.responses import EC2Response
 
 from localaws import state
 from localaws.context import ACCOUNT_ID
-from localaws.errors import status_line
+from localaws.errors import Answer, answer, status_line
+from localaws.operations import STORED, level
 from localaws.services.ec2 import limits, options, rules
 from localaws.services.ec2.instance import LIVE, LocalInstance
 
@@ -219,6 +220,18 @@ def _stop() -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def refusal(service: str, environ: dict[str, Any], request: Any) -> Answer | None:
+    """The answer to a dry run of a stored operation: moto has many that it carries out all the same.
+
+    Source: "DryRun" in the EC2 API reference, and moto's own status for the code, 412.
+    """
+    if service != "ec2" or request is None or str(request.params.get("DryRun")).lower() != "true":
+        return None
+    if level("ec2", request.operation.name) != STORED:
+        return None
+    return answer("ec2", "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
 
 
 def install() -> None:

@@ -3,7 +3,7 @@
 Every request names a key. The key is the account's own (`test`, which is never refused), a user's, or that of a
 session of a role. Unknown and expired keys are refused first. Then each permission that the request takes is decided
 on by the caller's policies, the resource's policy, the boundary and the session's policies. S3 is checked where its
-bucket is found, see `services.s3.bucket_policy`.
+bucket is found, see `services.s3.bucket_policy`; here only its presigned addresses are.
 
 `LOCALAWS_IAM=off` lets everything pass.
 """
@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from localaws import errors
 from localaws.context import ACCOUNT_ID, DEFAULT_REGION
 from localaws.requests import ApiRequest
-from localaws.services.iam import identities, usage
+from localaws.services.iam import identities, presigned, usage
 from localaws.services.iam.conditions import RequestContext
 from localaws.services.iam.evaluation import AccessDecision, Policies, evaluate
 from localaws.services.iam.permissions import KNOWN_KEYS, Permission, needed
@@ -26,7 +26,6 @@ from localaws.services.iam.policies import AccessRequest, PolicyDocument
 from localaws.services.iam.sigv4 import Caller, find_caller
 
 _KEY = re.compile(r"(?:Credential=|AWSAccessKeyId=|^AWS )([^/&:]+)")
-_REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 _ROLE = re.compile(r"(arn:[^:]+):sts::(\d+):assumed-role/([^/]+)/.*")
 
 ResourcePolicyOf = Callable[[str], PolicyDocument | None]
@@ -80,7 +79,9 @@ def refusal(service: str, environ: Mapping[str, Any], request: ApiRequest | None
     protocol = errors.protocol_of(service, dict(environ))
     if refused := _stranger(caller, environ):
         return _answer(service, protocol, *refused[_kind(service, protocol)])
-    if caller is None or service == "s3" or request is None:
+    if caller is not None and service == "s3":
+        return presigned.refusal(environ, caller)
+    if caller is None or request is None:
         return None
     region = region_of(environ)
     facts = _request_facts(environ, region)
@@ -117,8 +118,7 @@ def principal_of(arn: str) -> str:
 
 
 def region_of(environ: Mapping[str, Any]) -> str:
-    found = _REGION.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return found[1] if found else DEFAULT_REGION
+    return errors.region_of(dict(environ)) or DEFAULT_REGION
 
 
 def _policies(caller: Caller, permission: Permission) -> Policies:

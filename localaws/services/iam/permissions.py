@@ -171,7 +171,16 @@ def _tags(params: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(tags, Mapping):
         return {str(key): str(value) for key, value in tags.items()}
     tags = [*tags, *(tag for each in params.get("TagSpecifications") or [] for tag in each.get("Tags") or [])]
-    return {str(tag.get("Key", tag.get("key"))): str(tag.get("Value", tag.get("value", ""))) for tag in tags}
+    return {
+        _first(tag, "Key", "key", "TagKey"): _first(tag, "Value", "value", "TagValue")
+        for tag in tags
+        if isinstance(tag, Mapping)
+    }
+
+
+def _first(tag: Mapping[str, Any], *names: str) -> str:
+    """The value of the first of these members that a tag has. KMS names them in another way than the other services."""
+    return next((str(tag[name]) for name in names if name in tag), "")
 
 
 def _tagging(
@@ -203,7 +212,7 @@ def _facts(service: str, operation: str, params: Mapping[str, Any]) -> dict[str,
     if tags := _tags(params):
         facts = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
         facts["aws:TagKeys"] = list(tags)
-    elif keys := params.get("TagKeys") or params.get("tagKeys"):
+    elif keys := params.get("TagKeys") or params.get("tagKeys") or params.get("tags"):  # UntagLogGroup has tags
         facts["aws:TagKeys"] = [str(each) for each in keys]
     given = {
         ("cloudwatch", "PutMetricData"): {"cloudwatch:namespace": "Namespace"},

@@ -141,7 +141,7 @@ class PolicyDocument:
         if isinstance(document, str):
             try:
                 document = json.loads(unquote(document) if document.lstrip().startswith("%7B") else document)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise PolicyError("Policies must be valid JSON.") from None
         if not isinstance(document, Mapping):
             raise PolicyError("Policies must be valid JSON and the first byte must be '{'")

@@ -3,7 +3,7 @@
 Source of the contract: "Signature Version 4 signing process" in the IAM user guide. Like AWS's own services other
 than S3, the path is encoded once more than it was sent. The body counts by its own hash: where the request declares
 one in `X-Amz-Content-Sha256`, the two must agree, and UNSIGNED-PAYLOAD is refused, as Lambda refuses it. Signatures
-in the query ("presigned" addresses) are not looked for.
+in the query ("presigned" addresses) are those of S3: see `presigned`.
 """
 
 import hashlib
@@ -139,13 +139,18 @@ def signature(
         [
             request.method,
             quote(request.path or "/", safe="/~"),
-            _canonical_query(request.query),
+            canonical_query(request.query),
             *(f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in signed),
             "",
             ";".join(signed),
             hashlib.sha256(request.body).hexdigest(),
         ]
     )
+    return sign(canonical, moment, region, service, secret_key)
+
+
+def sign(canonical: str, moment: datetime, region: str, service: str, secret_key: str) -> str:
+    """The signature of a canonical request, in hexadecimal."""
     day = moment.strftime("%Y%m%d")
     key = f"AWS4{secret_key}".encode()
     for part in (day, region, service, "aws4_request"):
@@ -180,7 +185,8 @@ def _check_signed(signed: list[str], headers: Mapping[str, str]) -> None:
         raise SignatureError(f"The headers {', '.join(missing)} must be sent and be part of SignedHeaders.")
 
 
-def _canonical_query(query: str) -> str:
+def canonical_query(query: str, left_out: str = "") -> str:
+    """The parameters as they are signed. The one named `left_out` is not."""
     pairs = (part.partition("=")[::2] for part in query.split("&") if part)
     encoded = sorted((quote(unquote(name), safe="~"), quote(unquote(value), safe="~")) for name, value in pairs)
-    return "&".join(f"{name}={value}" for name, value in encoded)
+    return "&".join(f"{name}={value}" for name, value in encoded if name != left_out)

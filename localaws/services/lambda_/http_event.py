@@ -109,7 +109,7 @@ def read_result(payload: bytes) -> HttpAnswer:
     """
     try:
         result = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadResult("it is not JSON") from None
     if not isinstance(result, dict) or "statusCode" not in result:
         text = result if isinstance(result, str) else json.dumps(result, separators=(",", ":"), ensure_ascii=False)

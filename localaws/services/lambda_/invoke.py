@@ -54,7 +54,7 @@ def _refusal(payload: bytes, limit: int) -> Answer | None:
         return _answer(413, json.dumps({"Type": "User", "message": message}).encode(), headers)
     try:
         json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"Could not parse request body into json: {error}"
         headers = {"X-Amzn-ErrorType": "InvalidRequestContentException"}
         return _answer(400, json.dumps({"Type": "User", "message": message}).encode(), headers)

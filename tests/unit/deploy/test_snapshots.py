@@ -66,6 +66,12 @@ def kept(env: Environment) -> dict[str, bytes]:
     }
 
 
+def as_kind(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, target
+    return entry
+
+
 def take(env: Environment, name: str) -> Path:
     with store.exclusive(env):
         return store.take(env, name)
@@ -161,7 +167,7 @@ def test_a_file_of_another_machine_is_shown_and_not_restored(rehearsal, tmp_path
     assert "1 dataset, 2 runs" in details
 
 
-@pytest.mark.parametrize("change", ["content", "manifest", "added", "cut"])
+@pytest.mark.parametrize("change", ["content", "manifest", "added", "folder", "link", "cut"])
 def test_a_changed_file_is_refused_before_anything_changes(rehearsal, change):
     path = take(rehearsal, "first")
     with tarfile.open(path) as archive:
@@ -172,6 +178,10 @@ def test_a_changed_file_is_refused_before_anything_changes(rehearsal, change):
         members = [(each, data.replace(b"1 dataset", b"9 dataset")) for each, data in members]
     elif change == "added":
         members += [(tarfile.TarInfo("localaws/instances/i-1/root/more"), b"")]
+    elif change == "folder":  # it would take the place of the folder of the snapshots, with the key
+        members += [(as_kind("homes/snapshots", tarfile.DIRTYPE), b"")]
+    elif change == "link":
+        members += [(as_kind("homes/snapshots", tarfile.SYMTYPE, "../localaws"), b"")]
     with tarfile.open(path, "w:gz") as archive:
         for entry, data in members:
             archive.addfile(entry, io.BytesIO(data))
@@ -287,14 +297,24 @@ def test_a_text_of_a_foreign_file_cannot_control_the_terminal():
     assert manifest.shown("\x1b[2Jname\n") == "?[2Jname?"
 
 
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"format": 1, "\\u001b[2J": 1}', b"[]", b'{"format": 1}'])
+def test_a_manifest_that_is_not_one_is_refused_in_words(rehearsal, tmp_path, content):
+    with pytest.raises(Failure, match="is not a snapshot, or is damaged") as refused:
+        manifest.read(with_manifest(tmp_path / "foreign.tar.gz", content), store.folder(rehearsal))
+    assert str(refused.value).isprintable()
+
+
 def test_a_format_of_a_later_version_is_named(rehearsal, tmp_path):
-    path = tmp_path / "later.tar.gz"
-    content = json.dumps({"format": 99}).encode()
+    path = with_manifest(tmp_path / "later.tar.gz", json.dumps({"format": 99}).encode())
+    with pytest.raises(Failure, match="format 99"):
+        manifest.read(path, store.folder(rehearsal))
+    assert swap.JOURNAL not in left(rehearsal)
+
+
+def with_manifest(path: Path, content: bytes) -> Path:
     with tarfile.open(path, "w:gz") as archive:
         for name, data in ((manifest.MANIFEST, content), (manifest.SIGNATURE, b"x")):
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-    with pytest.raises(Failure, match="format 99"):
-        manifest.read(path, store.folder(rehearsal))
-    assert swap.JOURNAL not in left(rehearsal)
+    return path

@@ -364,3 +364,22 @@ def test_a_grant_that_no_request_can_use_is_known(action, resource, possible):
 def test_patterns_meet_if_a_text_has_both(one, other, meet):
     assert may_meet(one, other) is meet
     assert may_meet(other, one) is meet
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "facts"),
+    [
+        (
+            "kms",
+            "CreateKey",
+            {"Tags": [{"TagKey": "k", "TagValue": "v"}]},
+            {"aws:RequestTag/k": "v", "aws:TagKeys": ["k"]},
+        ),
+        ("logs", "UntagLogGroup", {"logGroupName": "g", "tags": ["k"]}, {"aws:TagKeys": ["k"]}),
+        ("logs", "TagLogGroup", {"logGroupName": "g", "tags": {"k": "v"}}, {"aws:RequestTag/k": "v"}),
+        ("sns", "UntagResource", {"TagKeys": ["k"]}, {"aws:TagKeys": ["k"]}),
+    ],
+)
+def test_the_tags_of_a_request_are_condition_keys_however_a_service_names_them(service, operation, params, facts):
+    for permission in needed(service, operation, params, "us-east-1"):
+        assert {name: permission.facts.get(name) for name in facts} == facts

@@ -1,6 +1,7 @@
 """Faults by rule: what a rule may say, whom it hits, and that each error is the service's own."""
 
 import http.client
+import io
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from localaws.chaos.losses import Losable
 from localaws.chaos.rule import FaultRule, RuleError, parse
 from localaws.context import OWN_AGENT
 from localaws.operations import SERVICES
+from localaws.services.chaos import api
 from tests.unit.localaws.sagemaker_helpers import MODEL, TRAINING_LOGS, SageMaker
 
 CHAOS = "/_localaws/chaos"
@@ -199,6 +201,14 @@ def test_a_web_page_cannot_change_the_rules(localaws, headers):
 @pytest.mark.parametrize("content", [{"rule": "explode"}, {"rule": 5}, {}, [], "x"])
 def test_a_request_that_is_not_one_is_refused(localaws, content):
     assert ask(localaws, "POST", content)[0] == 400
+
+
+@pytest.mark.parametrize("body", [b"[" * 9_000, b'{"rule": "' + b"a" * 20_000])
+def test_a_body_without_end_is_refused(body):
+    environ = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/json", "wsgi.input": io.BytesIO(body)}
+    answers: list[str] = []
+    api.application(environ, lambda status, headers: answers.append(status))
+    assert answers == ["400 Bad Request"]
 
 
 def test_a_loss_takes_its_share_rounded_up_of_what_matches_and_repeats_by_its_seed():

@@ -14,7 +14,8 @@ from localaws.conformance import against
 from localaws.conformance.answers import read
 from localaws.conformance.checks import runs
 from localaws.conformance.refusals import read_refusal
-from localaws.conformance.run import HEAD, STORIES, run
+from localaws.conformance.run import HEAD, STORIES, run, run_stored
+from localaws.conformance.stored import StoredChecks, stored
 from localaws.conformance.wire import RawAnswer, Wire
 from localaws.context import REPOSITORY
 from localaws.operations import SERVICES
@@ -34,10 +35,15 @@ def conforming(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def documented() -> list[str]:
+    return shown("conformance")
+
+
+def shown(name: str) -> list[str]:
+    """A table of the document."""
     document = (REPOSITORY / "docs" / "LOCALAWS.md").read_text()
-    shown = re.search(r"<!-- conformance:.*?-->\n(.*)\n<!-- /conformance -->", document, re.S)
-    assert shown is not None
-    return shown[1].splitlines()
+    found = re.search(rf"<!-- {name}:.*?-->\n(.*)\n<!-- /{name} -->", document, re.S)
+    assert found is not None
+    return found[1].splitlines()
 
 
 # The stories of SageMaker train, tune, serve and start a notebook: they wait for their processes.
@@ -55,6 +61,37 @@ def test_each_service_that_runs_something_is_in_the_table(documented: list[str])
     assert [service for service in SERVICES if runs(service)] == list(STORIES)
     assert documented[:2] == HEAD.splitlines()
     assert [row.split()[1] for row in documented[2:]] == list(STORIES)
+
+
+# --- what is stored ---
+
+WITH_STORED = [service for service in SERVICES if stored(service)]
+QUICK = ("events", "sns", "ssm", "sts")
+
+
+@pytest.mark.parametrize(
+    "service", [pytest.param(each, marks=() if each in QUICK else pytest.mark.slow) for each in WITH_STORED]
+)
+def test_a_valid_request_to_what_is_stored_is_answered_or_refused_in_words(conforming: Server, service: str):
+    outcome = run_stored(service, conforming.port)
+    assert outcome.faults == [], "\n".join(outcome.faults)
+    assert outcome.answered > 0 or service in ("application-autoscaling", "lambda")  # theirs are about what runs
+    if service not in STORIES:  # nothing else is in its account
+        assert outcome.row() in shown("stored"), "print it again: python -m localaws conformance"
+
+
+def test_each_service_with_something_stored_is_in_the_table():
+    assert [row.split()[1] for row in shown("stored")[2:]] == WITH_STORED
+
+
+def test_a_failure_of_a_stored_operation_is_a_fault():
+    class Failing(Wire):
+        def send(self, service, operation, params, protocol="", tamper=None):
+            return RawAnswer(500 if operation == "ListTopics" else 400, XML, b"<ErrorResponse><Error/></ErrorResponse>")
+
+    outcome = StoredChecks("sns", Failing("http://127.0.0.1:1")).run()
+    assert outcome.faults
+    assert all("sns ListTopics" in fault for fault in outcome.faults)
 
 
 # --- the checks find what is wrong ---

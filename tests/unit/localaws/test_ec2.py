@@ -326,3 +326,12 @@ def test_a_rule_keeps_its_description_whatever_it_refers_to(localaws):
     rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])["SecurityGroupRules"]
     assert {rule["Description"] for rule in rules if rule.get("FromPort") == 443} == set(wanted)
     ec2.delete_security_group(GroupId=group)
+
+
+def test_a_dry_run_of_what_is_stored_changes_nothing(localaws):
+    client = localaws.client("ec2")
+    before = client.describe_transit_gateways()["TransitGateways"]
+    for call in (client.create_transit_gateway, client.describe_transit_gateways):
+        with pytest.raises(ClientError, match="DryRunOperation"):
+            call(DryRun=True)
+    assert client.describe_transit_gateways(DryRun=False)["TransitGateways"] == before

@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import logging
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -196,3 +197,82 @@ def test_a_read_that_met_a_change_is_done_again(monkeypatch):
     }
     assert application(environ, lambda status, headers: answers.append(status)) == [b"{}"]
     assert (answers, asked) == (["200 OK"], [b'{"a": 1}\n'] * 3)
+
+
+NO_TOPIC = KeyError("no such topic")
+
+
+@pytest.mark.parametrize(
+    ("service", "target", "error", "answer"),
+    [
+        ("kms", "TrentService.ListKeys", NO_TOPIC, ("400 Bad Request", "UnknownOperationException")),
+        ("kms", "TrentService.ListKeys", OSError("no space"), ("500 Internal Server Error", "InternalFailure")),
+        ("ssm", "AmazonSSM.DescribeParameters", ValueError("not a number"), ("400 Bad Request", "InvalidNextToken")),
+        ("sagemaker", "SageMaker.ListEndpoints", NO_TOPIC, ("500 Internal Server Error", "InternalFailure")),
+    ],
+)
+def test_a_request_that_moto_was_not_written_for_is_refused_in_words(monkeypatch, service, target, error, answer):
+    """AWS may take it, and clients repeat what got a 500. A failure that may pass, or of what runs, is one."""
+    from localaws.server import Application
+
+    def moto(environ: dict, start_response: Callable) -> list[bytes]:
+        raise error
+
+    application = Application([], dict)
+    monkeypatch.setattr(application, "_moto", moto)
+    told: list = []
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/",
+        "HTTP_AUTHORIZATION": signed(service)["Authorization"],
+        "HTTP_X_AMZ_TARGET": target,
+        "CONTENT_LENGTH": "18",
+        "wsgi.input": io.BytesIO(b'{"NextToken": "a"}'),
+    }
+    body = b"".join(application(environ, lambda status, headers: told.append(status)))
+    assert (told[0], json.loads(body)["__type"]) == answer
+    if answer[1] == "UnknownOperationException":
+        assert "does not run kms ListKeys" in json.loads(body)["message"]
+        assert "KeyError: 'no such topic'" in json.loads(body)["message"]
+
+
+def test_a_failure_is_logged_without_the_secrets_of_a_presigned_address(caplog):
+    from localaws.server import QuietHandler
+
+    handler = QuietHandler.__new__(QuietHandler)
+    handler.client_address = ("127.0.0.1", 1)
+    handler.command, handler.path = "PUT", "/bucket/key?X-Amz-Security-Token=secret&X-Amz-Signature=secret"
+    with caplog.at_level(logging.INFO):
+        handler.log_request(200)
+        handler.log_request(503)
+    assert "PUT /bucket/key 503" in caplog.text
+    assert "secret" not in caplog.text
+    assert caplog.text.count("/bucket/key") == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"), [("sagemaker", "list_endpoints"), ("kms", "list_keys"), ("ec2", "describe_vpcs")]
+)
+def test_a_region_that_aws_does_not_have_is_named(localaws, service, operation):
+    with pytest.raises(ClientError, match=r"AWS has no .* in a region 'us-east-9'"):
+        getattr(localaws.client(service, "us-east-9"), operation)()
+
+
+def test_a_fault_of_a_gate_lets_nobody_in():
+    from localaws.server import Application
+
+    def gate(service: str, environ: dict, request: object) -> None:
+        raise TypeError("a gate that is wrong")
+
+    told: list = []
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/",
+        "HTTP_AUTHORIZATION": signed("kms")["Authorization"],
+        "HTTP_X_AMZ_TARGET": "TrentService.ListKeys",
+        "CONTENT_LENGTH": "2",
+        "wsgi.input": io.BytesIO(b"{}"),
+    }
+    body = b"".join(Application([], dict, [gate])(environ, lambda status, headers: told.append(status)))
+    assert told == ["500 Internal Server Error"]
+    assert json.loads(body)["__type"] == "InternalFailure"

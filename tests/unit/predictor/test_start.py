@@ -34,6 +34,7 @@ def test_networks_and_http_are_read_from_the_environment(handler):
         ("URL_ALLOW_NETWORKS", "10.0.0.1/8"),
         ("LOG_LEVEL", "loud"),
         ("API_KEY_SHA256", "the-key-itself"),
+        ("API_KEY_SHA256", ""),
         ("REQUESTS_A_MINUTE", "0"),
         ("REQUESTS_A_MINUTE", "many"),
         ("UPLOADS", "bucket/uploads/"),

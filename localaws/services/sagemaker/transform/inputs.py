@@ -29,7 +29,7 @@ def objects_of(source: dict[str, Any], role: ServiceRole) -> list[tuple[str, str
     read = _of_manifest if source["S3DataType"] == "ManifestFile" else _below
     try:
         found = list(read(role.client("s3"), bucket, prefix))
-    except (ClientError, CannotAssume, ValueError, KeyError, TypeError, AttributeError):
+    except (ClientError, CannotAssume, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         found = []
     if not found:
         raise NoInput(NOT_FOUND.format(uri=uri, region=role.region, role=role.arn, bucket=bucket))
