@@ -7,7 +7,6 @@ locals {
   # All transform jobs of the account share this log group, and SageMaker creates it with the first job.
   log_group = "/aws/sagemaker/TransformJobs"
 
-  repository  = regex("^(?P<account>[0-9]+)\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.[a-z.]+/(?P<name>[^:@]+)", var.image)
   environment = merge(var.environment, var.model.sha256 == null ? {} : { MODEL_SHA256 = var.model.sha256 })
   model_key   = trimprefix(var.model.model_data_url, "s3://${var.artifacts.bucket}/")
 
@@ -45,20 +44,21 @@ resource "aws_sagemaker_model" "current" {
   depends_on = [aws_iam_role_policy.batch]
 }
 
+module "sagemaker_policy" {
+  source = "../sagemaker_policy"
+
+  account           = var.account
+  artifacts         = { key_statements = var.artifacts.key_statements }
+  images            = [var.image]
+  metric_namespaces = [local.log_group]
+  network           = var.network
+  kms_key_arn       = var.kms_key_arn
+}
+
 resource "aws_iam_role" "batch" {
   name                 = "${var.name}-batch"
   permissions_boundary = var.permissions_boundary
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "sagemaker.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-      # SageMaker must act for this account, and not for another account that knows the role's name.
-      Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
-    }]
-  })
+  assume_role_policy   = module.sagemaker_policy.trust
 }
 
 # tf-nag AwsSolutions-IAM5: a wildcard stands for the names below a prefix, or its statement gives the reason.
@@ -94,36 +94,6 @@ resource "aws_iam_role_policy" "batch" {
         Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
         Resource = "${local.logs}:${local.log_group}:*"
       },
-      {
-        Sid      = "PullTheImage"
-        Effect   = "Allow"
-        Action   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        Resource = "arn:${var.account.partition}:ecr:${local.repository.region}:${local.repository.account}:repository/${local.repository.name}"
-      },
-      {
-        # "*": a registry's token belongs to the caller and not to a repository, so AWS accepts no other resource.
-        Sid      = "LogInToTheRegistry"
-        Effect   = "Allow"
-        Action   = "ecr:GetAuthorizationToken"
-        Resource = "*"
-      },
-      {
-        # "*": metrics have no ARN; the condition restricts it to the namespace that SageMaker writes for transform jobs.
-        Sid       = "WriteMetrics"
-        Effect    = "Allow"
-        Action    = "cloudwatch:PutMetricData"
-        Resource  = "*"
-        Condition = { StringEquals = { "cloudwatch:namespace" = "/aws/sagemaker/TransformJobs" } }
-      },
-      ], var.artifacts.key_statements, try(var.network.statements, []), [
-      for key in var.kms_key_arn[*] : {
-        # SageMaker attaches volumes that are encrypted with the key, by a grant of the role (its guide, "SageMaker Roles").
-        Sid       = "EncryptVolumes"
-        Effect    = "Allow"
-        Action    = "kms:CreateGrant"
-        Resource  = key
-        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
-      }
-    ])
+    ], module.sagemaker_policy.statements)
   })
 }

@@ -6,20 +6,19 @@ locals {
   logs      = "arn:${var.account.partition}:logs:${var.account.region}:${var.account.id}:log-group"
 }
 
+module "sagemaker_policy" {
+  source = "../sagemaker_policy"
+
+  account     = var.account
+  artifacts   = { key_statements = var.artifacts.key_statements }
+  network     = var.network
+  kms_key_arn = var.kms_key_arn
+}
+
 resource "aws_iam_role" "notebook" {
   name                 = local.notebook
   permissions_boundary = var.permissions_boundary
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "sagemaker.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-      # SageMaker must act for this account, and not for another account that knows the role's name.
-      Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
-    }]
-  })
+  assume_role_policy   = module.sagemaker_policy.trust
 }
 
 # tf-nag AwsSolutions-IAM5: a wildcard stands for the names below a prefix, or its statement gives the reason.
@@ -138,15 +137,6 @@ resource "aws_iam_role_policy" "notebook" {
         Action   = ["sagemaker:DescribeNotebookInstance", "sagemaker:StopNotebookInstance"]
         Resource = "${local.sagemaker}:notebook-instance/${local.notebook}"
       },
-      ], var.artifacts.key_statements, try(var.network.statements, []), [
-      for key in var.kms_key_arn[*] : {
-        # SageMaker attaches volumes that are encrypted with the key, by a grant of the role (its guide, "SageMaker Roles").
-        Sid       = "EncryptVolumes"
-        Effect    = "Allow"
-        Action    = "kms:CreateGrant"
-        Resource  = key
-        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
-      }
-    ])
+    ], module.sagemaker_policy.statements)
   })
 }

@@ -8,24 +8,23 @@ locals {
   # All training jobs of the account share this log group, and SageMaker creates it with the first job. It is not owned
   # here: a destroy would delete the logs of other projects, and an apply would fail if the group exists.
   log_group = "/aws/sagemaker/TrainingJobs"
+}
 
-  repositories = distinct([for image in var.images : regex("^(?P<account>[0-9]+)\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.[a-z.]+/(?P<name>[^:@]+)", image)])
+module "sagemaker_policy" {
+  source = "../sagemaker_policy"
+
+  account           = var.account
+  artifacts         = { key_statements = var.artifacts.key_statements }
+  images            = var.images
+  metric_namespaces = ["/aws/sagemaker/*"]
+  network           = var.network
+  kms_key_arn       = var.kms_key_arn
 }
 
 resource "aws_iam_role" "training" {
   name                 = "${var.name}-training"
   permissions_boundary = var.permissions_boundary
-
-  assume_role_policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { Service = "sagemaker.amazonaws.com" }
-      Action    = "sts:AssumeRole"
-      # SageMaker must act for this account, and not for another account that knows the role's name.
-      Condition = { StringEquals = { "aws:SourceAccount" = var.account.id } }
-    }]
-  })
+  assume_role_policy   = module.sagemaker_policy.trust
 }
 
 # tf-nag AwsSolutions-IAM5: a wildcard stands for the names below a prefix, or its statement gives the reason.
@@ -68,39 +67,6 @@ resource "aws_iam_role_policy" "training" {
         Action   = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
         Resource = "${local.logs}:/aws/sagemaker/Endpoints/${var.trial_endpoints}*"
       },
-      {
-        Sid    = "PullImages"
-        Effect = "Allow"
-        Action = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-        Resource = [
-          for repository in local.repositories :
-          "arn:${var.account.partition}:ecr:${repository.region}:${repository.account}:repository/${repository.name}"
-        ]
-      },
-      {
-        # "*": a registry's token belongs to the caller and not to a repository, so AWS accepts no other resource.
-        Sid      = "LogInToTheRegistry"
-        Effect   = "Allow"
-        Action   = "ecr:GetAuthorizationToken"
-        Resource = "*"
-      },
-      {
-        # "*": metrics have no ARN; the condition restricts it to the namespaces that SageMaker writes for jobs.
-        Sid       = "WriteMetrics"
-        Effect    = "Allow"
-        Action    = "cloudwatch:PutMetricData"
-        Resource  = "*"
-        Condition = { StringLike = { "cloudwatch:namespace" = "/aws/sagemaker/*" } }
-      },
-      ], var.artifacts.key_statements, try(var.network.statements, []), [
-      for key in var.kms_key_arn[*] : {
-        # SageMaker attaches volumes that are encrypted with the key, by a grant of the role (its guide, "SageMaker Roles").
-        Sid       = "EncryptVolumes"
-        Effect    = "Allow"
-        Action    = "kms:CreateGrant"
-        Resource  = key
-        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
-      }
-    ])
+    ], module.sagemaker_policy.statements)
   })
 }
