@@ -6,6 +6,7 @@ First a closed loop looks for the ceiling. Then requests are sent at the times o
 
 from __future__ import annotations
 
+import argparse
 import time
 from datetime import datetime
 from pathlib import Path
@@ -109,7 +110,7 @@ def measured(
     )
 
 
-def main() -> None:
+def options_of_caller() -> argparse.Namespace:
     parser = console.Parser(description="Test how much the deployment answers, and recommend settings.")
     parser.add_argument("--rate", type=float, help="requests a second at the highest; default: 60 %% of the ceiling")
     parser.add_argument("--duration", default="60s", help="such as 90s or 5m; a trace file has its own")
@@ -119,7 +120,11 @@ def main() -> None:
     parser.add_argument("--slo", default=objectives.DEFAULT, help="the objective, such as p99<300ms,errors<0.1%%")
     parser.add_argument("--cap", type=int, default=CAP, help="requests at a time, at most")
     parser.add_argument("--write", action="store_true", help="write the recommended values to the settings")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = options_of_caller()
     objective, seconds = objectives.parse(options.slo), shapes.duration(options.duration)
     stack = Stack(environment.current())
     deployment = stack.require_deployment()
@@ -156,21 +161,27 @@ def main() -> None:
         measurement.of(deployment, options.target, taken, ceiling, instances, observed, observer.start_seconds).save(
             folder / f"{name}.json"
         )
+    show(report)
+    console.out.print(f"  {page}\n  {picture}", markup=False)
+    if options.write:
+        tfvars.write(stack.env.tfvars, {each.setting: each.value for each in advice})
 
+
+def show(report: LoadReport) -> None:
+    """Print whether the objective is met, and the recommended settings."""
+    objective, got = report.objective, report.achieved
     met = "met" if got.meets(objective) else "missed"
     console.done(
         f"{objective}: {met}. p{objective.percentile:g} {got.quantile * 1000:,.0f} ms; "
         f"{got.good:,} of {got.requests:,} within the objective; errors {got.error_share:.2%}, "
         f"of these {got.throttled} throttled"
     )
-    (console.warn if bound else console.step)(f"Concurrency: {cap_words(bound, options.cap)}")
+    say = console.warn if report.bound_seconds else console.step
+    say(f"Concurrency: {cap_words(report.bound_seconds, report.cap)}")
     rows = Table("setting", "value", "because")
-    for each in advice:
+    for each in report.recommendations:
         rows.add_row(each.setting, str(each.value), each.why)
     console.show(rows)
-    console.out.print(f"  {page}\n  {picture}", markup=False)
-    if options.write:
-        tfvars.write(stack.env.tfvars, {each.setting: each.value for each in advice})
 
 
 if __name__ == "__main__":

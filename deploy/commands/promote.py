@@ -44,10 +44,6 @@ def main() -> None:
     compared = None
     if options.eval or not choice.was_live:  # a rollback must not wait, and its model is often the less accurate one
         compared = evaluate(deployment, checked, name, old, options.eval, options.force)
-    other = old.current if old.current != name else old.previous()
-    kept = {other: old.models[other]} if other else {}
-    count = promotion.live_instance_count(deployment)
-    new = Releases(current=name, models={name: Release(uri, count, sha256), **kept})
     record = Promotion(
         at=history.now(),
         by=history.caller(deployment),
@@ -63,17 +59,31 @@ def main() -> None:
     console.step(f"Promoting {name}: {checked.card.architecture}, {len(checked.card.classes)} classes")
     if sha256:
         promotion.publish(deployment, checked)
+    switch(stack, deployment, old, following(deployment, old, record), record)
+    try:
+        record = replace(record, package=registry.register(deployment, record, version))
+    finally:  # the model is live, whatever the registry says
+        history.add(deployment, record)
+    console.done(f"{name} is live. To roll back: {console.make('promote MODEL=previous')}")
+
+
+def following(deployment: Deployment, old: Releases, record: Promotion) -> Releases:
+    """The releases after a promotion: the new one, and the one to roll back to."""
+    name = record.release
+    other = old.current if old.current != name else old.previous()
+    kept = {other: old.models[other]} if other else {}
+    release = Release(record.model_data_url, promotion.live_instance_count(deployment), record.sha256)
+    return Releases(current=name, models={name: release, **kept})
+
+
+def switch(stack: Stack, deployment: Deployment, old: Releases, new: Releases, record: Promotion) -> None:
+    """Put the new release live. A failure is kept in the history too. Raises Failure."""
     try:
         promotion.switch(stack, old, new)
     except Failure:
         history.add(deployment, replace(record, outcome=history.FAILED))
         raise
     releases.write(deployment, new)
-    try:
-        record = replace(record, package=registry.register(deployment, record, version))
-    finally:  # the model is live, whatever the registry says
-        history.add(deployment, record)
-    console.done(f"{name} is live. To roll back: {console.make('promote MODEL=previous')}")
 
 
 def evaluate(

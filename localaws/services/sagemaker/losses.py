@@ -4,7 +4,7 @@ from localaws.chaos import losses
 from localaws.chaos.losses import Losable
 from localaws.services.sagemaker.endpoints import api as endpoints
 from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
-from localaws.services.sagemaker.training import api as training
+from localaws.services.sagemaker.jobs import all_jobs
 
 
 def endpoint_instances() -> list[Losable]:
@@ -20,7 +20,7 @@ def endpoint_instances() -> list[Losable]:
 
 def spot_jobs() -> list[Losable]:
     """The training jobs on spot instances whose program runs."""
-    return [Losable(job.name, job.name, job.take_capacity) for job in training.all_jobs() if job.runs_on_spot]
+    return [Losable(job.name, job.name, job.take_capacity) for job in all_jobs("training-job") if job.runs_on_spot]
 
 
 def install() -> None:

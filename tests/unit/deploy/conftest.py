@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,17 +54,22 @@ def moto_port() -> Iterator[int]:
 
 
 @pytest.fixture
-def account(moto_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def account(moto_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     """An empty account with the artifacts bucket. Clients reach it as with `ENV=local`."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID"):
         monkeypatch.setenv(name, "the-callers-own")
     monkeypatch.setenv("PAWPRINT_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAWS_PORT", str(moto_port))
     monkeypatch.setenv("ENV", "local")
+    empty(moto_port)
     made = Account(environment.current(), dict(OUTPUTS))
     made.client("s3").create_bucket(Bucket=OUTPUTS["artifacts_bucket"])
-    yield made
-    s3 = made.client("s3")
-    for key in made.stored():
-        s3.delete_object(Bucket=OUTPUTS["artifacts_bucket"], Key=key)
-    s3.delete_bucket(Bucket=OUTPUTS["artifacts_bucket"])
+    return made
+
+
+def empty(moto_port: int) -> None:
+    """Remove everything that a test before this one made in the account, whether or not it passed."""
+    connection = http.client.HTTPConnection("127.0.0.1", moto_port, timeout=60)
+    connection.request("POST", "/moto-api/reset")
+    assert connection.getresponse().status == 200
+    connection.close()

@@ -25,21 +25,19 @@ def make(account):
 
 
 def test_only_resources_of_the_notebook_are_deleted(account, make):
-    terraforms = {"pawprint", "pawprint-notebook-two"}  # the endpoint of a deployment with that name
-    made = {*terraforms, "pawprint-notebook-0a1b2c", "pawprint-notebook-my-own", "my-pawprint-notebook-1"}
-    for name in made:
-        make(name, **({"ManagedBy": "terraform"} if name in terraforms else {}))
+    make("pawprint", ManagedBy="terraform")
+    make("pawprint-notebook-0a1b2c")
+    make("pawprint-notebook-my-own")
+    make("my-pawprint-notebook-1")
+    make("pawprint-notebook-two", ManagedBy="terraform")  # the endpoint of a deployment with that name
 
     trial_endpoints.delete_all(account.deployed(notebook_name="pawprint-notebook"))
 
     sagemaker = account.client("sagemaker")
     left = {"pawprint", "my-pawprint-notebook-1", "pawprint-notebook-two"}
-    # Other tests have resources in this account, too.
-    assert made & {found["EndpointName"] for found in sagemaker.list_endpoints()["Endpoints"]} == left
-    assert (
-        made & {found["EndpointConfigName"] for found in sagemaker.list_endpoint_configs()["EndpointConfigs"]} == left
-    )
-    assert made & {found["ModelName"] for found in sagemaker.list_models()["Models"]} == left
+    assert {found["EndpointName"] for found in sagemaker.list_endpoints()["Endpoints"]} == left
+    assert {found["EndpointConfigName"] for found in sagemaker.list_endpoint_configs()["EndpointConfigs"]} == left
+    assert {found["ModelName"] for found in sagemaker.list_models()["Models"]} == left
 
 
 def test_the_log_groups_of_its_endpoints_are_deleted(account):

@@ -4,13 +4,12 @@ import re
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.sagemaker.models import sagemaker_backends
 
-from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker import limits
+from localaws.services.sagemaker.jobs import UNFINISHED
 from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of, require_role
 from localaws.services.sagemaker.training.container import unsupported_launcher
-from localaws.services.sagemaker.training.job import UNFINISHED, TrainingJob
+from localaws.services.sagemaker.training.job import TrainingJob
 from localaws.services.sagemaker.training.staging import SUPPORTED, unsupported_in
 
 _NO_ENTRYPOINT = (
@@ -98,20 +97,3 @@ def check(request: dict[str, Any]) -> None:
             re.compile(definition["Regex"])
         except re.error as error:
             raise InvalidRequest(f"The regex of the metric {definition['Name']} is none: {error}.") from error
-
-
-def all_jobs() -> list[TrainingJob]:
-    """The training jobs of every region in use."""
-    return [job for backend in sagemaker_backends[ACCOUNT_ID].values() for job in backend.training_jobs.values()]
-
-
-def restore() -> None:
-    for job in all_jobs():
-        if job.status in UNFINISHED:
-            job.fail_after_restart()
-
-
-def stop() -> None:
-    for job in all_jobs():
-        if job.status in UNFINISHED:
-            job.suspend()

@@ -20,7 +20,8 @@ from localaws.ports import free_port
 from localaws.services.cloudwatch.metrics import store
 from localaws.services.iam import service_roles
 from localaws.services.iam.service_roles import CannotAssume, ServiceDenied, ServiceRole
-from localaws.services.sagemaker.records import Record, now
+from localaws.services.sagemaker.jobs import MAX_REASON_CHARS, Job
+from localaws.services.sagemaker.records import now
 from localaws.services.sagemaker.training import container, entry_point, failure, requirements, staging
 from localaws.services.sagemaker.training.container import ContractError, Host
 from localaws.services.sagemaker.training.staging import JobFailed
@@ -29,13 +30,8 @@ from localaws.supervisor import Child
 LOG_GROUP = NAMESPACE = "/aws/sagemaker/TrainingJobs"  # of the logs, and of the metrics that are found in them
 STOP_SECONDS = 120  # between SIGTERM and SIGKILL: what a program has to save its work
 DEFAULT_MAX_RUNTIME = 86_400
-MAX_REASON_CHARS = 1024
 POLL_SECONDS = 0.1
 MEMORY_INTERVAL_SECONDS = 1.0
-INTERRUPTED = (
-    "InternalServerError: the local AWS was stopped while the job was running. Start it again as a new job. "
-    "What it had brought to S3 is still there."
-)
 MESSAGES = {
     "Starting": "Preparing the instances for training",
     "Downloading": "Downloading input data",
@@ -50,13 +46,18 @@ MESSAGES = {
 }
 # The last secondary statuses, with the job status that goes with each.
 OUTCOMES = {"Completed": "Completed", "Stopped": "Stopped", "MaxRuntimeExceeded": "Stopped", "Failed": "Failed"}
-UNFINISHED = ("InProgress", "Stopping")
 
 log = logging.getLogger(__name__)
 
 
-class TrainingJob(Record):
-    """A training job's record, and the thread that runs it. What is pickled is the record."""
+class TrainingJob(Job):
+    """A training job's record, and the thread that runs it."""
+
+    INTERRUPTED = (
+        "InternalServerError: the local AWS was stopped while the job was running. Start it again as a new job. "
+        "What it had brought to S3 is still there."
+    )
+    LIVING = (*Job.LIVING, "_capacity_taken", "_ran", "_commands")
 
     def __init__(self, name: str, region: str, request: dict[str, Any]):
         super().__init__("training-job", name, region, request)
@@ -72,19 +73,10 @@ class TrainingJob(Record):
         self._enter("Starting")
 
     def _prepare(self) -> None:
-        self._stop_asked = threading.Event()
-        self._suspended = threading.Event()
+        super()._prepare()
         self._capacity_taken = threading.Event()
         self._ran = 0.0  # seconds, in earlier attempts
         self._commands: dict[Host, list[str]] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_stop_asked", "_suspended", "_capacity_taken", "_ran", "_commands")
-        return {key: value for key, value in self.__dict__.items() if key not in left_out}
-
-    def __setstate__(self, kept: dict[str, Any]) -> None:
-        self.__dict__.update(kept)
-        self._prepare()
 
     def describe(self) -> dict[str, Any]:
         seconds = math.ceil((self.ended - self.started).total_seconds()) if self.started and self.ended else None
@@ -118,9 +110,6 @@ class TrainingJob(Record):
 
     # --- told from outside ---
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, name=f"training {self.name}", daemon=True).start()
-
     def stop(self) -> None:
         """StopTrainingJob: the programs get SIGTERM, and SIGKILL two minutes later."""
         self.status = "Stopping"
@@ -136,15 +125,9 @@ class TrainingJob(Record):
         """The spot instances are taken back: the programs get SIGTERM, and the job starts again on other ones."""
         self._capacity_taken.set()
 
-    def suspend(self) -> None:
-        """The server stops: its supervisor ends the processes, and the next start says what became of the job."""
-        self._suspended.set()
-        self._stop_asked.set()
-
     def fail_after_restart(self) -> None:
-        """What becomes of a job that ran when the server stopped."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._finish("Failed", INTERRUPTED)
+        super().fail_after_restart()
 
     # --- the run ---
 

@@ -3,16 +3,15 @@
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.sagemaker.models import sagemaker_backends
 
-from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker import limits
 from localaws.services.sagemaker.endpoints.container import Variant
+from localaws.services.sagemaker.jobs import UNFINISHED
 from localaws.services.sagemaker.metadata import NO_MODEL, containers_of
 from localaws.services.sagemaker.records import InUse, InvalidRequest, NotRunHere, Operations, arn_of, require_role
 from localaws.services.sagemaker.transform import inputs
 from localaws.services.sagemaker.transform.data_log import LOG_GROUP
-from localaws.services.sagemaker.transform.job import UNFINISHED, TransformJob
+from localaws.services.sagemaker.transform.job import TransformJob
 from localaws.services.sagemaker.transform.payloads import MOST_PAYLOAD_MB
 
 # AWS has these, and a job with one of them would be run otherwise than it says, here.
@@ -124,20 +123,3 @@ def _check_run_here(request: dict[str, Any], payload: int | None, split: str) ->
     for name in NOT_DONE:
         if request.get(name):
             raise NotRunHere(f"The local AWS does not support {name} of transform jobs.")
-
-
-def all_jobs() -> list[TransformJob]:
-    """The transform jobs of every region in use."""
-    return [job for backend in sagemaker_backends[ACCOUNT_ID].values() for job in backend.transform_jobs.values()]
-
-
-def restore() -> None:
-    for job in all_jobs():
-        if job.status in UNFINISHED:
-            job.fail_after_restart()
-
-
-def stop() -> None:
-    for job in all_jobs():
-        if job.status in UNFINISHED:
-            job.suspend()

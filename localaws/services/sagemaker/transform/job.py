@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -13,23 +12,22 @@ from localaws.context import context
 from localaws.services.iam.service_roles import CannotAssume, ServiceDenied, ServiceRole
 from localaws.services.sagemaker.endpoints.container import HostingError, LogPlace, Variant
 from localaws.services.sagemaker.endpoints.fleet import InstanceFleet
-from localaws.services.sagemaker.records import Record, now
+from localaws.services.sagemaker.jobs import MAX_REASON_CHARS, Job
+from localaws.services.sagemaker.records import now
 from localaws.services.sagemaker.transform import inputs, payloads
 from localaws.services.sagemaker.transform.data_log import LOG_GROUP, DataLog
 from localaws.services.sagemaker.transform.work import Work, advised
 
-MAX_REASON_CHARS = 1024
-UNFINISHED = ("InProgress", "Stopping")
-INTERRUPTED = (
-    "InternalServerError: the local AWS was stopped while the job was running. Start it again as a new job. "
-    "The outputs that it had written are still there."
-)
-
 log = logging.getLogger(__name__)
 
 
-class TransformJob(Record):
-    """A transform job's record, and the thread that runs it. What is pickled is the record."""
+class TransformJob(Job):
+    """A transform job's record, and the thread that runs it."""
+
+    INTERRUPTED = (
+        "InternalServerError: the local AWS was stopped while the job was running. Start it again as a new job. "
+        "The outputs that it had written are still there."
+    )
 
     def __init__(self, name: str, region: str, request: dict[str, Any], variant: Variant):
         super().__init__("transform-job", name, region, request)
@@ -39,16 +37,6 @@ class TransformJob(Record):
         self.failure_reason: str | None = None
         self.started: datetime | None = None
         self.ended: datetime | None = None
-        self._prepare()
-
-    def _prepare(self) -> None:
-        self._stop_asked, self._suspended = threading.Event(), threading.Event()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_stop_asked", "_suspended")}
-
-    def __setstate__(self, kept: dict[str, Any]) -> None:
-        self.__dict__.update(kept)
         self._prepare()
 
     def describe(self) -> dict[str, Any]:
@@ -73,23 +61,11 @@ class TransformJob(Record):
 
     # --- told from outside ---
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, name=f"transform {self.name}", daemon=True).start()
-
     def stop(self) -> None:
         """StopTransformJob: no further request is sent, and the containers end."""
         self.status = "Stopping"
         self._stop_asked.set()
         state.touch()
-
-    def suspend(self) -> None:
-        """The server stops: its supervisor ends the processes, and the next start says what became of the job."""
-        self._suspended.set()
-        self._stop_asked.set()
-
-    def fail_after_restart(self) -> None:
-        """What becomes of a job that ran when the server stopped."""
-        self._finish("Failed", INTERRUPTED)
 
     # --- the run ---
 

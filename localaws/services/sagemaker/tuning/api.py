@@ -4,12 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.sagemaker.models import sagemaker_backends
 
-from localaws.context import ACCOUNT_ID
 from localaws.services.sagemaker import limits
+from localaws.services.sagemaker.jobs import UNFINISHED
 from localaws.services.sagemaker.records import InUse, InvalidRequest, NotFound, Operations, arn_of, require_role
-from localaws.services.sagemaker.training.job import UNFINISHED
 from localaws.services.sagemaker.tuning.job import TuningJob
 from localaws.services.sagemaker.tuning.request import check_request, check_warm_start, trial_request
 from localaws.services.sagemaker.tuning.trial import TuningTrial
@@ -86,21 +84,3 @@ class TuningOperations(Operations):
             return self.table(KIND)[name]
         except KeyError:
             raise NotFound(f"Could not find the tuning job {arn_of(KIND, name, self.region)}.") from None
-
-
-def all_jobs() -> list[TuningJob]:
-    """The tuning jobs of every region in use."""
-    backends = sagemaker_backends[ACCOUNT_ID].values()
-    return [job for backend in backends for job in backend.hyper_parameter_tuning_jobs.values()]
-
-
-def restore() -> None:
-    for job in all_jobs():
-        if job.status in UNFINISHED:
-            job.fail_after_restart()
-
-
-def stop() -> None:
-    for job in all_jobs():
-        if job.status in UNFINISHED:
-            job.suspend()

@@ -3,15 +3,14 @@
 import logging
 import math
 import secrets
-import threading
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from localaws import state
-from localaws.services.sagemaker.records import Record, now, table_of
-from localaws.services.sagemaker.training.job import MAX_REASON_CHARS, UNFINISHED
+from localaws.services.sagemaker.jobs import MAX_REASON_CHARS, UNFINISHED, Job
+from localaws.services.sagemaker.records import now, table_of
 from localaws.services.sagemaker.tuning.request import IDENTICAL, config_of, objective_of, plan_of, space_of, static_of
 from localaws.services.sagemaker.tuning.search import Search, Suggestion
 from localaws.services.sagemaker.tuning.trial import TuningTrial
@@ -19,16 +18,17 @@ from localaws.services.sagemaker.tuning.trial import TuningTrial
 POLL_SECONDS = 0.1
 HOPELESS = 5  # trials in a row, from the first one on, that gave nothing: the rest would not either
 IMPROVEMENT = 0.01  # what is no more than this, relative to the best so far, does not count as better
-INTERRUPTED = (
-    "InternalServerError: the local AWS was stopped while the tuning job was running. Start a new one: with this one "
-    "as the parent of a warm start it learns from the trials that had ended."
-)
 
 log = logging.getLogger(__name__)
 
 
-class TuningJob(Record):
-    """A tuning job's record, and the thread that runs it. What is pickled is the record."""
+class TuningJob(Job):
+    """A tuning job's record, and the thread that runs it."""
+
+    INTERRUPTED = (
+        "InternalServerError: the local AWS was stopped while the tuning job was running. Start a new one: with this "
+        "one as the parent of a warm start it learns from the trials that had ended."
+    )
 
     def __init__(self, name: str, region: str, request: dict[str, Any], parents: list["TuningJob"]):
         super().__init__("hyper-parameter-tuning-job", name, region, request)
@@ -37,17 +37,6 @@ class TuningJob(Record):
         self.status = "InProgress"
         self.failure_reason: str | None = None
         self.ended: datetime | None = None
-        self._prepare()
-
-    def _prepare(self) -> None:
-        self._suspended = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("_suspended", "_thread")}
-
-    def __setstate__(self, kept: dict[str, Any]) -> None:
-        self.__dict__.update(kept)
         self._prepare()
 
     def describe(self) -> dict[str, Any]:
@@ -85,23 +74,15 @@ class TuningJob(Record):
 
     # --- told from outside ---
 
-    def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name=f"tuning {self.name}", daemon=True)
-        self._thread.start()
-
     def stop(self) -> None:
         """StopHyperParameterTuningJob: no new trials, and those that run are stopped."""
         self._change("Stopping")
 
     def suspend(self) -> None:
         """The server stops: nothing is started any more, and the next start says what became of the job."""
-        self._suspended.set()
+        super().suspend()
         if self._thread is not None:
             self._thread.join()
-
-    def fail_after_restart(self) -> None:
-        """What becomes of a job that ran when the server stopped."""
-        self._finish("Failed", INTERRUPTED)
 
     # --- the run ---
 

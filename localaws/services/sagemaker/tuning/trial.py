@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
+from localaws.services.sagemaker.jobs import UNFINISHED
 from localaws.services.sagemaker.records import Record
-from localaws.services.sagemaker.training.job import UNFINISHED, TrainingJob
+from localaws.services.sagemaker.training.job import TrainingJob
 from localaws.services.sagemaker.tuning.request import objective_of, trial_request
 
 
