@@ -231,7 +231,7 @@ variable "endpoint" {
     deployment = optional(object({
       shift               = optional(string, "canary")
       percent             = optional(number, 10)
-      bake_seconds        = optional(number, 120)
+      bake_seconds        = optional(number, 180)
       termination_seconds = optional(number, 0)
       max_error_share     = optional(number, 0.05)
       max_latency_ratio   = optional(number, 2)

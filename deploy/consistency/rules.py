@@ -19,7 +19,7 @@ INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 LINE = 64  # images that wait in an instance, as in payloads/inference/line.py; it refuses the others
 ANSWER_SECONDS = 0.5  # that the function keeps for its own answer, as in payloads/lambda/predictor/service.py
 CONTAINER_START = 60  # seconds, at most, for a serverless container (terraform/serving.tf)
-ALARM_PERIOD = 60  # seconds, of the alarms that roll an update back (terraform/modules/endpoint)
+ALARM_PERIOD, ALARM_PERIODS = 60, 2  # seconds, and how many, of the alarms that roll an update back (modules/endpoint)
 DAY = 86_400
 
 NAMES = ("concurrency", "timeouts", "scaling-target", "scaling-policy", "rollback-alarm")  # as in variables.tf
@@ -181,12 +181,13 @@ def _cooldown(setting: str, seconds: float) -> Iterator[Contradiction]:
 
 def _rollback_alarm(deployment: dict[str, Any]) -> Iterator[Contradiction]:
     bake = deployment["bake_seconds"]
-    if bake < ALARM_PERIOD:
+    if bake < ALARM_PERIODS * ALARM_PERIOD:
         yield Contradiction(
             "rollback-alarm",
-            f"endpoint.deployment.bake_seconds = {bake:g}: the alarm that rolls an update back needs a whole period of "
-            f"{ALARM_PERIOD} s, and the new instances are watched for {bake:g} s, so it may never see their errors",
-            f"set endpoint.deployment.bake_seconds to at least {2 * ALARM_PERIOD}, two periods",
+            f"endpoint.deployment.bake_seconds = {bake:g}: the alarms that roll an update back need {ALARM_PERIODS} "
+            f"whole periods of {ALARM_PERIOD} s, and the new instances are watched for {bake:g} s, so the alarms may "
+            "never see a fault",
+            f"set endpoint.deployment.bake_seconds to at least {(ALARM_PERIODS + 1) * ALARM_PERIOD}, one period more",
         )
 
 

@@ -30,12 +30,12 @@ resource "aws_cloudwatch_metric_alarm" "server_errors" {
 
 # Both fleets have requests while the traffic moves, so the ratio needs no limit in milliseconds and does not follow the
 # load. The p99 of so few requests would be the slowest one, and the first ones of new instances are slow. So this is the
-# p90, and with fewer than 20 requests the alarm does not decide.
+# p90 in two minutes, and with fewer than 20 requests in a minute the alarm does not decide.
 resource "aws_cloudwatch_metric_alarm" "slow" {
   alarm_name        = "${var.name}-endpoint-slow"
   alarm_description = "The p90 latency of the release of the endpoint ${local.name} is too many times that of the previous release. During an update this rolls it back."
 
-  evaluation_periods  = 1
+  evaluation_periods  = 2
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.deployment.max_latency_ratio
   treat_missing_data  = "notBreaching" # only one fleet has requests, or none

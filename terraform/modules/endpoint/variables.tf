@@ -107,7 +107,7 @@ variable "startup_seconds" {
 }
 
 variable "deployment" {
-  description = "How a release replaces another. shift is all-at-once, canary, linear or rolling; percent is the size of the canary, of a linear step or of a rolling batch. Each step is watched for bake_seconds. A blue/green update then keeps the old fleet for termination_seconds. Two alarms roll it back. One allows server errors for max_error_share of the new fleet's requests in a minute. The other allows it max_latency_ratio times the old fleet's p90 latency, in a minute with at least 20 requests to the new fleet."
+  description = "How a release replaces another. shift is all-at-once, canary, linear or rolling; percent is the size of the canary, of a linear step or of a rolling batch. Each step is watched for bake_seconds. A blue/green update then keeps the old fleet for termination_seconds. Two alarms roll it back. One allows server errors for max_error_share of the new fleet's requests in a minute. The other allows it max_latency_ratio times the old fleet's p90 latency, in two minutes with at least 20 requests each to the new fleet."
   type = object({
     shift               = string
     percent             = number

@@ -112,7 +112,7 @@ def test_each_shipped_environment_passes(file: Path, rehearsed: bool):
             "1 - 1 = 0 environments",
             "larger max_provisioned",
         ),
-        (changed(endpoint__deployment__bake_seconds=30), None, "rollback-alarm", "watched for 30 s", "at least 120"),
+        (changed(endpoint__deployment__bake_seconds=30), None, "rollback-alarm", "watched for 30 s", "at least 180"),
     ],
 )  # fmt: skip
 def test_a_contradiction_fails_with_its_arithmetic_and_passes_if_it_is_accepted(

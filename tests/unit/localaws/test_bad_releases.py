@@ -72,6 +72,7 @@ def put_alarms(cloudwatch: Any, endpoint: str, new: str, old: str) -> None:
     )
     ratio = {"Id": "ratio", "Expression": "IF(requests >= 20, new / old, 0)", "ReturnData": True}
     parts = [latency("new", new, "p90"), latency("old", old, "p90"), latency("requests", new, "SampleCount")]
+    rule["EvaluationPeriods"] = 2
     cloudwatch.put_metric_alarm(AlarmName="slow", Metrics=[ratio, *parts], Threshold=2, **rule)
 
 
