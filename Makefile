@@ -27,7 +27,7 @@ option = $${$(1):+--$(2) "$$$(1)"}
 argument = $${$(1):+"$$$(1)"}
 # The options that train, tune and train-ec2 share (deploy/options.py). RUN names a run that was started before.
 run_options = $(foreach each,DATA:data ARCH:arch EPOCHS:epochs PATIENCE:patience BATCH:batch LR:lr \
-	WEIGHT_DECAY:weight-decay DROPOUT:dropout AUGMENT:augment SEED:seed PRECISION:precision RESOLUTION:resolution HEAD:head CLASS_WEIGHTS:class-weights PRESET:preset \
+	WEIGHT_DECAY:weight-decay DROPOUT:dropout AUGMENT:augment SEED:seed PRECISION:precision RESOLUTION:resolution HEAD:head CLASS_WEIGHTS:class-weights LIMITS:limits PRESET:preset \
 	WEIGHTS:weights MAX_MINUTES:max-minutes RUN:run,\
 	$(call option,$(word 1,$(subst :, ,$(each))),$(word 2,$(subst :, ,$(each))))) $(if $(FINE_TUNE),--fine-tune)
 train_options = $(run_options) $(call option,INSTANCES,instances) $(if $(SPOT),--spot) $(call option,RESUME,resume)
@@ -83,7 +83,7 @@ verify: setup ## Ask the deployed stack what nobody could check on AWS, and writ
 .PHONY: data train tune train-ec2 promote releases export
 data: setup ## Check and upload labelled photographs: DATA=folder|list|archive|s3-uri NAME= SPLIT=70/15/15 SEED= SKIP_BROKEN=1 ALLOW_DUPLICATES=1; default: the built-in sample
 	@$(PY) -m deploy.commands.data $(call argument,DATA) $(call option,NAME,name) $(call option,SPLIT,split) $(call option,SEED,seed)
-train: setup ## Train in SageMaker: DATA= PRESET=fast|balanced|best ARCH= WEIGHTS=file CLASS_WEIGHTS=balanced HEAD= RESOLUTION= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
+train: setup ## Train in SageMaker: DATA= PRESET=fast|balanced|best ARCH= WEIGHTS=file CLASS_WEIGHTS=balanced LIMITS=classes HEAD= RESOLUTION= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
 	@$(PY) -m deploy.commands.train $(train_options)
 tune: setup ## Tune in SageMaker: the variables of train, ARCH=a,b AUGMENT=a,b JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job
 	@$(PY) -m deploy.commands.tune $(run_options) $(call option,JOBS,jobs) $(call option,PARALLEL,parallel) \

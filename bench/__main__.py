@@ -16,7 +16,7 @@ from bench import results
 from bench.harness import BenchError
 from bench.options import Options
 
-BENCHES = ("training", "serving", "lambda_function", "capacity")
+BENCHES = ("training", "serving", "processors", "photographs", "lambda_function", "uploading", "capacity")
 
 
 def main() -> int:

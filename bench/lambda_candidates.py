@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -17,15 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import boto3
-
+from bench.own_aws import PATIENCE, OwnAws, until
 from deploy.build.package import LAMBDA_MODULES, payload_members
-from localaws.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 FUNCTION = ROOT / "payloads" / "lambda"
 CONTRACT = ROOT / "payloads" / "shared" / "classifier"
-PATIENCE = 60.0  # seconds
 STARTS = 5
 
 PROGRAMS = {
@@ -73,22 +69,14 @@ class Asking:
     def __init__(self, through: str, requests: int):
         sys.path[:0] = [str(FUNCTION)]
         self._requests = requests
-        self._home = tempfile.TemporaryDirectory()
-        self._port = free_port()
-        environment = {**os.environ, "LOCALAWS_HOME": self._home.name, "LOCALAWS_PORT": str(self._port)}
-        serve = [sys.executable, "-m", "localaws", "serve"]
-        self._server = subprocess.Popen(serve, cwd=ROOT, env=environment)
+        self._aws = OwnAws()
         try:
-            until(self._answers)
             self._endpoint()
-            self._host, self._path, self._service = (
-                f"127.0.0.1:{self._port}",
-                "/endpoints/bench/invocations",
-                "sagemaker",
-            )
+            path = "/endpoints/bench/invocations"
+            self._host, self._path, self._service = f"127.0.0.1:{self._aws.port}", path, "sagemaker"
             if through == "function":
                 self._host, self._path, self._service = self._function(), "/", "lambda"
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+            self._connection = http.client.HTTPConnection("127.0.0.1", self._aws.port, timeout=PATIENCE)
             self._ask()
         except BaseException:
             self.close()
@@ -99,9 +87,7 @@ class Asking:
         return {"value": statistics.median(times), "p90_ms": times[int(0.9 * len(times))]}
 
     def close(self) -> None:
-        self._server.terminate()
-        self._server.wait()
-        self._home.cleanup()
+        self._aws.close()
 
     def _ask(self) -> float:
         from predictor.signature import Credentials, signed  # the function's own module
@@ -118,27 +104,13 @@ class Asking:
             raise RuntimeError(f"{answer.status}: {body[:500]!r}")
         return took
 
-    def _client(self, service: str):
-        address = f"http://127.0.0.1:{self._port}"
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return boto3.client(service, region_name="us-east-1", endpoint_url=address, **keys)
-
-    def _answers(self) -> bool:
-        try:
-            self._client("sts").get_caller_identity()
-        except Exception:
-            if self._server.poll() is not None:
-                raise
-            return False
-        return True
-
     def _endpoint(self) -> None:
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w:gz") as tar:
             member = tarfile.TarInfo("code/inference.py")
             member.size = len(MODEL)
             tar.addfile(member, io.BytesIO(MODEL.encode()))
-        s3, sagemaker = self._client("s3"), self._client("sagemaker")
+        s3, sagemaker = self._aws.client("s3"), self._aws.client("sagemaker")
         s3.create_bucket(Bucket="bench")
         s3.put_object(Bucket="bench", Key="model.tar.gz", Body=archive.getvalue())
         container = {"Image": "bench", "ModelDataUrl": "s3://bench/model.tar.gz"}
@@ -159,8 +131,8 @@ class Asking:
         with zipfile.ZipFile(archive, "w") as package:
             for name, path in payload_members("lambda", only=LAMBDA_MODULES):
                 package.write(path, name)
-        client, named = self._client("lambda"), {"FunctionName": "bench"}
-        self._client("iam").create_role(RoleName="bench", AssumeRolePolicyDocument="{}")
+        client, named = self._aws.client("lambda"), {"FunctionName": "bench"}
+        self._aws.client("iam").create_role(RoleName="bench", AssumeRolePolicyDocument="{}")
         client.create_function(
             **named,
             Role=ROLE,
@@ -176,11 +148,3 @@ class Asking:
         client.put_provisioned_concurrency_config(**live, ProvisionedConcurrentExecutions=1)
         until(lambda: client.get_provisioned_concurrency_config(**live)["Status"] == "READY")
         return urlsplit(client.create_function_url_config(**live, AuthType="AWS_IAM")["FunctionUrl"]).netloc
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("The local AWS is not ready.")
-        time.sleep(0.05)

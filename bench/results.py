@@ -31,15 +31,22 @@ IN_README = (
 def save(name: str, comparisons: Iterable[Comparison], folder: Path = FOLDER) -> None:
     """Write <name>.json: the date, the machine, and every comparison with all its values.
 
-    Existing comparisons with other names are kept, because a bench can be run in parts.
+    Existing comparisons with other names are kept, because a bench can be run in parts. So are those of other machines:
+    each machine has its own row.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     now = datetime.now(UTC).strftime("%Y-%m-%d")
-    made = {each.what: {**each.to_json(), "measured": now, "machine": machine.describe()} for each in comparisons}
-    before = {each["what"]: each for each in json.loads(path.read_text())["comparisons"]} if path.exists() else {}
-    content = {"name": name, "comparisons": list((before | made).values())}
+    made = [{**each.to_json(), "measured": now, "machine": machine.describe()} for each in comparisons]
+    before = json.loads(path.read_text())["comparisons"] if path.exists() else []
+    content = {"name": name, "comparisons": list({_identity(each): each for each in [*before, *made]}.values())}
     path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _identity(comparison: dict) -> tuple:
+    """What is measured, and the machine's hardware. Libraries and Python may change."""
+    on = comparison["machine"]
+    return comparison["what"], on["cpu"], on["cores"], *on["flags"]
 
 
 def table(folder: Path = FOLDER) -> str:
@@ -72,8 +79,9 @@ def table(folder: Path = FOLDER) -> str:
 
 
 def summary(folder: Path = FOLDER, names: Iterable[str] = IN_README) -> str:
-    """The headlines of the named comparisons in Markdown. A comparison that was not measured has no row."""
-    measured = {comparison["what"]: comparison for comparison in read(folder)}
+    """The headlines of the named comparisons in Markdown. A comparison that was not measured has no row. One that was
+    measured on several machines has the latest row."""
+    measured = {each["what"]: each for each in sorted(read(folder), key=lambda each: each["measured"])}
     lines = ["| | measured | baseline | ratio | promised |", "|---|---|---|---|---|"]
     for name in names:
         if comparison := measured.get(name):

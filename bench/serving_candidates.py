@@ -55,8 +55,7 @@ def throughput(server: str, model: str, photos: str, seconds: float):
 
 
 def bare(model: str, seconds: float):
-    """Images per second of the graph alone, compiled as in the endpoint, with the same threads; no decoding, no
-    HTTP."""
+    """Images per second of the graph alone, with OpenVINO's own number of streams; no decoding, no HTTP."""
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np

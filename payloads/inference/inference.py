@@ -105,16 +105,22 @@ class Request:
 
 
 def model_fn(model_dir: str) -> Model:
-    """Load the artifact unpacked in `model_dir`. Raises ArtifactError, GraphError or ModelError with the reason.
+    """Load the artifact unpacked in `model_dir` to serve it. Raises ArtifactError, GraphError or ModelError with the
+    reason."""
+    return load(model_dir, trial=True)
+
+
+def load(model_dir: str, *, trial: bool) -> Model:
+    """Load the artifact as `model_fn` does. With `trial`, measurements choose how it uses the processors.
 
     A promoted model must be the one that `make promote` checked. The bootstrap model and trial models have no such
-    promise."""
+    promise. Raises the same exceptions."""
     _give_memory_back()
     folder = Path(model_dir)
     if expected := os.environ.get(artifact.EXPECTED):
         artifact.require_identity(folder, expected)
     card = read_card(folder)
-    return Model(card, network_for(folder, card))
+    return Model(card, network_for(folder, card, trial=trial))
 
 
 def check(model: Model) -> None:

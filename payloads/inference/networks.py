@@ -5,13 +5,14 @@ PAWPRINT_RUNTIME=openvino or torch chooses the runtime. By default PyTorch is im
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from classifier.artifact import ModelCard
 from classifier.network import graph
+from classifier.network.runtime import ov
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,12 +44,23 @@ class Network(Protocol):
         ...
 
 
-def network_for(folder: Path, card: ModelCard) -> Network:
-    """The artifact's network on this machine's GPU or processors. Raises GraphError, ModelError or ValueError."""
+def network_for(folder: Path, card: ModelCard, *, trial: bool = True) -> Network:
+    """The artifact's network on this machine's GPU or processors. With `trial`, at most two seconds of measurements
+    choose how the processors are used, and the log has the choice. Raises GraphError, ModelError or ValueError."""
     runtime = os.environ.get("PAWPRINT_RUNTIME") or ("torch" if has_gpu() else "openvino")
     if runtime not in RUNTIMES:
         raise ValueError(f"PAWPRINT_RUNTIME is {runtime!r}, not one of {', '.join(RUNTIMES)}.")
-    return TorchNetwork(folder, card) if runtime == "torch" else GraphNetwork(folder, card)
+    if runtime == "torch":
+        return TorchNetwork(folder, card)
+    return GraphNetwork(folder, card, compiled_by=_fastest if trial else graph.compile_for)
+
+
+def _fastest(hint: str, network: ov.Model) -> ov.CompiledModel:
+    from classifier.machine import streams  # not in the function with the model, where each start would pay for it
+
+    found = streams.fitted(network)
+    print(found.why, flush=True)
+    return found.compiled
 
 
 def has_gpu() -> bool:
@@ -64,12 +76,20 @@ def has_gpu() -> bool:
 
 
 class GraphNetwork:
-    """One image at a time, on the number of streams that OpenVINO chooses for its `hint`. On processors a batch is not
-    faster (docs/adr/0012)."""
+    """One image at a time, on the number of streams that OpenVINO chooses for its `hint`, or `compiled_by` by a trial.
+    On processors a batch is not faster (docs/adr/0012)."""
 
     batch, wait = 1, 0.0
 
-    def __init__(self, folder: Path, card: ModelCard, hint: str = "THROUGHPUT", *, heat: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        card: ModelCard,
+        hint: str = "THROUGHPUT",
+        *,
+        heat: bool = False,
+        compiled_by: Callable[[str, ov.Model], ov.CompiledModel] = graph.compile_for,
+    ):
         network = graph.load(folder)
         self._explainer: GraphNetwork | None = None
         self._explain = lambda: GraphNetwork(folder, card, "LATENCY", heat=True)
@@ -77,7 +97,7 @@ class GraphNetwork:
         if not heat:
             graph.drop_heat(network)  # it would take 5 % of the time of every request
         network.reshape([1, card.input_size, card.input_size, 3])  # a fixed shape runs faster
-        self._compiled = graph.compile_for(hint, network)
+        self._compiled = compiled_by(hint, network)
         names = [next(iter(each.get_names())) for each in self._compiled.outputs]
         self._distance, self._heat = (
             names.index(name) if name in names else None for name in (graph.DISTANCE, graph.HEAT)
@@ -128,18 +148,19 @@ class TorchNetwork:
         with self._torch.inference_mode():
             features, logits, heat = self._explainer(self._torch.from_numpy(images).to(self._device))
             probabilities = logits.softmax(dim=1).cpu().numpy()
-            distances = self._distances(features).tolist() if self._references else [None] * len(images)
+            distances = self._distances(features, logits).tolist() if self._references else [None] * len(images)
             heats = [None] * len(images) if heat is None else list(heat.cpu().numpy())
         return [NetworkOutput(*each) for each in zip(probabilities, distances, heats, strict=True)]
 
     def explained(self, images: np.ndarray) -> list[NetworkOutput]:
         return self(images)  # on a GPU the map costs nothing that can be measured
 
-    def _distances(self, features: "Tensor") -> "Tensor":
+    def _distances(self, features: "Tensor", logits: "Tensor") -> "Tensor":
         """float32 [N], as in classifier.learning.references."""
         known, torch = self._references, self._torch
         centred, rows = torch.nn.functional.normalize(features, eps=1e-12) - known["mean"], known["rows"]
         products = centred @ known["projection"] @ rows.T
         squares = (centred**2).sum(1, keepdim=True) + (rows**2).sum(1) - 2 * products
         nearest = squares.topk(int(known["neighbours"]), largest=False).values[:, -1]
-        return nearest.clamp(min=0).sqrt() / known["limit"]
+        limit = known["class_limits"][logits.argmax(dim=1)] if "class_limits" in known else known["limit"]
+        return nearest.clamp(min=0).sqrt() / limit

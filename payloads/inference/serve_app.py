@@ -143,7 +143,7 @@ def app(arguments: dict) -> serve.Application:
 
     Ray Serve calls this in a separate process, which then ends. The replica loads the model again.
     """
-    inference.check(inference.model_fn(str(MODEL_FOLDER)))
+    inference.check(inference.load(str(MODEL_FOLDER), trial=False))
     # A replica can use only a GPU that it requests. If it requests one and there is none, it never starts.
     has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
     deployment: Any = Classifier  # the deployment that the decorator returns

@@ -73,6 +73,7 @@ class ModelCard:
     calibration: dict[str, float] = field(default_factory=dict)
     # The output `distance` (learning/references.py): its limit, and the shares of photographs within it
     known: dict[str, float] = field(default_factory=dict)
+    known_limits: dict[str, float] = field(default_factory=dict)  # class -> its limit, if each class has its own
     serving: dict = field(default_factory=dict)  # the image, Python and packages that the serving code was tested with
 
     def to_json(self) -> str:

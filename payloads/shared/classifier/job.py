@@ -13,6 +13,7 @@ from classifier.examination import of_run
 from classifier.learning import distributed
 from classifier.learning.distributed import DistributedError, World
 from classifier.learning.features import DiskSpaceError
+from classifier.learning.references import TooFewError
 from classifier.learning.training import TrainingError
 from classifier.machine.plan import Machine
 from classifier.network import graph, saving
@@ -35,6 +36,7 @@ EXPECTED_ERRORS = (
     ModelError,
     PriceError,
     DiskSpaceError,
+    TooFewError,
     TrainingError,
 )
 
@@ -94,7 +96,7 @@ def _run(
         return None
 
     assert test is not None  # on the writer
-    measured = measure(trained, test, clock)
+    measured = measure(trained, test, clock, dataset.classes if settings.limits == "classes" else ())
     examined = of_run.examine_run(dataset, given.hashes, trained, measured.head, test, task.looks, settings.fine_tune)
     print(f"examined {examined}", flush=True)
     clock.lap("examine")
@@ -137,6 +139,7 @@ def _written(
         precision_accuracy=trained.precision.accuracy,
         calibration=measured.trust.calibration,
         known=measured.trust.known,
+        known_limits=measured.trust.known_limits,
     )
     folder.mkdir(parents=True, exist_ok=True)
     graph.save(graph.add_head(trained.network, head.weight.numpy(), head.bias.numpy(), known), folder)

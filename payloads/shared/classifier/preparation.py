@@ -9,6 +9,7 @@ import numpy as np
 from classifier.dataset import checks
 from classifier.dataset.checks import Finding
 from classifier.dataset.folders import Dataset, inspect_splits
+from classifier.learning import references
 from classifier.learning.distributed import World
 from classifier.learning.training import Checkpoint
 from classifier.machine.plan import Machine
@@ -39,7 +40,8 @@ def prepare(
 ) -> Prepared:
     """Read and check everything that can be wrong, before hours of training.
 
-    All processes of `world` call this together. Raises DatasetError, ModelError and TrainingError.
+    All processes of `world` call this together. Raises DatasetError, ModelError, TooFewError and
+    TrainingError.
     """
     dataset = _inspected(splits)
     hashes = dataset.hashes()
@@ -47,6 +49,8 @@ def prepare(
     for finding in findings:
         print(f"warning: {finding}", flush=True)
     data_sha256 = dataset.fingerprint(hashes)
+    if settings.limits == "classes":
+        references.check_own_limits(dataset.splits["valid"].targets, dataset.classes)
     settings, trials = trial.resolved(settings, dataset, weights, machine, world, checkpoints, data_sha256)
     checkpoint = _checkpoint(checkpoints, settings, data_sha256)
     if checkpoint and world.is_writer:
@@ -67,6 +71,7 @@ def _inspected(folders: Mapping[str, Path]) -> Dataset:
 def _checkpoint(folder: Path | None, settings: Settings, data_sha256: str) -> Checkpoint | None:
     if folder is None:
         return None
-    # Only the length of the training may change between a run and its resumption.
-    identity = {key: value for key, value in asdict(settings).items() if key not in ("epochs", "patience")}
+    # Only the length of the training, and what is computed after it, may change between a run and its resumption.
+    may_change = ("epochs", "patience", "limits")
+    identity = {key: value for key, value in asdict(settings).items() if key not in may_change}
     return Checkpoint(folder, identity | {"data_sha256": data_sha256})

@@ -14,6 +14,7 @@ MOST_UNITS = 1024  # threads or workers; more is a typing error
 AUGMENTATIONS = ("none", "flip", "crop")
 HEADS = ("auto", "steps", "regularised")  # auto: regularised for few images, unless a learning rate is given
 CLASS_WEIGHTS = ("none", "balanced")
+LIMITS = ("common", "classes")
 PRESETS = ("fast", "balanced", "best")
 PRECISIONS = ("auto", "int8", "fp32")  # auto: int8 if the validation split shows no loss of accuracy
 
@@ -38,6 +39,7 @@ class Settings:
     resolution: int | None = None  # pixels a side; None: that of the network's own training
     head: str = "auto"  # the way to train a head on frozen features: one of HEADS
     class_weights: str = "none"  # of the loss: one of CLASS_WEIGHTS
+    limits: str = "common"  # of the distance: one of LIMITS
     preset: str | None = None  # one of PRESETS: a trial chooses architecture and resolution
 
 
@@ -201,6 +203,13 @@ HYPERPARAMETERS = (
         "balanced gives each class the same weight in the loss, however many images it has",
     ),
     Hyperparameter(
+        "limits",
+        "LIMITS",
+        one_of(*LIMITS),
+        _DEFAULTS.limits,
+        "of known pictures: one limit for all, or one for each class with at least 19 validation images",
+    ),
+    Hyperparameter(
         "preset",
         "PRESET",
         one_of(*PRESETS),
@@ -252,5 +261,6 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         resolution=arguments.resolution,
         head=arguments.head,
         class_weights=arguments.class_weights,
+        limits=arguments.limits,
         preset=arguments.preset,
     )

@@ -101,6 +101,13 @@ def test_with_results_of_several_machines_each_row_names_its_machine(measured, t
     assert next(row for row in rows if row.startswith("| again |")).endswith(f"| {letter} |")
     assert not next(row for row in rows if row.startswith("| made |")).endswith(f"| {letter} |")
 
+    results.save("made", [done], tmp_path)  # on the other machine: the first one keeps its row
+    machines = [row[-3] for row in results.table(tmp_path).splitlines() if row.startswith("| made |")]
+    assert sorted(machines) == ["A", "B"]
+    monkeypatch.setattr(machine, "describe", lambda: here | {"python": "4.0"})
+    results.save("made", [done], tmp_path)  # again on the first one
+    assert [each["what"] for each in results.read(tmp_path)] == ["made", "made", "again"]
+
 
 @pytest.mark.parametrize(("document", "text"), [(results.BENCHMARKS, results.table), (results.README, results.summary)])
 def test_the_documents_show_the_saved_results(document: Path, text):

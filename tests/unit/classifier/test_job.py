@@ -9,8 +9,10 @@ import pytest
 from classifier import artifact, job
 from classifier.dataset.folders import DatasetError
 from classifier.job import Places
+from classifier.learning import references
 from classifier.learning.training import TrainingError
 from classifier.network import quantize
+from classifier.network.model import restore_references
 from classifier.settings import Settings
 
 from deploy.build import package
@@ -125,6 +127,24 @@ def test_few_images_get_a_regularised_head_an_interval_and_a_list_to_correct(pla
         "cross_validated_accuracy_high": 1.0,
     }
     assert len((places.output / "data.csv").read_text().splitlines()) == 1 + 24 + 12 + 12
+
+
+def test_limits_of_classes_are_in_the_card_and_the_weights(places, monkeypatch):
+    monkeypatch.setattr(references, "OWN_LIMIT", 4)
+    card = job.run("squares-1", places, Settings(limits="classes"))
+
+    assert card is not None
+    assert set(card.known_limits) == set(card.classes)
+    assert len(set(card.known_limits.values())) > 1
+    kept = restore_references(places.model)["class_limits"].tolist()
+    assert kept == list(card.known_limits.values())
+    assert artifact.validate(places.model).known_limits == card.known_limits
+
+
+def test_limits_of_classes_with_few_images_are_refused_before_anything_is_computed(places, capsys):
+    with pytest.raises(job.EXPECTED_ERRORS, match=r"LIMITS=classes needs at least 19 .* are 4\."):
+        job.run("squares-1", places, Settings(limits="classes"))
+    assert "converting" not in capsys.readouterr().out
 
 
 def test_a_wrong_label_is_in_the_report_and_first_in_the_list(places, squares, tmp_path):

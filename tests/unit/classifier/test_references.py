@@ -1,10 +1,13 @@
 """The distance to the training photographs and the heat map: learned, in the graph, and under PyTorch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from classifier.learning import references
 from classifier.learning.features import Features
+from classifier.learning.references import TooFewError
 from classifier.network import graph
 from classifier.network.explaining import Explainer
 from torch import nn
@@ -41,6 +44,46 @@ def test_what_is_outside_of_the_components_counts(monkeypatch):
 def test_the_distance_depends_on_the_direction_of_the_features_only():
     known, values = references.learn(clusters(20, 0), clusters(9, 1)), clusters(5, 2).values
     np.testing.assert_allclose(known.distance(values), known.distance(values * 7), rtol=1e-4)
+
+
+def uneven(per_class: int, seed: int) -> Features:
+    """Classes whose photographs differ among themselves by more and more."""
+    random = np.random.default_rng(seed)
+    targets = np.repeat(np.arange(3), per_class)
+    noise = random.normal(0, 1, (len(targets), WIDTH)) * np.array([0.05, 0.2, 0.6])[targets, None]
+    return Features((3 * np.eye(WIDTH)[targets] + noise).astype(np.float32), targets)
+
+
+def test_a_limit_of_its_own_accepts_the_same_share_of_each_class():
+    train, valid, others = uneven(200, 0), uneven(200, 1), uneven(300, 2)
+    common, own = references.learn(train, valid), references.learn(train, valid, own_limits=3)
+    shares = {}
+    for known in (common, own):
+        within = known.distance(others.values, others.targets) <= 1
+        shares[known is own] = [within[others.targets == each].mean() for each in range(3)]
+    assert min(shares[False]) < 0.88
+    assert shares[False][0] == 1.0
+    assert all(share == pytest.approx(0.95, abs=0.05) for share in shares[True])
+    assert own.limit == common.limit
+    assert (np.diff(own.class_limits) > 0).all()
+
+
+def test_a_class_with_few_validation_photographs_keeps_the_common_limit(capsys):
+    valid = uneven(40, 1)
+    few = np.flatnonzero((valid.targets != 1) | (np.arange(120) < 40 + references.OWN_LIMIT - 1))
+    valid = Features(valid.values[few], valid.targets[few])
+    known = references.learn(uneven(60, 0), valid, own_limits=3)
+    assert known.class_limits[1] == np.float32(known.limit)
+    assert known.limit not in known.class_limits[[0, 2]]
+
+    references.check_own_limits(valid.targets, ("cat", "dog", "pug"))
+    said = capsys.readouterr().out
+    assert said == "warning: 1 of 3 classes have fewer than 19 validation images and keep the common limit: dog\n"
+
+
+def test_without_enough_photographs_in_any_class_the_way_out_is_named():
+    with pytest.raises(TooFewError, match=r"at least 19 validation images .* a class has are 18\. .*SPLIT="):
+        references.check_own_limits(np.repeat([0, 1], [18, 5]), ("cat", "dog"))
 
 
 def test_few_validation_photographs_are_all_within_the_limit():
@@ -94,6 +137,16 @@ def answers() -> dict:
 
 def test_the_graph_computes_the_same_distance(answers):
     np.testing.assert_allclose(answers["distance"], answers["known"].distance(answers["values"]), atol=2e-3)
+
+
+def test_the_graph_divides_by_the_limit_of_the_predicted_class(answers):
+    known = replace(answers["known"], class_limits=np.array([0.1, 0.2, 0.4], np.float32))
+    whole = graph.add_head(graph.convert(answers["backbone"]), answers["weight"], answers["bias"], known)
+    found = graph.compile_for("LATENCY", whole)(answers["images"])
+    distance = next(value for output, value in found.items() if graph.DISTANCE in output.get_names())
+    best = answers["probabilities"].argmax(axis=1)
+    assert len(set(best)) > 1
+    np.testing.assert_allclose(distance, known.distance(answers["values"], best), rtol=2e-2)
 
 
 def test_the_sum_of_the_heat_is_the_evidence_for_the_predicted_class(answers):

@@ -179,10 +179,11 @@ def compare(
     return [Result(way, tuple(values)) for way, values in rates.items()]
 
 
-def choose(results: Sequence[Result]) -> Result:
-    """The first of the candidates that are as fast as the fastest. Raises AutotuneError if none is choosable."""
+def choose(results: Sequence[Result], equal: float = EQUAL) -> Result:
+    """The first of the candidates that are as fast as the fastest, within the share `equal`. Raises AutotuneError if
+    none is choosable."""
     allowed = [result for result in results if result.candidate.choosable]
     if not allowed:
         raise AutotuneError("no choosable candidate could be measured")
     best = max(result.rate for result in allowed)
-    return next(result for result in allowed if result.rate >= best * (1 - EQUAL))
+    return next(result for result in allowed if result.rate >= best * (1 - equal))

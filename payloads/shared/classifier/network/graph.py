@@ -60,7 +60,7 @@ def add_head(
     probabilities.output(0).set_names({OUTPUT})
     found = [probabilities.output(0), outputs.heat(feature_node, probabilities.output(0), weight)]
     if references:
-        found.append(outputs.distance(feature_node, references))
+        found.append(outputs.distance(feature_node, probabilities.output(0), references))
     results = [ops.result(each) for each in found if each is not None]
     whole = ov.Model(results, graph.get_parameters(), "classifier")  # ty: ignore[no-matching-overload] stub is stricter
     _name_nodes(whole)
@@ -101,9 +101,12 @@ def drop_heat(graph: ov.Model) -> None:
             graph.remove_result(result)
 
 
-def compile_for(hint: str, graph: ov.Model, threads: int | None = None) -> ov.CompiledModel:
-    """The graph ready to run on the CPU. `hint` is OpenVINO's: "THROUGHPUT" or "LATENCY"; `threads` None means all."""
+def compile_for(hint: str, graph: ov.Model, threads: int | None = None, streams: int | None = None) -> ov.CompiledModel:
+    """The graph ready to run on the CPU. `hint` is OpenVINO's: "THROUGHPUT" or "LATENCY". `threads` None means all.
+    `streams` share these threads; None leaves both to OpenVINO, for the whole machine."""
     settings = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
-    if threads:  # then other processes run too; pinned threads of two processes would share the first processors
+    if streams:  # by default, OpenVINO uses one thread of a core only
+        settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads, "ENABLE_HYPER_THREADING": True}
+    elif threads:  # then other processes run too; pinned threads of two processes would share the first processors
         settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
     return ov.Core().compile_model(graph, "CPU", settings)

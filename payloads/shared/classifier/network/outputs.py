@@ -26,8 +26,8 @@ _SHAPES = ("Reshape", "Squeeze", "Unsqueeze", "Convert", "Gather")
 _POOLS = ("ReduceMean", "AvgPool", "AdaptiveAvgPool")
 
 
-def distance(features: ov.Output, references: "References") -> ov.Output:
-    """float32 [N], for `features` [N, width]."""
+def distance(features: ov.Output, probabilities: ov.Output, references: "References") -> ov.Output:
+    """float32 [N], for `features` [N, width] and `probabilities` [N, classes]."""
     rows = references.rows.astype(np.float32)
     unit = ops.normalize_l2(features, np.array([1], np.int64), 1e-12, "max")
     centred = ops.subtract(unit, references.mean[np.newaxis])
@@ -38,7 +38,10 @@ def distance(features: ov.Output, references: "References") -> ov.Output:
     nearest = ops.topk(squares, np.int64(references.neighbours), 1, "min", "value").output(0)
     last = ops.reduce_max(nearest, np.array([1], np.int64), False)
     length = ops.sqrt(ops.maximum(last, np.float32(0)))
-    return _named(ops.multiply(length, np.float32(1 / references.limit)), DISTANCE)
+    if references.class_limits is None:
+        return _named(ops.multiply(length, np.float32(1 / references.limit)), DISTANCE)
+    inverse = ops.gather(1 / references.class_limits, _best(probabilities), np.int64(0))  # [N, 1]
+    return _named(ops.multiply(length, ops.squeeze(inverse, np.array([1], np.int64))), DISTANCE)
 
 
 def heat(features: ov.Output, probabilities: ov.Output, weight: np.ndarray) -> ov.Output | None:
@@ -51,8 +54,7 @@ def heat(features: ov.Output, probabilities: ov.Output, weight: np.ndarray) -> o
         return None
     _, width, rows, columns = (int(side.get_length()) if side.is_static else 0 for side in found.get_partial_shape())
     centred = weight - weight.mean(axis=0)
-    best = ops.topk(probabilities, np.int64(1), 1, "max", "value").output(1)  # [N, 1]
-    chosen = ops.gather(centred, best, np.int64(0))  # [N, 1, width]
+    chosen = ops.gather(centred, _best(probabilities), np.int64(0))  # [N, 1, width]
     places = ops.reshape(found, np.array([0, width, rows * columns], np.int64), True)  # 0 keeps N
     product = ops.matmul(chosen, places, False, False)
     return _named(ops.reshape(product, np.array([0, rows, columns], np.int64), True), HEAT)
@@ -72,6 +74,11 @@ def feature_map(features: ov.Output) -> ov.Output | None:
     places = shape[2].get_length() * shape[3].get_length()
     left = [side.get_length() for side in list(pooled)[1:] if side.is_static]  # all but the images
     return found if places > 1 and int(np.prod(left)) == width.get_length() else None
+
+
+def _best(probabilities: ov.Output) -> ov.Output:
+    """The most probable class, [N, 1]."""
+    return ops.topk(probabilities, np.int64(1), 1, "max", "value").output(1)
 
 
 def _single(half: np.ndarray) -> ov.Node:

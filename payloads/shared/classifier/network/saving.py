@@ -71,7 +71,9 @@ def save_weights(
     parameters = {f"backbone.{key}": value for key, value in backbone.network.state_dict().items()}
     parameters |= {"head.weight": weight, "head.bias": bias}
     if references:
-        parameters |= {f"{REFERENCES}{key}": torch.as_tensor(value) for key, value in vars(references).items()}
+        parameters |= {
+            f"{REFERENCES}{key}": torch.as_tensor(value) for key, value in vars(references).items() if value is not None
+        }
     save_file({key: value.contiguous() for key, value in parameters.items()}, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(
         0o644

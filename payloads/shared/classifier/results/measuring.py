@@ -26,19 +26,21 @@ class Measured:
     metrics: dict[str, float]
 
 
-def measure(trained: Trained, test: Features, clock: Clock) -> Measured:
-    """Calibrate the head on the validation split and measure it on the test split. Only the writer can call this."""
+def measure(trained: Trained, test: Features, clock: Clock, limited: tuple[str, ...] = ()) -> Measured:
+    """Calibrate the head on the validation split and measure it on the test split. Only the writer can call this.
+
+    `limited` are the names of all classes if each has its own limit of what is known, and else empty."""
     raw, valid, train = trained.head, trained.valid, trained.train
     # They are not None on the writer.
     assert raw is not None and valid is not None and train is not None
     head, temperature = calibrated(raw, valid)
-    known = references.learn(train, valid)
+    known = references.learn(train, valid, len(limited))
     clock.lap("calibrate")
     valid_score = head.evaluate(valid)
     # SageMaker uses the last value of each metric in the log. It must be that of the model, not of the last epoch.
     print(f"kept valid_loss={valid_score.loss:.4f} valid_accuracy={valid_score.accuracy:.4f}", flush=True)
     test_score = head.evaluate(test)
-    trust = trusting.measure(raw.evaluate(test), test_score, test, temperature, known)
+    trust = trusting.measure(raw.evaluate(test), test_score, test, temperature, known, limited)
     clock.lap("test")
     low, high = evaluation.interval(test_score.accuracy, len(test.targets))
     print(

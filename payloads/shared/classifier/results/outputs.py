@@ -100,6 +100,7 @@ def _content(run: Run, predicted: np.ndarray, mistakes: list[Mistake]) -> dict:
         "calibration": card.calibration,
         "reliability": run.trust.reliability,
         "known": card.known,
+        "known_limits": card.known_limits,
         "settings": asdict(run.settings),
         "learning_rate": _learning_rate(run.settings),
         "images": {name: len(split) for name, split in run.dataset.splits.items()},

@@ -20,20 +20,31 @@ class Trust:
 
     calibration: dict[str, float] = field(default_factory=dict)
     known: dict[str, float] = field(default_factory=dict)
+    known_limits: dict[str, float] = field(default_factory=dict)  # class -> its limit, if each has its own
     reliability: dict[str, list[dict]] = field(default_factory=dict)
 
 
 NOT_MEASURED = Trust()
 
 
-def measure(before: Score, after: Score, test: Features, temperature: float, known: References | None) -> Trust:
-    """`before` and `after` are the scores of the test split without and with `temperature`."""
+def measure(
+    before: Score,
+    after: Score,
+    test: Features,
+    temperature: float,
+    known: References | None,
+    classes: tuple[str, ...] = (),
+) -> Trust:
+    """`before` and `after` are the scores of the test split without and with `temperature`. `classes` have the names
+    for the limits of `known`, if each class has its own."""
     points = {name: _points(score, test.targets) for name, score in (("before", before), ("after", after))}
     errors = {name: reliability.calibration_error(each) for name, each in points.items()}
     calibration = {"temperature": temperature, "test_ece_before": errors["before"], "test_ece": errors["after"]}
-    described = {}
+    described, limits = {}, {}
     if known:
-        accepted = float((known.distance(test.values) <= 1).mean())
+        accepted = float((known.distance(test.values, after.predicted.numpy()) <= 1).mean())
+        if known.class_limits is not None:
+            limits = dict(zip(classes, known.class_limits.tolist(), strict=True))
         described = {
             "limit": known.limit,
             "neighbours": known.neighbours,
@@ -48,7 +59,7 @@ def measure(before: Score, after: Score, test: Features, temperature: float, kno
         + (f" test_known={described['test_accepted']:.3f}" if described else ""),
         flush=True,
     )
-    return Trust(calibration, described, shown)
+    return Trust(calibration, described, limits, shown)
 
 
 def _points(score: Score, targets: np.ndarray) -> list[reliability.Bin]:

@@ -1,0 +1,62 @@
+"""The way of many small photographs to the bucket: the check of `make data`, and its upload.
+
+    make bench ONLY=uploading               1,000 and 10,000 files, some minutes on two cores
+    make bench ONLY=uploading/100000        100,000 files, once, without a loop of PutObject; a quarter of an hour
+
+The bucket is that of a local AWS on the same machine, whose server takes most of the time. AWS's S3 takes many requests
+at once, so the times are upper bounds of the client's own work, and not those of an upload to AWS.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.harness import BenchmarkCandidate, Comparison, compare
+from bench.options import Options
+
+HERE = "bench.uploading_candidates"
+COUNTS = (1000, 10_000)
+MOST = 100_000
+NOTE = (
+    "JPEGs of 32 x 32 pixels (1 kB) to the local AWS on the same processors, whose one server takes most of the time; "
+    "an upload to AWS waits for the network instead. The loop sends one PutObject after the other."
+)
+
+
+def run(options: Options) -> Iterator[Comparison]:
+    from bench.uploading_candidates import write_files
+
+    counts = (100,) if options.quick else COUNTS
+    for count in (MOST,) if options.part == str(MOST) else counts:
+        with tempfile.TemporaryDirectory() as folder:
+            write_files(Path(folder), count)
+            if options.part == str(MOST) or options.wants("upload"):
+                yield upload(folder, count, options)
+            if options.part == str(MOST) or options.wants("check"):
+                yield check(folder, count, options)
+
+
+def upload(folder: str, count: int, options: Options) -> Comparison:
+    """Files per second to an empty bucket."""
+    ways = {"a loop of PutObject": "loop", "aws s3 sync": "sync", "make data": "data"}
+    if count == MOST:
+        del ways["a loop of PutObject"]
+    return compare(
+        f"Upload of {count:,} small photographs",
+        [BenchmarkCandidate(name, f"{HERE}:Uploading", {"folder": folder, "way": way}) for name, way in ways.items()],
+        unit="files/s",
+        repeats=options.rounds(3 if count == COUNTS[0] else 1),
+        note=NOTE,
+    )
+
+
+def check(folder: str, count: int, options: Options) -> Comparison:
+    """Files per second that are read, decoded and compared before the upload."""
+    ways = {"one after the other": "single", "make data": "data"}
+    return compare(
+        f"Check of {count:,} small photographs",
+        [BenchmarkCandidate(name, f"{HERE}:checking", {"folder": folder, "way": way}) for name, way in ways.items()],
+        unit="files/s",
+        repeats=options.rounds(3 if count == COUNTS[0] else 1),
+        note="Hash and thumbnail of each file; one after the other is the same work on one thread.",
+    )
