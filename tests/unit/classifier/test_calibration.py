@@ -7,6 +7,7 @@ from classifier.learning import calibration
 from classifier.learning.features import Features
 from classifier.learning.head import Head
 from classifier.results import reliability
+from classifier.results.page import _chance
 from classifier.results.reliability_chart import reliability as chart
 
 
@@ -69,6 +70,11 @@ def test_the_calibration_error_is_the_weighted_difference_of_the_bins():
 
 def test_a_probability_of_1_and_of_0_have_a_bin():
     assert [each.images for each in reliability.bins(np.array([0.0, 1.0]), np.array([False, True]))] == [1, 1]
+
+
+@pytest.mark.parametrize(("probability", "shown"), [(0.6, "60%"), (0.9899, "99%"), (0.997, "over 99%"), (1, "over 99%")])
+def test_a_probability_is_not_rounded_to_certainty(probability, shown):
+    assert _chance(probability) == shown
 
 
 def test_the_plot_has_a_circle_for_each_bin_with_its_numbers():

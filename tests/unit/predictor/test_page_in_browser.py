@@ -212,7 +212,9 @@ def test_a_heat_map_covers_the_middle_square_and_is_asked_for_once_it_is_wanted(
     assert left == pytest.approx((whole_width - width) / 2, abs=1)
     red = page.js("[...document.querySelector('#heat').getContext('2d').getImageData(0, 0, 2, 2).data]")
     assert red[3] == 0 < red[7] < red[11], "the more it speaks for the class, the less transparent"
-    assert "Beagle" in page.js("document.querySelector('#legend').textContent")
+    legend = page.js("document.querySelector('#legend').textContent")
+    assert "speak most for Beagle." in legend
+    assert "outside of the dashed square" in legend, "this picture is not square"
     page.click("#explain")
     assert page.js("document.querySelector('#heat').hidden")
     assert len(fake_endpoint.received) == 2

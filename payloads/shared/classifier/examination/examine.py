@@ -19,7 +19,7 @@ PROBLEMS = {  # for people, the most important first
     "blurred": "blurred",
     "dark": "very dark",
     "bright": "very bright",
-    "flat": "almost one colour",
+    "flat": "little contrast",
 }
 
 

@@ -77,6 +77,7 @@ def _environment() -> Environment:
         "words": _words,
         "zip": zip,
         "shown": _shown,
+        "chance": _chance,
         "duration": prices.duration,
         "dollars": prices.dollars,
     }
@@ -127,6 +128,11 @@ def _machine(content: Content) -> dict[str, Any]:
 
 def _words(key: str) -> str:
     return key.replace("_gb", " (GB)").replace("_", " ")
+
+
+def _chance(probability: float) -> str:
+    """`98%`. No probability of a prediction is 100%, so it is not rounded to that."""
+    return "over 99%" if probability > 0.99 else f"{probability:.0%}"
 
 
 def _shown(value: Any) -> str:

@@ -16,7 +16,7 @@ SMALLEST, LARGEST = 2.5, 9.0  # radius of a point, by its share of the images
 
 def reliability(points: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:
     """One circle per bin, its area the share of the images. On the dashed line, a probability is the accuracy."""
-    parts = [Markup('<text class="title" x="{}" y="16">Reliability</text>').format(LEFT)]
+    parts = [Markup('<text class="title" x="{}" y="16">Correct predictions</text>').format(LEFT)]
     line = Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>')
     text = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
     for tick in TICKS:
