@@ -4,6 +4,7 @@ PAWPRINT_RUNTIME=openvino or torch chooses the runtime. By default PyTorch is im
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ def _fastest(hint: str, network: ov.Model) -> ov.CompiledModel:
     from classifier.machine import streams  # not in the function with the model, where each start would pay for it
 
     found = streams.fitted(network)
-    print(found.why, flush=True)
+    print(found.why, file=sys.stderr, flush=True)  # stdout may be a host's channel
     return found.compiled
 
 
