@@ -18,7 +18,7 @@ HERE = "bench.uploading_candidates"
 COUNTS = (1000, 10_000)
 MOST = 100_000  # only if it is asked for, once, without the loop: it takes a quarter of an hour
 NOTE = (
-    "JPEGs of 32 x 32 pixels (1 kB) to the local AWS on the same processors, whose one server takes most of the time; "
+    "JPEGs of 32 x 32 pixels (1 kB), to the local AWS on the same processors. Its one server takes most of the time; "
     "an upload to AWS waits for the network instead. The loop sends one PutObject after the other."
 )
 
