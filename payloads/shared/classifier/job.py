@@ -22,7 +22,7 @@ from classifier.network.model import Backbone, ModelError, load_backbone
 from classifier.preparation import Prepared, prepare
 from classifier.prices import PriceError
 from classifier.results import outputs
-from classifier.results.measuring import Measured, measure
+from classifier.results.measuring import CalibratedHead, measure
 from classifier.results.outputs import TrainingInstances
 from classifier.settings import Settings
 from classifier.task import Task, Trained
@@ -125,7 +125,7 @@ def _run(
 
 
 def _written(
-    name: str, folder: Path, backbone: Backbone, given: Prepared, trained: Trained, measured: Measured
+    name: str, folder: Path, backbone: Backbone, given: Prepared, trained: Trained, measured: CalibratedHead
 ) -> ModelCard:
     """Write the graph and the weights; the card of the model, without its files."""
     dataset, head, known = given.dataset, measured.head, measured.known

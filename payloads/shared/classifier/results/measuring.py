@@ -16,7 +16,7 @@ from classifier.task import Trained
 
 
 @dataclass(frozen=True)
-class Measured:
+class CalibratedHead:
     """The head that is served, calibrated, with what was measured of it."""
 
     head: Head
@@ -26,7 +26,7 @@ class Measured:
     metrics: dict[str, float]
 
 
-def measure(trained: Trained, test: Features, clock: Clock, limited: tuple[str, ...] = ()) -> Measured:
+def measure(trained: Trained, test: Features, clock: Clock, limited: tuple[str, ...] = ()) -> CalibratedHead:
     """Calibrate the head on the validation split and measure it on the test split. Only the writer can call this.
 
     `limited` are the names of all classes if each has its own limit of what is known, and else empty."""
@@ -61,4 +61,4 @@ def measure(trained: Trained, test: Features, clock: Clock, limited: tuple[str, 
         "valid_loss": valid_score.loss,
         **of_run.cross_validated(trained),
     }
-    return Measured(head, known, test_score, trust, metrics)
+    return CalibratedHead(head, known, test_score, trust, metrics)
