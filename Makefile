@@ -80,9 +80,11 @@ verify: setup ## Ask the deployed stack what nobody could check on AWS, and writ
 	@$(PY) -m deploy.commands.verify $(call option,ONLY,only)
 
 ##@ Model
-.PHONY: data train tune train-ec2 promote releases export
+.PHONY: data review train tune train-ec2 promote releases export
 data: setup ## Check and upload labelled photographs: DATA=folder|list|archive|s3-uri NAME= SPLIT=70/15/15 SEED= SKIP_BROKEN=1 ALLOW_DUPLICATES=1; default: the built-in sample
 	@$(PY) -m deploy.commands.data $(call argument,DATA) $(call option,NAME,name) $(call option,SPLIT,split) $(call option,SEED,seed)
+review: setup ## Label captured images in a page on this machine, and add them to the next version of a dataset: DATA=dataset NAME= LIMIT= PORT=
+	@$(PY) -m deploy.commands.review $(call option,DATA,data) $(call option,NAME,name) $(call option,LIMIT,limit) $(call option,PORT,port)
 train: setup ## Train in SageMaker: DATA= PRESET=fast|balanced|best ARCH= WEIGHTS=file CLASS_WEIGHTS=balanced LIMITS=classes HEAD= RESOLUTION= EPOCHS= LR= BATCH= SEED= AUGMENT= PRECISION= FINE_TUNE=1 INSTANCES= SPOT=1 MAX_MINUTES= RESUME=job RUN=job
 	@$(PY) -m deploy.commands.train $(train_options)
 tune: setup ## Tune in SageMaker: the variables of train, ARCH=a,b AUGMENT=a,b JOBS= PARALLEL= STRATEGY= WARM_START=job RUN=job

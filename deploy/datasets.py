@@ -126,7 +126,7 @@ def put(
         "name": chosen,
         "classes": list(dataset.classes),
         "images": {split.name: len(split.samples) for split in dataset.splits.values()},
-        "source": _identity(source),
+        "source": identity(source),
     }
     s3 = deployment.client("s3")
     s3.put_object(
@@ -140,7 +140,7 @@ def put(
     return Uploaded(chosen, uri)
 
 
-def _identity(source: str) -> str:
+def identity(source: str) -> str:
     """A hash of where the photographs come from, which does not show the place."""
     place = source.rstrip("/") if source.startswith("s3://") else str(Path(source).resolve())
     return hashlib.sha256(os.fsencode(place)).hexdigest()
@@ -154,9 +154,9 @@ def _check_identity(deployment: Deployment, name: str, source: str, files: dict[
         before = json.loads(body)
     except (s3.exceptions.ClientError, ValueError):
         return
-    if before.get("source") in (None, _identity(source)):
+    if before.get("source") in (None, identity(source)):
         return
-    there = _listed(s3, bucket, f"datasets/{name}/")
+    there = listed(s3, bucket, f"datasets/{name}/")
     common = [key for key in files if key in there and there[key]["Size"] == files[key].stat().st_size][:COMPARED]
     if any(holds(s3, bucket, there[key], files[key].read_bytes()) for key in common):
         return
@@ -233,7 +233,7 @@ def mirror(deployment: Deployment, prefix: str, files: dict[str, Path]) -> tuple
     """Synchronize the objects under a prefix with `files` (key to path). Returns counts (sent, kept, removed)."""
     bucket = deployment.artifacts_bucket
     s3 = deployment.client("s3", max_pool_connections=16)
-    there = _listed(s3, bucket, prefix)
+    there = listed(s3, bucket, prefix)
 
     def send(item: tuple[str, Path]) -> bool:
         key, path = item
@@ -256,7 +256,7 @@ def mirror(deployment: Deployment, prefix: str, files: dict[str, Path]) -> tuple
     return sent, len(files) - sent, len(stale)
 
 
-def _listed(s3, bucket: str, prefix: str) -> dict[str, dict]:
+def listed(s3, bucket: str, prefix: str) -> dict[str, dict]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return {item["Key"]: item for page in pages for item in page.get("Contents", [])}
 

@@ -5,6 +5,7 @@ module "monitoring" {
   name        = var.name
   account     = local.account
   alarm_email = var.alarm_email
+  drift       = var.drift
 
   monthly_budget = var.monthly_budget
 

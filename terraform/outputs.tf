@@ -158,6 +158,11 @@ output "predictor_auth_type" {
   value       = var.predictor.auth_type
 }
 
+output "predictor_capture" {
+  description = "Whether the function keeps a sample of the images for `make review`."
+  value       = var.predictor.capture != null
+}
+
 output "predictor_uploads" {
   description = "Whether the function gives out addresses for uploads."
   value       = var.predictor.uploads

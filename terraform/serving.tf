@@ -78,6 +78,7 @@ module "predictor" {
   api_key_sha256     = var.api_key_sha256
   requests_a_minute  = var.predictor.requests_a_minute
   uploads            = var.predictor.uploads ? module.artifacts.access : null
+  capture            = var.predictor.capture == null ? null : { percent = var.predictor.capture.percent, access = module.artifacts.access }
   allowed_origins    = var.predictor.allowed_origins
   url_allow_http     = var.predictor.url_allow_http
   url_allow_networks = var.predictor.url_allow_networks

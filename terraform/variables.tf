@@ -63,6 +63,15 @@ variable "monthly_budget" {
   default     = null
 }
 
+variable "drift" {
+  description = "The alarm drift: on if in one day at least the share unknown_share of the pictures was not one of the classes, of at least answers pictures. Pictures like the validation split have a share of 0.05."
+  type = object({
+    unknown_share = optional(number, 0.2)
+    answers       = optional(number, 50)
+  })
+  default = {}
+}
+
 variable "allowed_account_ids" {
   description = "The accounts that the stack may be applied to. The rehearsal lists its invented account, so it can never reach a real one. Null allows all accounts."
   type        = list(string)
@@ -254,7 +263,7 @@ variable "endpoint" {
 }
 
 variable "predictor" {
-  description = "The function and its URL. architecture, memory_mb and timeout_seconds have defaults for each kind of endpoint: arm64, 1024 and 30; timeout_seconds 70 for serverless, whose container may have to start; x86_64 and 2048 for in-function. reserved limits the concurrent executions; null uses the unreserved executions of the account. provisioned is the number of warm environments. With scaling, a policy keeps this number between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) allow the function to fetch images from more addresses. auth_type is AWS_IAM (signed requests), KEY (an API key in the header x-api-key) or NONE (everybody). requests_a_minute limits each caller in each environment of the function. With uploads the function gives out addresses for photographs that are larger than a request may be."
+  description = "The function and its URL. architecture, memory_mb and timeout_seconds have defaults for each kind of endpoint: arm64, 1024 and 30; timeout_seconds 70 for serverless, whose container may have to start; x86_64 and 2048 for in-function. reserved limits the concurrent executions; null uses the unreserved executions of the account. provisioned is the number of warm environments. With scaling, a policy keeps this number between provisioned and max_provisioned, so that the share in use stays at utilization. url_allow_http and url_allow_networks (CIDR blocks) allow the function to fetch images from more addresses. auth_type is AWS_IAM (signed requests), KEY (an API key in the header x-api-key) or NONE (everybody). requests_a_minute limits each caller in each environment of the function. With uploads the function gives out addresses for photographs that are larger than a request may be. With capture it keeps percent of the images and their answers in the bucket for days, for `make review`; null keeps none (docs/REVIEW.md)."
   type = object({
     architecture    = optional(string)
     memory_mb       = optional(number)
@@ -270,6 +279,7 @@ variable "predictor" {
     auth_type          = optional(string, "AWS_IAM")
     requests_a_minute  = optional(number)
     uploads            = optional(bool, false)
+    capture            = optional(object({ percent = optional(number, 10), days = optional(number, 30) }))
     allowed_origins    = optional(list(string), [])
     url_allow_http     = optional(bool, false)
     url_allow_networks = optional(list(string), [])
@@ -280,6 +290,16 @@ variable "predictor" {
   validation {
     condition     = !var.predictor.uploads || var.endpoint.kind != "serverless"
     error_message = "Uploads need endpoint.kind = \"instances\" or \"in-function\", because a serverless endpoint takes requests of at most 4 MB. Set predictor.uploads = false."
+  }
+
+  validation {
+    condition     = var.predictor.capture == null || try(var.predictor.capture.percent > 0 && var.predictor.capture.percent <= 100, false)
+    error_message = "The percentage of captured images must be above 0, and at most 100. Set predictor.capture.percent, or predictor.capture = null."
+  }
+
+  validation {
+    condition     = var.predictor.capture == null || try(var.predictor.capture.days >= 1 && floor(var.predictor.capture.days) == var.predictor.capture.days, false)
+    error_message = "The days of captured images must be a whole number of at least 1, because S3 counts in whole days. Set predictor.capture.days."
   }
 }
 

@@ -6,16 +6,9 @@ from deploy import console, environment
 from deploy.browser import open_in_browser
 from deploy.console import Failure
 from deploy.function import signer
+from deploy.guarded_server import port
 from deploy.signing_proxy import Refusal, SigningProxy
 from deploy.terraform import Stack
-
-
-def port(text: str) -> int:
-    """A port number. 0 means any free port."""
-    number = int(text)
-    if not 0 <= number < 65536:
-        raise ValueError
-    return number
 
 
 def require_page(proxy: SigningProxy) -> None:

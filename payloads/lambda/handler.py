@@ -5,6 +5,8 @@
     URL_ALLOW_HTTP       "true" to fetch {"url"} over http as well as https; default "false"
     URL_ALLOW_NETWORKS   comma-separated networks (10.0.0.0/8) that are allowed although they are not public
     UPLOADS              s3://bucket/prefix/ for photographs that are larger than a request may be; default: no uploads
+    CAPTURE              s3://bucket/prefix/ for a sample of the images and their answers; default: none are kept
+    CAPTURE_PERCENT      the share of the images that CAPTURE keeps, above 0, up to 100
     API_KEY_SHA256       the SHA-256 of the key that a POST must have in x-api-key; default: no key
     REQUESTS_A_MINUTE    of each caller in this environment; default: no limit
     LOG_LEVEL            DEBUG, INFO (default: a line per request), WARNING or ERROR (failures only)
@@ -17,6 +19,7 @@ import os
 from collections.abc import Mapping
 
 from predictor.callers import CallerLimit, KeyCheck
+from predictor.capture import Capture
 from predictor.endpoint import Endpoint
 from predictor.log import LEVELS
 from predictor.service import ClassifyingModel, Predictor
@@ -37,6 +40,7 @@ def from_environment(environ: Mapping[str, str]) -> Predictor:
         key=KeyCheck(environ["API_KEY_SHA256"]) if "API_KEY_SHA256" in environ else None,
         limit=CallerLimit(_count(environ, "REQUESTS_A_MINUTE")) if environ.get("REQUESTS_A_MINUTE") else None,
         uploads=Uploads(environ["UPLOADS"]) if environ.get("UPLOADS") else None,
+        capture=Capture(environ["CAPTURE"], _percent(environ)) if environ.get("CAPTURE") else None,
     )
 
 
@@ -59,6 +63,14 @@ def _count(environ: Mapping[str, str], name: str) -> int:
     if not (value.isascii() and value.isdigit() and int(value[:9]) > 0):
         raise ValueError(f"{name} is {value!r}, not a whole number from 1")
     return int(value[:9])
+
+
+def _percent(environ: Mapping[str, str]) -> float:
+    value = _required(environ, "CAPTURE_PERCENT")
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"CAPTURE_PERCENT is {value!r}, not a number") from None
 
 
 def _one_of(environ: Mapping[str, str], name: str, allowed: tuple[str, ...], *, default: str) -> str:

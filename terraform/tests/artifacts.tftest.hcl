@@ -78,7 +78,13 @@ run "bucket" {
       aws_s3_bucket_lifecycle_configuration.artifacts.rule[2].filter[0].prefix == "checkpoints/" &&
       aws_s3_bucket_lifecycle_configuration.artifacts.rule[2].expiration[0].days == 14
     )
-    error_message = "Checkpoints, and nothing else, must expire."
+    error_message = "Checkpoints must expire."
+  }
+
+  assert {
+    condition = [for rule in aws_s3_bucket_lifecycle_configuration.artifacts.rule : rule.expiration[0].days
+    if rule.id == "captures" && rule.filter[0].prefix == "captures/" && rule.noncurrent_version_expiration[0].noncurrent_days == 1] == [30]
+    error_message = "Captured images must expire, whether they are captured at present or not."
   }
 
   assert {

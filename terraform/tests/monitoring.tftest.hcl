@@ -19,7 +19,7 @@ run "awake" {
 
   assert {
     condition = toset(output.alarm_names) == toset([for end in [
-      "failed-requests", "function-errors", "function-throttles", "spillover", "endpoint-errors", "model-latency", "no-metrics"
+      "failed-requests", "function-errors", "function-throttles", "spillover", "endpoint-errors", "model-latency", "drift", "no-metrics"
     ] : "pawprint-${end}"])
     error_message = "Failures, latency, throttles, spillover and missing data must each have an alarm."
   }
@@ -37,6 +37,13 @@ run "awake" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.alarm["failed-requests"].namespace == aws_cloudwatch_log_metric_filter.requests["FailedRequests"].metric_transformation[0].namespace
     error_message = "The alarm must watch the metric that the filter makes."
+  }
+
+  assert {
+    condition = alltrue([for query in aws_cloudwatch_metric_alarm.drift.metric_query : query.id == "share" || contains(
+      [for filter in aws_cloudwatch_log_metric_filter.requests : filter.metric_transformation[0].name], query.metric[0].metric_name
+    )])
+    error_message = "The alarm on drift must watch metrics that filters make."
   }
 
   assert {
@@ -65,7 +72,7 @@ run "asleep_or_without_an_endpoint" {
   }
 
   assert {
-    condition     = toset(output.alarm_names) == toset(["pawprint-failed-requests", "pawprint-function-errors", "pawprint-function-throttles"])
+    condition     = toset(output.alarm_names) == toset(["pawprint-failed-requests", "pawprint-function-errors", "pawprint-function-throttles", "pawprint-drift"])
     error_message = "Nothing may be watched that is not there."
   }
 }

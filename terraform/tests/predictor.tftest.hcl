@@ -284,6 +284,53 @@ run "url_with_a_key" {
   }
 }
 
+run "capture" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    capture = {
+      percent = 5
+      access = {
+        bucket         = "the-bucket"
+        arn            = "arn:aws:s3:::the-bucket"
+        key_statements = [{ Sid = "Key", Effect = "Allow", Action = ["kms:Decrypt", "kms:GenerateDataKey"], Resource = "arn:aws:kms:eu-west-1:123456789012:key/a" }]
+      }
+    }
+  }
+
+  assert {
+    condition     = aws_lambda_function.predictor.environment[0].variables.CAPTURE == "s3://the-bucket/captures/" && aws_lambda_function.predictor.environment[0].variables.CAPTURE_PERCENT == "5"
+    error_message = "The function must know where it keeps images, and how many."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.predictor.policy).Statement : [statement.Action, statement.Resource]
+      if length(regexall("^(s3|kms):", statement.Action[0])) > 0] == [
+      [["s3:PutObject"], ["arn:aws:s3:::the-bucket/captures/*"]],
+      [["kms:GenerateDataKey"], ["arn:aws:kms:eu-west-1:123456789012:key/a"]],
+    ]
+    error_message = "The function must be able to write captured images and encrypt them, and to read nothing."
+  }
+}
+
+run "refuses_to_capture_more_than_everything" {
+  command = plan
+
+  module {
+    source = "./modules/predictor"
+  }
+
+  variables {
+    capture = { percent = 101, access = { bucket = "b", arn = "arn:aws:s3:::b", key_statements = [] } }
+  }
+
+  expect_failures = [var.capture]
+}
+
 run "refuses_a_key_without_its_hash" {
   command = plan
 

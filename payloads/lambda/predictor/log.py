@@ -22,6 +22,22 @@ class RequestLog:
     def set(self, **fields) -> None:
         self._fields.update(fields)
 
+    def count(self, name: str, more: int = 1) -> int:
+        """Add to a number, and return it. It begins at 0."""
+        self._fields[name] = self._fields.get(name, 0) + more
+        return self._fields[name]
+
+    def judged(self, answer: dict) -> None:
+        """Record whether the picture was one of the classes, if the model can tell. Of several pictures, the log has
+        their number, the number of unknown ones and the mean distance. Metrics are made of these (modules/monitoring).
+        """
+        if answer.get("known") is None or answer.get("distance") is None:
+            return
+        judged = self.count("judged")
+        self.count("unknown", int(not answer["known"]))
+        mean = self._fields.get("distance", 0.0)
+        self.set(distance=round(mean + (answer["distance"] - mean) / judged, 3))
+
     @contextlib.contextmanager
     def timed(self, name: str) -> Generator[None]:
         """Record the milliseconds of the block as `name`, even if it fails."""

@@ -1,14 +1,15 @@
-"""Read the image of `{"url": "s3://bucket/key"}` with the function's own role.
+"""Read the image of `{"url": "s3://bucket/key"}` with the function's own role, and write captured images.
 
-The role decides what may be read; by default it may read nothing. The address of S3 is that of the region, as the SDKs
-find it, so no name from the request is resolved.
+The role decides what may be read and written; by default it may do neither. The address of S3 is that of the region, as
+the SDKs find it, so no name from the request is resolved.
 """
 
+import contextlib
 import http.client
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from urllib.parse import SplitResult, quote, urlsplit
@@ -55,11 +56,30 @@ def address_of_s3(environ: Mapping[str, str]) -> SplitResult:
     return urlsplit(given or f"https://s3.{region}.{suffix}")
 
 
+def put_object(url: str, body: bytes, content_type: str, deadline: Deadline, environ: Mapping[str, str]) -> None:
+    """Write the object `url`, s3://bucket/key. Raises OSError, also for a refusal, or HTTPException."""
+    path = f"/{quote(url.removeprefix(SCHEME), safe='/~')}"
+    with _exchange("PUT", path, body, {"Content-Type": content_type}, deadline, environ) as response:
+        if response.status != 200:
+            raise OSError(f"S3 answered {response.status}")
+
+
 def _get(path: str, host: str, deadline: Deadline, most: int, environ: Mapping[str, str]) -> tuple[int, Fetched | None]:
+    with _exchange("GET", path, b"", {}, deadline, environ) as response:
+        if response.status != 200:
+            return response.status, None
+        content_type = response.headers.get("Content-Type", "")
+        return 200, Fetched(read_body(response, host, deadline, most), content_type, host)
+
+
+@contextlib.contextmanager
+def _exchange(
+    method: str, path: str, body: bytes, more: Mapping[str, str], deadline: Deadline, environ: Mapping[str, str]
+) -> Generator[http.client.HTTPResponse]:
+    """The answer to a signed request, whose body is not read yet. Raises OSError or HTTPException."""
     region, parts = region_of(environ), address_of_s3(environ)
-    empty = sha256(b"").hexdigest()
-    headers = {"Host": parts.netloc, "X-Amz-Content-Sha256": empty}
-    sent = signed("GET", path, headers, b"", credentials_of(environ), region, "s3", datetime.now(UTC))
+    headers = {"Host": parts.netloc, "X-Amz-Content-Sha256": sha256(body).hexdigest(), **more}
+    sent = signed(method, path, headers, body, credentials_of(environ), region, "s3", datetime.now(UTC))
     port = parts.port or {"https": 443, "http": 80}[parts.scheme]
     seconds = min(CONNECT_SECONDS, deadline.left())
     with socket.create_connection((parts.hostname, port), timeout=seconds) as plain:
@@ -68,9 +88,6 @@ def _get(path: str, host: str, deadline: Deadline, most: int, environ: Mapping[s
         with sock, broken_off(sock, deadline):
             connection = http.client.HTTPConnection(parts.hostname or "", port)
             connection.sock = sock
-            connection.request("GET", path, headers={**sent, "Connection": "close"})
+            connection.request(method, path, body=body or None, headers={**sent, "Connection": "close"})
             with connection.getresponse() as response:
-                if response.status != 200:
-                    return response.status, None
-                content_type = response.headers.get("Content-Type", "")
-                return 200, Fetched(read_body(response, host, deadline, most), content_type, host)
+                yield response

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from classifier.contract import MAX_IMAGE_BYTES, MAX_STORED_BYTES, ApiError, check_image, decode_base64
 
 from predictor.callers import CallerLimit, KeyCheck
+from predictor.capture import Capture
 from predictor.deadline import Deadline
 from predictor.events import HttpRequest, error_response, in_its_form, is_http, json_response, no_content, read_http
 from predictor.fetch import fetch_image
@@ -50,12 +51,14 @@ class Predictor:
         uploads: Uploads | None = None,
         key: KeyCheck | None = None,
         limit: CallerLimit | None = None,
+        capture: Capture | None = None,
     ):
         self._model = model
         self._policy = policy
         self._log_level = log_level
         self._uploads = uploads
         self._key, self._limit = key, limit
+        self._capture = capture
 
     def answer(self, event: object, context) -> dict:
         """The response to an event of HTTP, in its own form, or the answer to a direct invoke.
@@ -155,7 +158,13 @@ class Predictor:
         log.set(bytes=len(image))
         actual_type = check_image(image, content_type, most)
         with log.timed(self._model.log_field):
-            return self._model.predict(image, actual_type, asked.top_k, deadline, log.request_id, explain=asked.explain)
+            answer = self._model.predict(
+                image, actual_type, asked.top_k, deadline, log.request_id, explain=asked.explain
+            )
+        log.judged(answer)
+        if self._capture:
+            self._capture.keep(image, actual_type, answer, deadline, log)
+        return answer
 
 
 def _failure(event: object, error: ApiError, request_id: str) -> dict:

@@ -144,6 +144,25 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
     }
   }
 
+  # Images that the function kept for a review (predictor.capture). The rule stays if the capture is turned off, so what
+  # was captured before does not stay without end.
+  rule {
+    id     = "captures"
+    status = "Enabled"
+
+    filter {
+      prefix = "captures/"
+    }
+
+    expiration {
+      days = var.expiry_days.captures
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
   # The rule on superseded versions needs versioning.
   depends_on = [aws_s3_bucket_versioning.artifacts]
 }

@@ -25,8 +25,8 @@ variable "force_destroy" {
 }
 
 variable "expiry_days" {
-  description = "The days after which superseded versions, abandoned uploads and checkpoints are deleted."
-  type        = object({ noncurrent_versions = number, aborted_uploads = number, checkpoints = number })
+  description = "The days after which superseded versions, abandoned uploads, checkpoints and captured images are deleted."
+  type        = object({ noncurrent_versions = number, aborted_uploads = number, checkpoints = number, captures = optional(number, 30) })
 
   validation {
     condition     = alltrue([for days in values(var.expiry_days) : days >= 1 && floor(days) == days])

@@ -26,6 +26,19 @@ locals {
       ]
     },
     {
+      title = "Pictures a minute, and those that are not one of the classes"
+      stat  = "Sum"
+      metrics = [
+        [local.namespace, "JudgedAnswers", "", "pictures"],
+        [local.namespace, "UnknownAnswers", "", "not one of the classes"],
+      ]
+    },
+    {
+      title   = "Distance to the training photographs; 1 is the limit"
+      stat    = "Average"
+      metrics = [[local.namespace, "Distance", "", "distance"]]
+    },
+    {
       title = "Concurrency of the function"
       stat  = "Maximum"
       metrics = [
@@ -92,6 +105,6 @@ resource "aws_cloudwatch_dashboard" "stack" {
 }
 
 locals {
-  alarm_names = concat([for alarm in aws_cloudwatch_metric_alarm.alarm : alarm.alarm_name], aws_cloudwatch_metric_alarm.no_metrics[*].alarm_name)
+  alarm_names = concat([for alarm in aws_cloudwatch_metric_alarm.alarm : alarm.alarm_name], [aws_cloudwatch_metric_alarm.drift.alarm_name], aws_cloudwatch_metric_alarm.no_metrics[*].alarm_name)
   alarm_arns  = [for name in local.alarm_names : "arn:${var.account.partition}:cloudwatch:${var.account.region}:${var.account.id}:alarm:${name}"]
 }

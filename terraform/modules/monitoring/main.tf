@@ -77,12 +77,54 @@ resource "aws_cloudwatch_metric_alarm" "no_metrics" {
   ok_actions                = local.actions
 }
 
+# Drift: the share of the pictures that are unlike the training photographs (docs/TRUST.md). It is 5 % for pictures like
+# those of the validation split, because the model's limit accepts 95 % of them. If it were 5 %, 10 of 50 answers would be
+# unknown by chance once in 6,300 times (binomial). A day, because drift is slow and many deployments have few requests.
+resource "aws_cloudwatch_metric_alarm" "drift" {
+  alarm_name        = "${var.name}-drift"
+  alarm_description = "In one day, ${floor(var.drift.unknown_share * 100)} % of the pictures or more were not one of the classes. Look at them: make review."
+
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = var.drift.unknown_share
+  treat_missing_data  = "notBreaching" # no answers, or a model that cannot tell
+
+  alarm_actions = local.actions
+  ok_actions    = local.actions
+
+  metric_query {
+    id          = "share"
+    expression  = "IF(judged >= ${var.drift.answers}, unknown / judged, 0)"
+    label       = "share of unknown pictures"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = { judged = "JudgedAnswers", unknown = "UnknownAnswers" }
+
+    content {
+      id          = metric_query.key
+      return_data = false
+
+      metric {
+        namespace   = local.namespace
+        metric_name = metric_query.value
+        period      = 86400
+        stat        = "Sum"
+      }
+    }
+  }
+}
+
 # The function writes a line of JSON for each request (payloads/lambda/predictor/log.py). Lambda's own metric Errors does
 # not have the failures that the function answers itself.
 locals {
   counted = {
     FailedRequests      = { pattern = "{ $.status >= 500 }", value = "1", unit = "Count", default = "0" }
     RequestMilliseconds = { pattern = "{ $.ms >= 0 }", value = "$.ms", unit = "Milliseconds", default = null }
+    JudgedAnswers       = { pattern = "{ $.judged >= 1 }", value = "$.judged", unit = "Count", default = null }
+    UnknownAnswers      = { pattern = "{ $.judged >= 1 }", value = "$.unknown", unit = "Count", default = null }
+    Distance            = { pattern = "{ $.distance >= 0 }", value = "$.distance", unit = "None", default = null }
     ModelMilliseconds   = { pattern = "{ $.endpoint_ms >= 0 }", value = "$.endpoint_ms", unit = "Milliseconds", default = null }
   }
 }

@@ -19,6 +19,22 @@ variable "endpoint" {
   nullable    = true
 }
 
+variable "drift" {
+  description = "The alarm drift goes on if in one day at least this share of the pictures (unknown_share) was not one of the classes. With fewer answers than answers it does not decide."
+  type        = object({ unknown_share = number, answers = number })
+  default     = { unknown_share = 0.2, answers = 50 }
+
+  validation {
+    condition     = var.drift.unknown_share > 0.05 && var.drift.unknown_share <= 1
+    error_message = "The share of unknown pictures must be above 0.05, which pictures like the training photographs have, and at most 1. Set drift.unknown_share."
+  }
+
+  validation {
+    condition     = var.drift.answers >= 1 && floor(var.drift.answers) == var.drift.answers
+    error_message = "The least number of answers must be a whole number from 1. Set drift.answers."
+  }
+}
+
 variable "alarm_email" {
   description = "The address that gets an e-mail if an alarm goes on or off, or if a training job fails. AWS asks it once for confirmation. Null sends nothing."
   type        = string

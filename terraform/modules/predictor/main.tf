@@ -18,9 +18,10 @@ locals {
 }
 
 locals {
-  # What limits the callers, if anything does.
+  # What limits the callers, and what is kept of their requests, if anything is.
   callers = merge(
     var.uploads == null ? {} : { UPLOADS = "s3://${var.uploads.bucket}/uploads/" },
+    var.capture == null ? {} : { CAPTURE = "s3://${var.capture.access.bucket}/captures/", CAPTURE_PERCENT = tostring(var.capture.percent) },
     var.requests_a_minute == null ? {} : { REQUESTS_A_MINUTE = tostring(var.requests_a_minute) },
     var.auth_type == "KEY" ? { API_KEY_SHA256 = var.api_key_sha256 } : {},
   )

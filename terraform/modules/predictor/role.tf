@@ -57,6 +57,18 @@ resource "aws_iam_role_policy" "predictor" {
         Action   = statement.Action
         Resource = [statement.Resource]
       }],
+      [for capture in var.capture[*] : {
+        Sid      = "WriteCaptures" # and not read them
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = ["${capture.access.arn}/captures/*"]
+      }],
+      [for statement in flatten(var.capture[*].access.key_statements) : {
+        Sid      = "EncryptCaptures"
+        Effect   = "Allow"
+        Action   = ["kms:GenerateDataKey"]
+        Resource = [statement.Resource]
+      }],
       [{
         Sid      = "WriteLogs"
         Effect   = "Allow"

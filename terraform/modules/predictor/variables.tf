@@ -182,6 +182,25 @@ variable "uploads" {
   nullable = true
 }
 
+variable "capture" {
+  description = "Access to the bucket whose prefix captures/ takes a sample of the images and their answers, and the percentage of the images that are kept. The function writes there and cannot read. Null keeps none."
+  type = object({
+    percent = number
+    access = object({
+      bucket         = string
+      arn            = string
+      key_statements = list(object({ Sid = string, Effect = string, Action = list(string), Resource = string }))
+    })
+  })
+  default  = null
+  nullable = true
+
+  validation {
+    condition     = var.capture == null || try(var.capture.percent > 0 && var.capture.percent <= 100, false)
+    error_message = "The percentage of captured images must be above 0, and at most 100. Null captures none."
+  }
+}
+
 variable "allowed_origins" {
   description = "The web origins whose pages may call the function URL. An empty list disables cross-origin answers."
   type        = list(string)

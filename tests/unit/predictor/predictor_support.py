@@ -56,7 +56,7 @@ class Server:
             def do_GET(self):
                 answer(self)
 
-            do_POST = do_GET
+            do_POST = do_PUT = do_GET
 
             def log_message(self, *arguments):
                 pass

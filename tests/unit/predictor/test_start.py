@@ -38,6 +38,7 @@ def test_networks_and_http_are_read_from_the_environment(handler):
         ("REQUESTS_A_MINUTE", "0"),
         ("REQUESTS_A_MINUTE", "many"),
         ("UPLOADS", "bucket/uploads/"),
+        ("CAPTURE", "s3://bucket/captures/"),
     ],
 )
 def test_a_wrong_value_fails_the_start_and_is_named(handler, name, value):
