@@ -33,7 +33,7 @@ REASONS = {
     "deploy/environment.py: current": "this function reads ENV and REHEARSE and replaces the caller's keys",
     "deploy/environment.py: point_at_local_aws": "it makes clients reach only the local AWS",
     "deploy/function.py: connect": "a *.localhost name is this machine, whatever its resolver says, and has no TLS",
-    "deploy/signing_proxy.py: SigningProxy.__init__": "the own name of the proxy does not depend on the function",
+    "deploy/guarded_server.py: GuardedServer.__init__": "the own name of the proxy does not depend on the function",
     "deploy/environment.py: Environment.require_rehearsal": "AWS has no state on this machine to delete or to save",
     "deploy/terraform.py: Stack._rehearsal_variables": "Terraform gets the rehearsal's account and the "
     "way it addresses buckets",
