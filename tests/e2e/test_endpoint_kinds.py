@@ -28,10 +28,13 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 def choose(rehearsal: Deployment, kind: str) -> None:
-    """WHEN the settings ask for a kind, and are applied."""
+    """WHEN the settings ask for a kind and for the capture of every image, and are applied."""
     settings = rehearsal.root / "terraform" / "environments" / "local.tfvars"
     text = re.sub(r"^  kind = .*\n", "", settings.read_text(), flags=re.MULTILINE)
-    settings.write_text(text.replace("endpoint = {\n", f'endpoint = {{\n  kind = "{kind}"\n', 1))
+    text = text.replace("endpoint = {\n", f'endpoint = {{\n  kind = "{kind}"\n', 1)
+    if "capture = " not in text:
+        text = text.replace("predictor = {\n", "predictor = {\n  capture = { percent = 100, days = 1 }\n", 1)
+    settings.write_text(text)
     rehearsal.make("apply")
 
 
@@ -39,6 +42,11 @@ def answer(rehearsal: Deployment) -> dict:
     """The answer of the URL to a photograph of the sample, without what differs between requests."""
     told = json.loads(re.search(r"\{.*\}", rehearsal.make("predict"), flags=re.DOTALL)[0])
     return {"predictions": told["predictions"], "model": told["model"]}
+
+
+def captured(rehearsal: Deployment) -> int:
+    listed = rehearsal.client("s3").list_objects_v2(Bucket=outputs(rehearsal)["artifacts_bucket"], Prefix="captures/")
+    return listed["KeyCount"]
 
 
 def outputs(rehearsal: Deployment) -> dict:
@@ -52,7 +60,9 @@ def test_each_kind_answers_the_same_at_the_same_url_and_leaves_nothing_of_the_on
 
     for kind, endpoints in (("serverless", ["pawprint-serverless"]), ("in-function", []), ("instances", ["pawprint"])):
         choose(rehearsal, kind)
+        before = captured(rehearsal)
         told = answer(rehearsal)
+        assert captured(rehearsal) == before + 1, f"the function keeps the image with the kind {kind}"
         assert told["model"] == expected["model"]
         for got, wanted in zip(told["predictions"], expected["predictions"], strict=True):
             assert (got["label"], got["probability"]) == (
