@@ -3,7 +3,8 @@
 Each captured image is an object of its own, `<place>/2026/11/29/13/<request id>-1.jsonl`: one line of JSON in the
 record format of SageMaker's data capture (SageMaker developer guide, "Capture data from real-time endpoint"). The image
 is in base64, and the answer is the JSON that the model gave. Nothing else about the caller is kept: no address, no
-headers and no URL. The image has the bytes that the caller sent, its EXIF data included.
+headers and no URL. The image has no metadata, such as the place in its Exif data (`predictor.metadata`). An image whose
+metadata cannot be found is not kept.
 
 A failure to capture is logged and never fails the request.
 """
@@ -21,6 +22,7 @@ from classifier.contract import JSON_TYPE
 
 from predictor.deadline import Deadline
 from predictor.log import RequestLog
+from predictor.metadata import without_metadata
 from predictor.objects import SCHEME, put_object
 
 SECONDS = 2.0  # that a caller waits for it at most
@@ -55,9 +57,9 @@ class Capture:
         number = log.count("captured")
         now = datetime.now(UTC)
         url = f"{self.place}{now:%Y/%m/%d/%H}/{log.request_id}-{number}.jsonl"
-        line = record(image, content_type, answer, log.request_id, now)
         with log.timed("capture_ms"):
             try:
+                line = record(without_metadata(image, content_type), content_type, answer, log.request_id, now)
                 put_object(url, line, JSON_TYPE, deadline.within(SECONDS), environ)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 log.set(captured=number - 1, capture_failed=f"{type(error).__name__}: {error}")

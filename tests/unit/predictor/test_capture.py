@@ -1,18 +1,29 @@
 """Captured images: what is kept and what is not, the share of them, and that a failure costs no answer."""
 
 import base64
+import io
 import json
 from datetime import UTC, datetime
 
 import pytest
+from PIL import Image
 from predictor.capture import Capture, record
 from predictor.endpoint import Endpoint
 from predictor.service import Predictor
 from predictor.urls import Policy
-from predictor_support import ANSWER, JPEG, PNG, Context, image_event, json_event
+from predictor_support import ANSWER, Context, image_event, json_event
+from predictor_support import JPEG as WITHOUT_PARTS
 
 from deploy.review.captures import read_record
 
+
+def picture(kind: str) -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(made, kind)
+    return made.getvalue()
+
+
+JPEG, PNG = picture("JPEG"), picture("PNG")
 PLACE = "s3://photographs/captures/"
 KNOWING = {**ANSWER, "known": False, "distance": 1.5, "explanation": {"label": "beagle", "heat": [[0.5]]}}
 
@@ -70,6 +81,23 @@ def test_a_capture_that_fails_costs_no_answer_and_is_in_the_log(stored, fake_end
     assert capturing().answer(image_event(JPEG), Context())["statusCode"] == 200
     line = json.loads(capsys.readouterr().out)
     assert (line["captured"], line["capture_failed"]) == (0, "OSError: S3 answered 403")
+
+
+def test_an_image_whose_metadata_cannot_be_found_is_not_kept(stored, capsys):
+    assert capturing().answer(image_event(WITHOUT_PARTS), Context())["statusCode"] == 200
+    assert stored == {}
+    assert "cannot be found" in json.loads(capsys.readouterr().out)["capture_failed"]
+
+
+def test_the_place_of_a_photograph_is_not_kept(stored):
+    made = io.BytesIO()
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[0x001D] = "2026:11:29"
+    Image.new("RGB", (8, 8), "red").save(made, "JPEG", exif=exif)
+    assert b"2026:11:29" in made.getvalue()
+    capturing().answer(image_event(made.getvalue()), Context())
+    [(_, line)] = stored.items()
+    assert b"2026:11:29" not in read_record(line)[1]
 
 
 def test_without_the_setting_and_without_an_answer_nothing_is_kept(stored, predictor):
