@@ -1,6 +1,7 @@
 "use strict";
 // Keys of the classes. "-", Space, Enter, Backspace and "/" have another meaning.
 const KEYS = "1234567890abcdefghijklmnopqrstuvwxyz";
+let keys = new Map(); // the key of each class folder; none if there are more classes than keys
 const at = (id) => document.getElementById(id);
 let state = null;
 let queue = []; // the images without a decision, in their order
@@ -38,7 +39,6 @@ async function act(action) {
 }
 
 const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
-const label = (folder) => state.classes.find((each) => each.folder === folder)?.label;
 const guess = () => state.classes.find((each) => each.label === queue[0]?.predictions[0].label);
 
 function element(tag, properties = {}, ...children) {
@@ -86,14 +86,12 @@ function matching() {
 }
 
 function showClasses() {
-  const few = state.classes.length <= KEYS.length;
   const suggested = guess();
   at("search").hidden = state.classes.length <= 10;
-  at("class-keys").replaceChildren(...(few
-    ? [element("kbd", { textContent: KEYS[0] }), "…", element("kbd", { textContent: KEYS[state.classes.length - 1] }), "a class"]
-    : []));
+  at("search-key").hidden = at("search").hidden;
+  at("class-keys").hidden = keys.size === 0;
   at("classes").replaceChildren(...matching().map((each) => {
-    const key = few ? [element("kbd", { textContent: KEYS[state.classes.indexOf(each)] })] : [];
+    const key = keys.size ? [element("kbd", { textContent: keys.get(each.folder) })] : [];
     const enter = each === suggested ? [element("kbd", { className: "enter", textContent: "Enter" })] : [];
     const button = element("button", { type: "button", className: enter.length ? "guess" : "" }, ...key, each.label, ...enter);
     button.addEventListener("click", () => act(() => decide(each.folder)));
@@ -161,8 +159,19 @@ async function add() {
   }
 }
 
+// A class whose name is one digit or letter has that key, so that 8 means the class 8. The others have the keys left.
+function assignKeys() {
+  const own = (each) => (each.label.length === 1 && KEYS.includes(each.label.toLowerCase()) ? each.label.toLowerCase() : "");
+  keys = new Map();
+  if (state.classes.length > KEYS.length) return;
+  const used = () => new Set(keys.values());
+  for (const each of state.classes) if (own(each) && !used().has(own(each))) keys.set(each.folder, own(each));
+  for (const each of state.classes) if (!keys.has(each.folder)) keys.set(each.folder, [...KEYS].find((key) => !used().has(key)));
+}
+
 async function load() {
   state = await call("/state");
+  assignKeys();
   queue = state.items.filter((each) => !each.decided);
   history = state.decided.map((id) => state.items.find((each) => each.id === id));
   skipped = 0;
@@ -178,7 +187,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (typing && event.key !== "Enter") return;
   const chosen = typing ? (at("search").value.trim() ? matching()[0] : undefined) : undefined;
-  const byKey = state.classes.length <= KEYS.length ? state.classes[KEYS.indexOf(event.key.toLowerCase())] : undefined;
+  const byKey = state.classes.find((each) => keys.get(each.folder) === event.key.toLowerCase());
   const focused = event.target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ");
   if (focused) return; // the button's own action
   let action;

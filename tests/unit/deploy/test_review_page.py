@@ -58,6 +58,10 @@ def test_a_review_by_the_keyboard_alone(account, tmp_path):
             )
             says("1 image left · 0 labels · 1 not one of the classes")
             assert len(account.stored("datasets/pets-v2/train/")) == 6
+            # A class whose name is one letter has that key.
+            classes = "['8', 'cat', 'C', '1'].map((label) => ({ folder: label, label }))"
+            page.js(f"state.classes = {classes}; assignKeys()")
+            assert page.js("['8', 'cat', 'C', '1'].map((folder) => keys.get(folder)).join('')") == "82c1"
             page.call("Network.enable")  # without the server, as after Ctrl-C
             page.call(
                 "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0
