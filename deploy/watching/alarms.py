@@ -19,6 +19,7 @@ ADVICE = {
     "function-throttles": "load-test",
     "spillover": "load-test",
     "model-latency": "load-test",
+    "drift": "review",
     "no-metrics": "logs WHAT=endpoint",
 }
 
