@@ -82,8 +82,9 @@ run "bucket" {
   }
 
   assert {
-    condition = [for rule in aws_s3_bucket_lifecycle_configuration.artifacts.rule : rule.expiration[0].days
-    if rule.id == "captures" && rule.filter[0].prefix == "captures/" && rule.noncurrent_version_expiration[0].noncurrent_days == 1] == [30]
+    condition = [for rule in aws_s3_bucket_lifecycle_configuration.artifacts.rule :
+      [rule.filter[0].prefix, rule.expiration[0].days, rule.noncurrent_version_expiration[0].noncurrent_days] if rule.id == "captures"
+    ] == [["captures/", 30, 1]]
     error_message = "Captured images must expire, whether they are captured at present or not."
   }
 

@@ -40,9 +40,10 @@ run "awake" {
   }
 
   assert {
-    condition = alltrue([for query in aws_cloudwatch_metric_alarm.drift.metric_query : query.id == "share" || contains(
-      [for filter in aws_cloudwatch_log_metric_filter.requests : filter.metric_transformation[0].name], query.metric[0].metric_name
-    )])
+    condition = length(setsubtract(
+      flatten([for query in aws_cloudwatch_metric_alarm.drift.metric_query : query.metric[*].metric_name]),
+      [for filter in aws_cloudwatch_log_metric_filter.requests : filter.metric_transformation[0].name]
+    )) == 0
     error_message = "The alarm on drift must watch metrics that filters make."
   }
 
