@@ -8,7 +8,7 @@ from classifier.contract import sniff
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 from predictor.metadata import without_metadata
 
-SECRET = b"Unter den Linden 1"
+SECRET = b"Baker Street 221"
 
 
 def photograph(kind: str, orientation: int, **more) -> bytes:
