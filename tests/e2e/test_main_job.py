@@ -190,7 +190,7 @@ def test_a_model_that_cannot_be_loaded_is_rolled_back(deployment: Deployment, tm
     line = curl_line(deployment.make("curl"))
     served = ask(line)["model"]
     outputs = json.loads(deployment.make("output"))
-    broken_model(deployment, outputs["artifacts_bucket"], tmp_path)
+    broken_model(deployment, outputs["artifacts_bucket"], outputs["release"].rpartition("-")[0], tmp_path)
 
     refused = deployment.run("promote", "MODEL=unloadable")
     assert refused.returncode != 0
@@ -206,10 +206,11 @@ def test_a_model_that_cannot_be_loaded_is_rolled_back(deployment: Deployment, tm
     )
 
 
-def broken_model(deployment: Deployment, bucket: str, folder: Path) -> None:
-    """Upload a model that passes the check, because its card matches its files, but whose graph is not valid."""
+def broken_model(deployment: Deployment, bucket: str, run: str, folder: Path) -> None:
+    """Upload a model like that of the run, which passes the check, because its card matches its files, but whose graph
+    is not valid."""
     s3 = deployment.client("s3")
-    key = f"models/{completed_job(deployment)}/output/model.tar.gz"
+    key = f"models/{run}/output/model.tar.gz"
     s3.download_file(bucket, key, str(folder / "model.tar.gz"))
     artifact.extract(folder / "model.tar.gz", folder / "model")
     (folder / "model" / "graph.xml").write_text("<net/>")
