@@ -29,6 +29,14 @@ class BenchError(Exception):
     """A candidate could not be measured. The message has its name and the end of its output."""
 
 
+def photographs() -> str:
+    """The folder of photographs, {train,valid,test}/<class>: PAWPRINT_BENCH_PHOTOS, or the dogs. Raises BenchError."""
+    folder = os.environ.get("PAWPRINT_BENCH_PHOTOS", str(ROOT.parent / "shared" / "data" / "dogs"))
+    if not Path(folder).is_dir():
+        raise BenchError(f"There are no photographs in {folder}; name a folder of them in PAWPRINT_BENCH_PHOTOS.")
+    return folder
+
+
 @dataclass(frozen=True)
 class BenchmarkCandidate:
     """One way to do the task. `target` is `module:function`. The function is called once with `arguments` and returns

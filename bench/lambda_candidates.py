@@ -123,7 +123,7 @@ class Asking:
         }
         sagemaker.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[variant])
         sagemaker.create_endpoint(EndpointName="bench", EndpointConfigName="bench")
-        until(lambda: sagemaker.describe_endpoint(EndpointName="bench")["EndpointStatus"] == "InService")
+        until(lambda: sagemaker.describe_endpoint(EndpointName="bench")["EndpointStatus"] == "InService", "in service")
 
     def _function(self) -> str:
         """Create the function with one provisioned environment. Returns the host of its URL."""
@@ -146,5 +146,5 @@ class Asking:
         client.create_alias(**named, Name="live", FunctionVersion="1")
         live = {**named, "Qualifier": "live"}
         client.put_provisioned_concurrency_config(**live, ProvisionedConcurrentExecutions=1)
-        until(lambda: client.get_provisioned_concurrency_config(**live)["Status"] == "READY")
+        until(lambda: client.get_provisioned_concurrency_config(**live)["Status"] == "READY", "it is warm")
         return urlsplit(client.create_function_url_config(**live, AuthType="AWS_IAM")["FunctionUrl"]).netloc

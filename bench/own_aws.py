@@ -16,20 +16,23 @@ from botocore.config import Config
 from localaws.ports import free_port
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 60.0  # seconds
+PATIENCE = 240.0  # seconds
 
 
 class OwnAws:
-    """A running server. Close it."""
+    """A running server, with these variables. Close it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **variables: str) -> None:
         self._home = tempfile.TemporaryDirectory()
         self.port = free_port()
-        environment = {**os.environ, "LOCALAWS_HOME": self._home.name, "LOCALAWS_PORT": str(self.port)}
+        own = {"LOCALAWS_HOME": self._home.name, "LOCALAWS_PORT": str(self.port)}
         serve = [sys.executable, "-m", "localaws", "serve"]
-        self._server = subprocess.Popen(serve, cwd=ROOT, env=environment)
+        with Path(self._home.name, "log").open("wb") as log:
+            self._server = subprocess.Popen(
+                serve, cwd=ROOT, env={**os.environ, **own, **variables}, stdout=log, stderr=log
+            )
         try:
-            until(self._answers)
+            until(self._answers, "the local AWS answers")
         except BaseException:
             self.close()
             raise
@@ -60,9 +63,10 @@ class OwnAws:
         return True
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait until it is true. Raises TimeoutError after PATIENCE seconds."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("The local AWS is not ready.")
+            raise TimeoutError(f"after {PATIENCE:.0f} s, not yet: {what}")
         time.sleep(0.05)

@@ -7,13 +7,12 @@ The original way is that of its handler: Pillow decodes every pixel, and resizes
 decoding alone, at the scale that our decoder uses, without what makes its pixels a square of 224.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench import serving
-from bench.harness import ROOT, BenchError, BenchmarkCandidate, Comparison, compare
+from bench.harness import BenchmarkCandidate, Comparison, compare, photographs
 from bench.options import Options
 
 HERE = "bench.photographs_candidates"
@@ -23,9 +22,7 @@ MADE = "JPEGs of 4032 x 3024 pixels (quality 90, 3.3 MB in the mean), made of en
 def run(options: Options) -> Iterator[Comparison]:
     from bench.photographs_candidates import write_photographs
 
-    photos = os.environ.get("PAWPRINT_BENCH_PHOTOS", str(ROOT.parent / "shared" / "data" / "dogs"))
-    if not Path(photos).is_dir():
-        raise BenchError(f"There are no photographs in {photos}; name a folder of them in PAWPRINT_BENCH_PHOTOS.")
+    photos = photographs()
     with tempfile.TemporaryDirectory() as folder:
         write_photographs(Path(photos), Path(folder))
         if options.wants("decoding"):

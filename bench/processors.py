@@ -8,12 +8,10 @@ ATEN_CPU_CAPABILITY the rest of PyTorch. Its caches, memory and clock stay those
 within a row mean anything. The model and the photographs are those of `bench.serving`.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench import serving
-from bench.harness import ROOT, BenchError, BenchmarkCandidate, Comparison, compare
+from bench.harness import BenchmarkCandidate, Comparison, compare, photographs
 from bench.options import Options
 
 HERE = "bench.processors_candidates"
@@ -28,9 +26,7 @@ LIMITED = "Limited processors are this one with ONEDNN_MAX_CPU_ISA; compare with
 
 
 def run(options: Options) -> Iterator[Comparison]:
-    photos = os.environ.get("PAWPRINT_BENCH_PHOTOS", str(ROOT.parent / "shared" / "data" / "dogs"))
-    if not Path(photos).is_dir():
-        raise BenchError(f"There are no photographs in {photos}; name a folder of them in PAWPRINT_BENCH_PHOTOS.")
+    photos = photographs()
     seconds = 0.5 if options.quick else 2.0
     if options.wants("precision"):
         for name, limit in LIMITS.items():

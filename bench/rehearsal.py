@@ -8,36 +8,27 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tarfile
-import tempfile
 import threading
 import time
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import boto3
 import numpy as np
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 
+from bench.own_aws import PATIENCE, OwnAws, until
 from deploy.build.package import LAMBDA_MODULES, payload_members
 from deploy.capacity.system import Scaling
 from deploy.load.client import Load, LoadAnswer, LoadTarget, raw_request
-from localaws.ports import free_port
 
-ROOT = Path(__file__).parents[1]
 SCALE = 60.0
 THREADS = 2
 LINE = THREADS + 100  # own_container.py of the local AWS: those that are served, and 100 that wait
-PATIENCE = 240.0
 CONNECTIONS = 128
 ROLE = "arn:aws:iam::123456789012:role/bench"
 IMAGE = b"\xff\xd8\xff\xe0" + bytes(4_000)
@@ -89,38 +80,20 @@ class Seen:
     instance_seconds: float
 
 
-class Rehearsal:
-    """The server. Close it."""
+class Rehearsal(OwnAws):
+    """The server, whose clock is SCALE times as fast. Close it."""
 
     def __init__(self) -> None:
-        self._home = tempfile.TemporaryDirectory()
-        self._port = free_port()
-        more = {"LOCALAWS_HOME": self._home.name, "LOCALAWS_PORT": str(self._port), "LOCALAWS_TIME_SCALE": str(SCALE)}
-        serve = [sys.executable, "-m", "localaws", "serve"]
-        with Path(self._home.name, "log").open("wb") as log:
-            self._server = subprocess.Popen(serve, cwd=ROOT, env=os.environ | more, stdout=log, stderr=log)
+        super().__init__(LOCALAWS_TIME_SCALE=str(SCALE))
         self._names = 0
         try:
-            until(self._serves, "the local AWS answers")
             self._prepare()
         except BaseException:
             self.close()
             raise
 
-    def close(self) -> None:
-        self._server.terminate()
-        self._server.wait()
-        self._home.cleanup()
-
-    def client(self, service: str):
-        return boto3.client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=f"http://127.0.0.1:{self._port}",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106
-            config=Config(s3={"addressing_style": "path"}, read_timeout=PATIENCE),
-        )
+    def client(self, service: str, **config):
+        return super().client(service, **{"s3": {"addressing_style": "path"}, "read_timeout": PATIENCE, **config})
 
     def run(self, scenario: Scenario) -> Seen:
         """Set a scenario up, let its requests come, and remove it."""
@@ -184,14 +157,14 @@ class Rehearsal:
         return [each.latency for each in answers if each.status == 200][2:]
 
     def _direct(self, name: str) -> tuple[LoadTarget, bytes]:
-        return self._request(f"http://127.0.0.1:{self._port}/endpoints/{name}/invocations", "sagemaker")
+        return self._request(f"http://127.0.0.1:{self.port}/endpoints/{name}/invocations", "sagemaker")
 
     def _request(self, url: str, service: str) -> tuple[LoadTarget, bytes]:
         made = AWSRequest("POST", url, data=IMAGE, headers={"Content-Type": "image/jpeg"})
         SigV4Auth(Credentials("test", "test"), service, "us-east-1").add_auth(made)
         parts = urlsplit(url)
         headers = {"Host": parts.netloc, **dict(made.headers.items())}
-        return LoadTarget(self._port), raw_request(parts.path or "/", IMAGE, headers)
+        return LoadTarget(self.port), raw_request(parts.path or "/", IMAGE, headers)
 
     def _watch(self, name: str, began: float, counts: list[tuple[float, int]], over: threading.Event) -> None:
         sagemaker = self.client("sagemaker")
@@ -200,15 +173,6 @@ class Rehearsal:
             counts.append((time.time() - began, variant["DesiredInstanceCount"]))
 
     # --- the stack ---
-
-    def _serves(self) -> bool:
-        try:
-            self.client("sts").get_caller_identity()
-        except Exception:
-            if self._server.poll() is not None:
-                raise
-            return False
-        return True
 
     def _prepare(self) -> None:
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": TRUSTED}}
@@ -305,14 +269,6 @@ class Rehearsal:
         sagemaker.delete_endpoint(EndpointName=name)
         listed = lambda: sagemaker.list_endpoints(NameContains=name)["Endpoints"]  # noqa: E731
         until(lambda: not listed(), "the endpoint is gone")
-
-
-def until(condition, what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {PATIENCE:.0f} s, not yet: {what}")
-        time.sleep(0.05)
 
 
 def _follow(load: Load, dues: list[float]) -> list[LoadAnswer]:

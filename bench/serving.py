@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bench.harness import PATHS, ROOT, BenchError, BenchmarkCandidate, Comparison, compare
+from bench.harness import PATHS, ROOT, BenchmarkCandidate, Comparison, compare, photographs
 from bench.options import Options
 
 HERE = "bench.serving_candidates"
@@ -32,10 +32,8 @@ HTTP_NOTE = (
 
 
 def run(options: Options) -> Iterator[Comparison]:
-    photos = os.environ.get("PAWPRINT_BENCH_PHOTOS", str(ROOT.parent / "shared" / "data" / "dogs"))
+    photos = photographs()
     arch = os.environ.get("PAWPRINT_BENCH_ARCH", "efficientnet-lite0")
-    if not Path(photos).is_dir():
-        raise BenchError(f"There are no photographs in {photos}; name a folder of them in PAWPRINT_BENCH_PHOTOS.")
     model = trained(arch, photos)
     seconds = 2.0 if options.quick else 8.0
     given = {"model": str(model), "photos": photos, "seconds": seconds}

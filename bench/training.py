@@ -8,12 +8,10 @@ The photographs are those of `../shared/data/dogs`, or of the folder in PAWPRINT
 training.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench import resnet50
-from bench.harness import ROOT, BenchError, BenchmarkCandidate, Comparison, compare
+from bench.harness import BenchmarkCandidate, Comparison, compare, photographs
 from bench.options import Options
 
 HERE = "bench.training_candidates"
@@ -23,9 +21,7 @@ IN_WORDS = {LITE0: "EfficientNet-Lite0", RESNET50: "ResNet50"}
 
 
 def run(options: Options) -> Iterator[Comparison]:
-    photos = os.environ.get("PAWPRINT_BENCH_PHOTOS", str(ROOT.parent / "shared" / "data" / "dogs"))
-    if not Path(photos).is_dir():
-        raise BenchError(f"There are no photographs in {photos}; name a folder of them in PAWPRINT_BENCH_PHOTOS.")
+    photos = photographs()
     for arch, short in ((LITE0, "lite0"), (RESNET50, "resnet50")):
         parts = [part for part in (f"whole-{short}", f"features-{short}") if options.wants(part)]
         if arch == RESNET50 and parts:

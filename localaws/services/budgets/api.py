@@ -4,13 +4,28 @@ Sources: the service model, and `internal/service/budgets` of the Terraform AWS 
 """
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from moto.budgets import urls
-from moto.budgets.exceptions import NotFoundException
+from moto.budgets.exceptions import DuplicateRecordException, NotFoundException
 from moto.budgets.models import Budget, Notification
 from moto.budgets.responses import BudgetsResponse
+from moto.core.exceptions import JsonRESTError
 from moto.core.utils import unix_time
+
+from localaws.paging import InvalidToken, page
+
+PAGE = 100
+ARN = re.compile(r"arn:aws:budgets::(\d{12}):budget/(.+)")
+
+
+class InvalidNextToken(JsonRESTError):
+    code = 400
+
+    def __init__(self) -> None:
+        super().__init__("InvalidNextTokenException", "The pagination token is invalid.")
 
 
 class LocalBudgets(BudgetsResponse):
@@ -28,7 +43,7 @@ class LocalBudgets(BudgetsResponse):
 
     def describe_budgets(self) -> str:
         budgets = self.backend.budgets[json.loads(self.body)["AccountId"]].values()
-        return json.dumps({"Budgets": [_shown(each) for each in budgets]})
+        return self._page("Budgets", [_shown(each) for each in budgets])
 
     def update_budget(self) -> str:
         asked = json.loads(self.body)
@@ -38,10 +53,16 @@ class LocalBudgets(BudgetsResponse):
         return "{}"
 
     def describe_notifications_for_budget(self) -> str:
-        return json.dumps({"Notifications": [each.details for each in self._asked_for().notifications]})
+        return self._page("Notifications", [each.details for each in self._asked_for().notifications])
+
+    def create_notification(self) -> str:
+        asked = json.loads(self.body)["Notification"]
+        if any(_same(each.details, asked) for each in self._asked_for().notifications):
+            raise DuplicateRecordException("notification", asked["NotificationType"])
+        return super().create_notification()
 
     def describe_subscribers_for_notification(self) -> str:
-        return json.dumps({"Subscribers": self._notification().subscribers})
+        return self._page("Subscribers", self._notification().subscribers)
 
     def list_tags_for_resource(self) -> str:
         tags = self._tags()
@@ -56,6 +77,14 @@ class LocalBudgets(BudgetsResponse):
         for key in json.loads(self.body)["ResourceTagKeys"]:
             tags.pop(key, None)
         return "{}"
+
+    def _page(self, key: str, listed: Sequence[Any]) -> str:
+        asked = json.loads(self.body)
+        try:
+            part, following = page(listed, asked.get("NextToken"), asked.get("MaxResults") or PAGE)
+        except InvalidToken:
+            raise InvalidNextToken from None
+        return json.dumps({key: list(part), **({"NextToken": following} if following else {})})
 
     def _budget(self, account: str, name: str) -> Budget:
         """Raises NotFoundException."""
@@ -74,7 +103,10 @@ class LocalBudgets(BudgetsResponse):
         raise NotFoundException("Unable to get subscribers - the notification doesn't exist.")
 
     def _tags(self) -> dict[str, str]:
-        account, _, name = json.loads(self.body)["ResourceARN"].split(":", 4)[4].partition(":budget/")
+        given = json.loads(self.body)["ResourceARN"]
+        if (found := ARN.fullmatch(given)) is None:
+            raise NotFoundException(f"Unable to find the resource {given} - it is not a budget.")
+        account, name = found.groups()
         return self._budget(account, name).budget.setdefault("localaws:tags", {})
 
 

@@ -1,5 +1,5 @@
-# What every role of SageMaker has in common. There are no resources here: a module gives the trust policy to its role,
-# and adds the statements to the role's own.
+# What every role of SageMaker has in common. The module has no resources: a caller gives the trust policy to its
+# role, and adds the statements to the role's own.
 
 locals {
   repositories = distinct([for image in var.images : regex("^(?P<account>[0-9]+)\\.dkr\\.ecr\\.(?P<region>[a-z0-9-]+)\\.[a-z.]+/(?P<name>[^:@]+)", image)])

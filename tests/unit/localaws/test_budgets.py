@@ -63,6 +63,13 @@ def test_another_notification_has_subscribers_of_its_own(budgets):
     budgets.create_notification(**NAME, Notification=forecast, Subscribers=[{**EMAIL, "Address": "b@example.org"}])
     found = budgets.describe_subscribers_for_notification(**NAME, Notification=forecast)
     assert [each["Address"] for each in found["Subscribers"]] == ["b@example.org"]
+    with pytest.raises(ClientError, match="DuplicateRecordException"):
+        budgets.create_notification(**NAME, Notification=forecast, Subscribers=[EMAIL])
+    first = budgets.describe_notifications_for_budget(**NAME, MaxResults=1)
+    second = budgets.describe_notifications_for_budget(**NAME, NextToken=first["NextToken"])
+    assert [*first["Notifications"], *second["Notifications"]] == [MANY, forecast]
+    with pytest.raises(ClientError, match="InvalidNextTokenException"):
+        budgets.describe_notifications_for_budget(**NAME, NextToken="none")
     budgets.delete_notification(**NAME, Notification=forecast)
     with pytest.raises(ClientError, match="NotFoundException"):
         budgets.describe_subscribers_for_notification(**NAME, Notification=forecast)
