@@ -21,7 +21,7 @@ PAGE = 100
 ARN = re.compile(r"arn:aws:budgets::(\d{12}):budget/(.+)")
 
 
-class InvalidNextToken(JsonRESTError):
+class InvalidBudgetsToken(JsonRESTError):
     code = 400
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class LocalBudgets(BudgetsResponse):
         try:
             part, following = page(listed, asked.get("NextToken"), asked.get("MaxResults") or PAGE)
         except InvalidToken:
-            raise InvalidNextToken from None
+            raise InvalidBudgetsToken from None
         return json.dumps({key: list(part), **({"NextToken": following} if following else {})})
 
     def _budget(self, account: str, name: str) -> Budget:
